@@ -1,0 +1,5 @@
+"""llmbench: which model writes better code?"""
+
+from importlib.metadata import version
+
+__version__ = version("llmbench")

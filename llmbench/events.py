@@ -1,0 +1,47 @@
+"""What listeners hear while a run goes on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llmbench.records import AttemptKey, Completion, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for this attempt is about to be made."""
+
+    key: AttemptKey
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A whole answer is in."""
+
+    key: AttemptKey
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt has ended in its row."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStopped:
+    """Nothing more is asked of a target; `reason` is one line for people."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """Nothing new is started; what is in flight goes on."""
+
+    in_flight: int
+
+
+Event = Asked | Answered | Finished | TargetStopped | Draining
+Listener = Callable[[Event], None]

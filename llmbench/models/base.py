@@ -1,0 +1,32 @@
+"""What the engine asks of a model, whatever stands behind it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from llmbench.records import Completion, Message, Target
+
+
+class Model(Protocol):
+    """One target, ready to be asked."""
+
+    target: Target
+
+    async def complete(
+        self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
+    ) -> Completion:
+        """Ask once more, retrying what is worth it, and return the whole answer.
+
+        `slot` is entered for each try while its answer streams and left while a retry waits; it
+        is reusable. `run` (1..N) tells the runs of one problem apart.
+
+        Raises:
+            TransientError: every try met a passing fault.
+            AttemptError: this prompt cannot be answered.
+            TargetError: this target is of no further use.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what was opened."""
+        ...

@@ -1,0 +1,287 @@
+"""The nouns of llmbench, frozen, and the one schema of a result row."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from functools import cached_property
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
+
+LOG_HEAD_CHARS = 2000
+"""Longest `log_head` in a row; the whole log is kept in the work folder."""
+
+
+class Outcome(StrEnum):
+    """What became of an attempt: a closed set."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    COMPILE_ERROR = "compile_error"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    NO_CODE = "no_code"
+    TRUNCATED = "truncated"
+    PROVIDER_ERROR = "provider_error"
+    SANDBOX_ERROR = "sandbox_error"
+
+    @property
+    def is_infrastructure(self) -> bool:
+        """True when the fault is not the model's: never scored, always counted aloud."""
+        return self in (Outcome.PROVIDER_ERROR, Outcome.SANDBOX_ERROR)
+
+    @property
+    def score(self) -> float | None:
+        """100 for passed, 0 for the model's other outcomes, None for infrastructure errors."""
+        if self.is_infrastructure:
+            return None
+        return 100.0 if self is Outcome.PASSED else 0.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One coding problem: what is asked and the tests that judge an answer.
+
+    `tests` and `files` map relative paths to texts. `timeout` is in seconds. `options` are the
+    runner's own settings, for example how strict its compiler is.
+    """
+
+    id: str
+    lang: str
+    prompt: str
+    tests: Mapping[str, str]
+    reference: str | None = None
+    wrong: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
+    tags: tuple[str, ...] = ()
+    difficulty: Literal["easy", "medium", "hard"] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of all that decides a grade: two results pair only where it is equal."""
+        deciding = {
+            "id": self.id,
+            "lang": self.lang,
+            "prompt": self.prompt,
+            "tests": dict(self.tests),
+            "files": dict(self.files),
+            "options": dict(self.options),
+            "timeout": self.timeout,
+        }
+        canonical = json.dumps(deciding, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What a request asks of the sampler; None leaves the server's default.
+
+    `seed` is that of run 1; run n sends seed + n - 1, so that runs differ and can be repeated.
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One model at one server, with its sampling parameters. Holds no key."""
+
+    provider: str
+    model: str
+    base_url: str
+    sampling: Sampling = Sampling()
+
+    @property
+    def label(self) -> str:
+        """Name shown to people: provider/model."""
+        return f"{self.provider}/{self.model}"
+
+    @property
+    def slug(self) -> str:
+        """The label as one safe folder name."""
+        return re.sub(r"[^A-Za-z0-9._-]+", "_", self.label).strip(".")
+
+
+class AttemptKey(NamedTuple):
+    """What tells one attempt from all others of a run."""
+
+    target: str
+    problem_id: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run (1..N) of one problem by one target."""
+
+    target: Target
+    problem: Problem
+    run: int
+
+    @property
+    def key(self) -> AttemptKey:
+        """Target label, problem id and run."""
+        return AttemptKey(self.target.label, self.problem.id, self.run)
+
+
+class Message(NamedTuple):
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as the server gave them; None where it did not."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A model's answer to one attempt.
+
+    `llm_seconds` spans the final try, from its request to its last byte; `ttft_seconds` from its
+    request to the first token of any kind; `queue_seconds` is the wait for a model slot, over all
+    tries. `model` is the model's id as the server reported it.
+    """
+
+    text: str
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: Usage = Usage()
+    cost_usd: float | None = None
+    llm_seconds: float = 0.0
+    ttft_seconds: float | None = None
+    queue_seconds: float = 0.0
+    tries: int = 1
+    model: str | None = None
+
+    @property
+    def truncated(self) -> bool:
+        """True when the answer was cut at the token limit."""
+        return self.finish_reason == "length"
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Completion tokens after the first, over the seconds after the first token."""
+        tokens, ttft = self.usage.completion_tokens, self.ttft_seconds
+        if tokens is None or tokens < 2 or ttft is None or self.llm_seconds <= ttft:
+            return None
+        return (tokens - 1) / (self.llm_seconds - ttft)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Files to place in the work folder, and what the runner is told.
+
+    `lang` names the runner folder; `timeout` is the wall limit of the tests in seconds.
+    """
+
+    key: AttemptKey
+    lang: str
+    files: Mapping[str, str]
+    timeout: float
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the sandbox found.
+
+    `seconds` is the wall time of the tests inside the sandbox, `cpu_seconds` the processor time
+    they took where the sandbox can tell. `log` is what the tests printed, bounded in size.
+    """
+
+    outcome: Outcome
+    exit_code: int | None = None
+    tests_passed: int | None = None
+    tests_total: int | None = None
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    log: str = ""
+
+
+class Column(NamedTuple):
+    """One column of a result row: where it stands, what it holds, in which unit."""
+
+    name: str
+    type: type
+    nullable: bool
+    unit: str
+    meaning: str
+
+
+class _About(NamedTuple):
+    meaning: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One attempt, flat: the only declaration of the columns of every result file.
+
+    Missing is None, never 0.
+    """
+
+    problem_id: Annotated[str, _About("problem that was asked")]
+    lang: Annotated[str, _About("language of the problem: its runner's folder")]
+    run: Annotated[int, _About("1..N")]
+    score: Annotated[
+        float | None, _About("100 passed, 0 not passed, null when not the model's failure", "points")
+    ]
+    passed: Annotated[bool | None, _About("score is 100; null as score")]
+    exit_code: Annotated[int | None, _About("of the test run; null when no test ran")]
+    llm_seconds: Annotated[float | None, _About("final try, request to last byte", "s")]
+    log_head: Annotated[str, _About(f"first {LOG_HEAD_CHARS} characters of the log or the error")]
+    outcome: Annotated[str, _About("one of " + ", ".join(Outcome))]
+    provider: Annotated[str, _About("preset that named the server")]
+    model: Annotated[str, _About("model that was asked for")]
+    target: Annotated[str, _About("provider/model")]
+    model_reported: Annotated[str | None, _About("model as the server named it")]
+    finish_reason: Annotated[str | None, _About("why the answer ended, as the server said")]
+    extraction: Annotated[str | None, _About("how the code was found in the answer")]
+    tests_passed: Annotated[int | None, _About("tests that passed", "tests")]
+    tests_total: Annotated[int | None, _About("tests that ran", "tests")]
+    ttft_seconds: Annotated[float | None, _About("request to first token of any kind", "s")]
+    tokens_per_second: Annotated[float | None, _About("after the first token", "tokens/s")]
+    queue_seconds: Annotated[float | None, _About("wait for a model slot, all tries", "s")]
+    test_seconds: Annotated[float | None, _About("tests in the sandbox, wall", "s")]
+    test_cpu_seconds: Annotated[float | None, _About("tests in the sandbox, processor", "s")]
+    prompt_tokens: Annotated[int | None, _About("as the server counted", "tokens")]
+    completion_tokens: Annotated[int | None, _About("as the server counted", "tokens")]
+    reasoning_tokens: Annotated[int | None, _About("part of completion_tokens", "tokens")]
+    cached_tokens: Annotated[int | None, _About("part of prompt_tokens", "tokens")]
+    cost_usd: Annotated[float | None, _About("as the server said", "USD")]
+    tries: Annotated[int | None, _About("requests made for this answer", "requests")]
+    max_tokens: Annotated[int | None, _About("sampling parameter sent", "tokens")]
+    temperature: Annotated[float | None, _About("sampling parameter sent")]
+    seed: Annotated[int | None, _About("sampling parameter sent for this run")]
+    recorded: Annotated[bool, _About("true: a recorded answer was replayed, no model was asked")]
+    sandbox: Annotated[str | None, _About("where the tests ran")]
+    difficulty: Annotated[str | None, _About("as the problem says")]
+    tags: Annotated[str, _About("of the problem, joined by commas")]
+    problem_sha256: Annotated[str, _About("hash of all in the problem that decides a grade")]
+
+
+def columns() -> tuple[Column, ...]:
+    """The columns of a result row in file order, read off `Row`."""
+    hints = get_type_hints(Row, include_extras=True)
+    return tuple(_column(f.name, hints[f.name]) for f in fields(Row))
+
+
+def _column(name: str, hint: Any) -> Column:
+    declared, about = get_args(hint)
+    nullable = isinstance(declared, UnionType)
+    plain = next(t for t in get_args(declared) if t is not type(None)) if nullable else declared
+    return Column(name, plain, nullable, about.unit, about.meaning)

@@ -1,0 +1,62 @@
+"""What the engine asks of a sandbox, and what every sandbox grants the code in it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from llmbench.records import Submission, Verdict
+
+OUTER_GRACE_SECONDS = 10.0
+"""How long after the timeout inside the sandbox the one outside strikes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the code of one submission may use at the most; a runner may ask for other figures.
+
+    Sizes are in MiB. There is never a network, a capability, a new privilege, a writable root or
+    an environment variable of ours.
+    """
+
+    memory_mb: int = 1024
+    cpus: float = 1.0
+    pids: int = 256
+    work_mb: int = 256
+    file_mb: int = 64
+    open_files: int = 1024
+    log_kb: int = 256
+    report_kb: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What a sandbox saw of one run of `run.sh`: evidence only, no judgement.
+
+    `exit_code` is None when the sandbox had to kill it. `report` is what reached stdout, `log`
+    what reached stderr, both bounded; `seconds` and `cpu_seconds` are of the tests alone.
+    """
+
+    exit_code: int | None
+    timed_out: bool
+    out_of_memory: bool
+    report: bytes
+    log: str
+    seconds: float
+    cpu_seconds: float | None = None
+
+
+class Sandbox(Protocol):
+    """A place that runs a submission's tests, confined."""
+
+    name: str
+
+    async def run(self, submission: Submission) -> Verdict:
+        """Place the files, run the tests, and say what was found; leave nothing behind.
+
+        Raises:
+            SandboxError: the sandbox failed, not the code in it.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Remove what is left and close what was opened."""
+        ...
