@@ -1,0 +1,153 @@
+"""Runner folders to runners: all that is known of a language."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError, with_config
+
+from llmbench.errors import RunnerFileError
+from llmbench.records import AttemptKey, Problem, Submission
+from llmbench.sandboxes.base import Limits
+
+FILE = "runner.yaml"
+SCRIPT = "run.sh"
+SETUP = "setup.sh"
+
+ReportFormat = Literal["junit", "gotest"]
+
+
+@with_config({"extra": "forbid"})
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A field that problems of this language may carry, and the values it takes."""
+
+    values: Annotated[tuple[str, ...], Field(min_length=1)]
+    default: str
+
+
+@with_config({"extra": "forbid"})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerFile:
+    """What `runner.yaml` says; runners/README.md tells what each field means."""
+
+    title: Annotated[str, Field(min_length=1)]
+    fences: Annotated[tuple[str, ...], Field(min_length=1)]
+    solution: Annotated[str, Field(min_length=1)]
+    image: Annotated[str, Field(min_length=1)]
+    report: ReportFormat
+    toolchain: Annotated[tuple[str, ...], Field(min_length=1)]
+    instructions: str = ""
+    signs: tuple[str, ...] = ()
+    made: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
+    limits: Mapping[str, Annotated[float, Field(gt=0)]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """One language: `lang` is the name of its `folder`, `about` what its file says."""
+
+    lang: str
+    folder: Path
+    about: RunnerFile
+    limits: Limits
+
+    @property
+    def option_values(self) -> Mapping[str, Sequence[str]]:
+        """Each option with the values it takes."""
+        return {name: option.values for name, option in self.about.options.items()}
+
+    def submission(
+        self, key: AttemptKey, problem: Problem, code: str, timeout: float
+    ) -> Submission:
+        """The code as a submission: tests win over the code, the code over all other files."""
+        about = self.about
+        files = {**about.made, **problem.files, about.solution: code, **problem.tests}
+        return Submission(key, self.lang, files, timeout, problem.options)
+
+    def environment(self, options: Mapping[str, str]) -> dict[str, str]:
+        """The variables that tell `run.sh` its options."""
+        return {
+            f"LLMBENCH_{name.upper()}": options.get(name, option.default)
+            for name, option in self.about.options.items()
+        }
+
+
+_FILE = TypeAdapter(RunnerFile)
+
+
+def load_runners(folder: Path) -> dict[str, Runner]:
+    """Read every runner folder inside `folder`; language to runner, in name order.
+
+    Raises:
+        RunnerFileError: a runner folder is incomplete or wrong; names file, field and reason.
+    """
+    files = sorted(folder.glob(f"*/{FILE}"))
+    if not files:
+        raise RunnerFileError(f"{folder}: no runner here; expected <language>/{FILE}")
+    return {path.parent.name: _load(path) for path in files}
+
+
+def _load(path: Path) -> Runner:
+    try:
+        about = _FILE.validate_python(_read(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RunnerFileError(f"{path}: {where or 'file'}: {_reason(first)}") from None
+    if not (path.parent / SCRIPT).is_file():
+        raise RunnerFileError(f"{path.parent}: {SCRIPT} is missing")
+    _check(path, about)
+    return Runner(path.parent.name, path.parent.resolve(), about, _limits(path, about.limits))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunnerFileError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise RunnerFileError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _reason(detail: Any) -> str:
+    if detail["type"] in ("missing", "unexpected_keyword_argument"):
+        known = ", ".join(RunnerFile.__dataclass_fields__)
+        return "is missing" if detail["type"] == "missing" else f"unknown field (known: {known})"
+    return f"{detail['msg']}, not {detail['input']!r}"
+
+
+def _check(path: Path, about: RunnerFile) -> None:
+    for sign in about.signs:
+        try:
+            re.compile(sign)
+        except re.error as error:
+            raise RunnerFileError(
+                f"{path}: signs: {sign!r} is no regular expression: {error}"
+            ) from None
+    for name, option in about.options.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise RunnerFileError(f"{path}: options: {name!r} is not lower-case letters, digits, _")
+        if option.default not in option.values:
+            values = ", ".join(option.values)
+            raise RunnerFileError(
+                f"{path}: options.{name}: default {option.default!r} is not one of {values}"
+            )
+
+
+def _limits(path: Path, wanted: Mapping[str, float]) -> Limits:
+    usual = Limits()
+    chosen: dict[str, Any] = {}
+    for name, value in wanted.items():
+        if name not in Limits.__dataclass_fields__:
+            known = ", ".join(Limits.__dataclass_fields__)
+            raise RunnerFileError(f"{path}: limits: {name!r} is not one of {known}")
+        kind = type(getattr(usual, name))
+        if kind is int and value != int(value):
+            raise RunnerFileError(f"{path}: limits.{name}: {value:g} is not a whole number")
+        chosen[name] = kind(value)
+    return replace(usual, **chosen)
