@@ -39,7 +39,7 @@ class RunnerFile:
     solution: Annotated[str, Field(min_length=1)]
     image: Annotated[str, Field(min_length=1)]
     report: ReportFormat
-    toolchain: Annotated[tuple[str, ...], Field(min_length=1)]
+    toolchain: Annotated[Mapping[str, str | None], Field(min_length=1)]
     instructions: str = ""
     signs: tuple[str, ...] = ()
     made: Mapping[str, str] = field(default_factory=dict)

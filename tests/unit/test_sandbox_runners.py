@@ -14,7 +14,7 @@ fences: [bf]
 solution: solution.bf
 image: llmbench-bf
 report: junit
-toolchain: [bf]
+toolchain: {bf: null}
 made: {plan.txt: made}
 options: {cells: {values: [small, large], default: small}}
 limits: {memory_mb: 64, cpus: 0.5}

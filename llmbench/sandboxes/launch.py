@@ -1,0 +1,194 @@
+"""How a submission enters a sandbox and starts there, and how what it did comes out.
+
+Every sandbox runs `LAUNCHER` in the empty work folder, feeds it `Launch.stdin`, and hands what
+comes back to a `Capture`, so that they cannot differ in how they place files or measure time.
+"""
+
+import io
+import re
+import secrets
+import tarfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from llmbench.errors import SandboxError
+from llmbench.problems import is_inside
+from llmbench.records import Submission
+from llmbench.sandboxes.base import Execution, Limits
+
+WORK = "/work"
+"""Work folder inside a sandbox: the current folder of `run.sh`, empty at first."""
+
+HOME = "/opt/runner"
+"""The runner's folder inside a sandbox, read-only."""
+
+KILLED = 128 + 9
+CLOCK_STEP = 0.03
+"""How much /proc/uptime can fall short of a wall limit that was reached, in seconds."""
+
+# Arguments: size of the archive, wall limit in seconds, path of run.sh. The mark comes on stdin
+# and is in no argument or variable of another process, so tests do not know it. It is printed
+# before and after the tests with the machine's uptime and, in a container, the processor time of
+# its cgroup: figures of the tests alone, without the making of the sandbox.
+LAUNCHER = """
+read -r mark && head -c "$1" | tar -xof - || exit 125
+clock() {
+    read -r up _ </proc/uptime
+    cpu=
+    for file in /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpuacct/cpuacct.usage; do
+        if [ -r "$file" ]; then read -r cpu <"$file"; break; fi
+    done
+    printf '%s %s %s\\n' "$mark" "$up" "$cpu" >&2
+}
+clock
+timeout -s KILL "$2" sh "$3" </dev/null
+code=$?
+echo >&2
+clock
+exit $code
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One start of the launcher: its arguments and its input."""
+
+    submission: Submission
+    mark: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def argv(self, archive: bytes, home: str = HOME) -> list[str]:
+        """The command that runs inside the sandbox; `home` holds run.sh there."""
+        seconds = f"{self.submission.timeout:.3f}"
+        return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), seconds, f"{home}/run.sh"]
+
+    def stdin(self, archive: bytes) -> bytes:
+        """What the launcher reads: the mark, then the archive."""
+        return self.mark.encode() + b"\n" + archive
+
+
+def pack(files: Mapping[str, str]) -> bytes:
+    """The files as a tar archive: the same bytes for the same files.
+
+    Raises:
+        SandboxError: a path is absolute or climbs out of the work folder.
+    """
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for path in sorted(files):
+            if not is_inside(path):
+                raise SandboxError(f"{path!r} is not a path inside the work folder")
+            # A lone surrogate can stand in a JSON text; no file system or compiler takes it.
+            data = files[path].encode("utf-8", "replace")
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(data), 0o644
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+class Bounded:
+    """Keeps the first and the last bytes of what is fed to it, `limit` in all."""
+
+    def __init__(self, limit: int) -> None:
+        """Keep at most `limit` bytes."""
+        self._half = limit // 2
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._fed = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._fed += len(data)
+        room = self._half - len(self._head)
+        self._head += data[:room]
+        self._tail += data[room:][-self._half :]
+        if len(self._tail) > 2 * self._half:
+            del self._tail[: -self._half]
+
+    @property
+    def dropped(self) -> int:
+        """Bytes that were fed and are not kept."""
+        return max(0, self._fed - 2 * self._half)
+
+    def kept(self) -> bytes:
+        """The first and the last bytes, with a note of how many are missing between them."""
+        note = f"\n[{self.dropped} bytes left out]\n".encode() if self.dropped else b""
+        return bytes(self._head) + note + bytes(self._tail[-self._half :])
+
+
+class Capture:
+    """Takes what one launch prints, bounded, and makes an execution of it."""
+
+    def __init__(self, launch: Launch, limits: Limits) -> None:
+        """Take the output of this launch."""
+        self._mark = launch.mark.encode()
+        self._timeout = launch.submission.timeout
+        self._log = Bounded(limits.log_kb * 1024)
+        self._report = Bounded(limits.report_kb * 1024)
+        self._started: float | None = None
+
+    @property
+    def started(self) -> bool:
+        """True once the files are in place and the tests have begun."""
+        return self._started is not None
+
+    def stdout(self, data: bytes) -> None:
+        """Take bytes of the report."""
+        self._report.feed(data)
+
+    def stderr(self, data: bytes) -> None:
+        """Take bytes of the log."""
+        self._log.feed(data)
+        if self._started is None and self._mark in self._log.kept():
+            self._started = time.monotonic()
+
+    def execution(
+        self,
+        exit_code: int | None,
+        *,
+        out_of_memory: bool,
+        cpu_seconds: float | None = None,
+    ) -> Execution:
+        """The evidence; `exit_code` None says that the sandbox struck after the outer timeout.
+
+        `cpu_seconds` stands in where the launcher could not read a cgroup.
+
+        Raises:
+            SandboxError: the tests never began.
+        """
+        if self._started is None:
+            said = self._log.kept().decode(errors="replace").strip()[-300:] or "nothing"
+            raise SandboxError(f"the sandbox ended before the tests began; it said: {said}")
+        seconds = time.monotonic() - self._started
+        log = self._log.kept()
+        lines = list(re.finditer(rb"^%s (.*)\n?" % self._mark, log, re.MULTILINE))
+        if len(lines) > 1:
+            (start, cpu_start), (end, cpu_end) = _clock(lines[0][1]), _clock(lines[-1][1])
+            seconds = end - start
+            if cpu_start is not None and cpu_end is not None:
+                cpu_seconds = cpu_end - cpu_start
+            log = log[: lines[-1].start()].removesuffix(b"\n")
+        timed_out = exit_code is None or (
+            exit_code == KILLED and seconds >= self._timeout - CLOCK_STEP
+        )
+        return Execution(
+            exit_code=None if timed_out else exit_code,
+            timed_out=timed_out,
+            out_of_memory=out_of_memory,
+            # Half a report may lack the failures: it is none.
+            report=b"" if self._report.dropped else self._report.kept(),
+            log=log[lines[0].end() :].decode("utf-8", "replace"),
+            seconds=seconds,
+            cpu_seconds=cpu_seconds,
+        )
+
+
+def _clock(line: bytes) -> tuple[float, float | None]:
+    """Uptime and processor seconds of a line of the launcher.
+
+    A cgroup v1 gives nanoseconds, a v2 `usage_usec` and microseconds; there may be neither.
+    """
+    up, *cpu = line.split()
+    if not cpu:
+        return float(up), None
+    return float(up), int(cpu[-1]) / (1e6 if cpu[0] == b"usage_usec" else 1e9)
