@@ -238,7 +238,8 @@ class Row:
     lang: Annotated[str, _About("language of the problem: its runner's folder")]
     run: Annotated[int, _About("1..N")]
     score: Annotated[
-        float | None, _About("100 passed, 0 not passed, null when not the model's failure", "points")
+        float | None,
+        _About("100 passed, 0 not passed, null when not the model's failure", "points"),
     ]
     passed: Annotated[bool | None, _About("score is 100; null as score")]
     exit_code: Annotated[int | None, _About("of the test run; null when no test ran")]

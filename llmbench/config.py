@@ -1,0 +1,57 @@
+"""The plan of a run, its defaults, and the order in which it asks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmbench.records import Attempt, Problem, Target
+
+RUNS = 3
+TEST_TIMEOUT_SECONDS = 45.0
+MAX_TOKENS = 4096
+WORK_FOLDER = Path("_work")
+
+
+def shipped(name: str) -> Path:
+    """The folder `name` (problems, runners) that came with llmbench: in a wheel or a checkout."""
+    package = Path(__file__).parent
+    in_wheel = package / "shipped" / name
+    return in_wheel if in_wheel.is_dir() else package.parent / name
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that decides what a run asks and how it grades.
+
+    `concurrency` bounds the answers that stream at once, `sandboxes` the tests that run at once;
+    `test_timeout` is in seconds and bounds problems that name no limit of their own as well as
+    those that do. `recorded` is True when answers are replayed and no model is asked.
+    """
+
+    targets: tuple[Target, ...]
+    problems: tuple[Problem, ...]
+    runs: int
+    concurrency: int
+    sandboxes: int
+    test_timeout: float
+    local: bool
+    recorded: bool
+
+    @property
+    def size(self) -> int:
+        """Number of attempts."""
+        return len(self.targets) * len(self.problems) * self.runs
+
+    def attempts(self) -> Iterator[Attempt]:
+        """Every attempt once, in the order of asking.
+
+        A local server finishes one model before the next, because loading one is slow. Elsewhere
+        run 1 of everything comes before run 2, so that a provider's cache cannot fake stability.
+        """
+        groups: Sequence[Sequence[Target]]
+        groups = [[target] for target in self.targets] if self.local else [self.targets]
+        for group in groups:
+            for run in range(1, self.runs + 1):
+                for problem in self.problems:
+                    for target in group:
+                        yield Attempt(target, problem, run)
