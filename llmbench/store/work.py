@@ -1,0 +1,40 @@
+"""The work folder of a run: what people read when they want to know why."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from llmbench.errors import OutputError
+from llmbench.records import Attempt
+
+
+class WorkFolder:
+    """`<root>/<run id>/`, with a folder for each attempt below it."""
+
+    def __init__(self, root: Path) -> None:
+        """Make the folder of a new run.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        self.run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        self.path = root / self.run_id
+        try:
+            self.path.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be made: {error.strerror}") from None
+
+    def keep(self, attempt: Attempt, texts: Mapping[str, str]) -> None:
+        """Write texts by file name into the attempt's folder.
+
+        Raises:
+            OutputError: the disk is full or the folder is gone.
+        """
+        folder = self.path / attempt.target.slug / attempt.problem.id / str(attempt.run)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in texts.items():
+                (folder / name).write_text(text, encoding="utf-8", errors="replace", newline="\n")
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written: {error.strerror}") from None
