@@ -1,0 +1,159 @@
+"""Meaning only: what one attempt is, from problem to row."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+
+from llmbench import answers, prompts
+from llmbench.config import Plan
+from llmbench.errors import ModelError, SandboxError, TargetError
+from llmbench.events import Answered, Asked, Finished, Listener, TargetStopped
+from llmbench.models.base import Model
+from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Outcome, Row, Verdict
+from llmbench.sandboxes.base import Sandbox
+from llmbench.sandboxes.runners import Runner
+from llmbench.store.journal import Bought, Journal, Judged
+from llmbench.store.work import WorkFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An attempt with its completion, on its way to the sandbox."""
+
+    attempt: Attempt
+    completion: Completion
+
+
+@dataclass
+class Bench:
+    """The parts that every attempt of a run passes through."""
+
+    plan: Plan
+    models: Mapping[str, Model]
+    runners: Mapping[str, Runner]
+    sandbox: Sandbox
+    journal: Journal
+    work: WorkFolder
+    emit: Listener
+    stopped: set[str] = field(default_factory=set)
+    not_asked: int = 0
+
+    async def ask(
+        self, attempt: Attempt, slot: AbstractAsyncContextManager[object]
+    ) -> Answer | None:
+        """Ask the model; None when there is nothing to grade.
+
+        A fault of the provider ends the attempt in its row. One that every further request would
+        meet stops the target: its remaining attempts are not asked, get no row, and are counted.
+        """
+        label = attempt.target.label
+        if label in self.stopped:
+            self.not_asked += 1
+            return None
+        self.emit(Asked(attempt.key))
+        runner = self.runners[attempt.problem.lang]
+        messages = prompts.messages(attempt.problem, runner.about.instructions)
+        try:
+            completion = await self.models[label].complete(messages, run=attempt.run, slot=slot)
+        except ModelError as error:
+            if isinstance(error, TargetError) and label not in self.stopped:
+                self.stopped.add(label)
+                self.emit(TargetStopped(label, str(error)))
+            self._finish(attempt, None, None, Verdict(Outcome.PROVIDER_ERROR, log=str(error)))
+            return None
+        self.journal.append(Bought(attempt.key, completion))
+        self.emit(Answered(attempt.key, completion))
+        return Answer(attempt, completion)
+
+    async def grade(self, answer: Answer) -> None:
+        """Find the code, run the tests, and finish the attempt in its row."""
+        attempt, completion = answer.attempt, answer.completion
+        problem = attempt.problem
+        runner = self.runners[problem.lang]
+        found = answers.extract(
+            completion.text, fences=runner.about.fences, signs=runner.about.signs
+        )
+        files = {"answer.md": completion.text}
+        if completion.reasoning:
+            files["reasoning.md"] = completion.reasoning
+        if found.code is None:
+            verdict = Verdict(Outcome.NO_CODE, log="the answer holds no code")
+        else:
+            files[runner.about.solution] = found.code
+            verdict = await self._run_tests(attempt, runner, found.code)
+            files["log.txt"] = verdict.log
+        if completion.truncated and verdict.outcome not in (
+            Outcome.PASSED,
+            Outcome.SANDBOX_ERROR,
+        ):
+            verdict = replace(verdict, outcome=Outcome.TRUNCATED)
+        self.work.keep(attempt, files)
+        self._finish(attempt, completion, str(found.how), verdict)
+
+    async def _run_tests(self, attempt: Attempt, runner: Runner, code: str) -> Verdict:
+        limit = min(attempt.problem.timeout or self.plan.test_timeout, self.plan.test_timeout)
+        submission = runner.submission(attempt.key, attempt.problem, code, limit)
+        try:
+            return await self.sandbox.run(submission)
+        except SandboxError as error:
+            return Verdict(Outcome.SANDBOX_ERROR, log=str(error))
+
+    def _finish(
+        self,
+        attempt: Attempt,
+        completion: Completion | None,
+        extraction: str | None,
+        verdict: Verdict,
+    ) -> None:
+        sandbox = self.sandbox.name if verdict.seconds is not None else None
+        row = make_row(attempt, completion, verdict, extraction)
+        row = replace(row, sandbox=sandbox, recorded=self.plan.recorded)
+        self.journal.append(Judged(row))
+        self.emit(Finished(row))
+
+
+def make_row(
+    attempt: Attempt, completion: Completion | None, verdict: Verdict, extraction: str | None
+) -> Row:
+    """Everything that is known of an attempt, flat."""
+    target, problem, sampling = attempt.target, attempt.problem, attempt.target.sampling
+    score = verdict.outcome.score
+    usage = completion.usage if completion else None
+    return Row(
+        problem_id=problem.id,
+        lang=problem.lang,
+        run=attempt.run,
+        score=score,
+        passed=None if score is None else score == 100,
+        exit_code=verdict.exit_code,
+        llm_seconds=completion.llm_seconds if completion else None,
+        log_head=verdict.log[:LOG_HEAD_CHARS],
+        outcome=verdict.outcome.value,
+        provider=target.provider,
+        model=target.model,
+        target=target.label,
+        model_reported=completion.model if completion else None,
+        finish_reason=completion.finish_reason if completion else None,
+        extraction=extraction,
+        tests_passed=verdict.tests_passed,
+        tests_total=verdict.tests_total,
+        ttft_seconds=completion.ttft_seconds if completion else None,
+        tokens_per_second=completion.tokens_per_second if completion else None,
+        queue_seconds=completion.queue_seconds if completion else None,
+        test_seconds=verdict.seconds,
+        test_cpu_seconds=verdict.cpu_seconds,
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        completion_tokens=usage.completion_tokens if usage else None,
+        reasoning_tokens=usage.reasoning_tokens if usage else None,
+        cached_tokens=usage.cached_tokens if usage else None,
+        cost_usd=completion.cost_usd if completion else None,
+        tries=completion.tries if completion else None,
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        seed=None if sampling.seed is None else sampling.seed + attempt.run - 1,
+        recorded=False,
+        sandbox=None,
+        difficulty=problem.difficulty,
+        tags=",".join(problem.tags),
+        problem_sha256=problem.sha256,
+    )
