@@ -1,0 +1,5 @@
+"""`python -m llmbench`."""
+
+from llmbench.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,211 @@
+"""`llmbench [run]`: ask, test, write, tell."""
+
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from llmbench import config
+from llmbench import problems as problem_files
+from llmbench.attempt import Bench
+from llmbench.cli.options import Options
+from llmbench.cli.screen import Screen
+from llmbench.config import Plan
+from llmbench.engine import Engine
+from llmbench.errors import LlmbenchError, ModelError, OutputError, RunError
+from llmbench.events import Draining, Listener
+from llmbench.models import recorded
+from llmbench.models.chat import ChatModel
+from llmbench.models.presets import PRESETS, key_of
+from llmbench.models.server import Server, choose_model, connect
+from llmbench.records import Problem, Sampling, Target
+from llmbench.sandboxes.choose import open_sandbox
+from llmbench.sandboxes.runners import Runner, load_runners
+from llmbench.store import journal as journals
+from llmbench.store import tables
+from llmbench.store.journal import Journal
+from llmbench.store.work import WorkFolder
+
+DEMO = "demo"
+INTERRUPTED = 130
+
+
+def main(options: Options) -> int:
+    """Do a whole run and return the exit code."""
+    return anyio.run(_main, options)
+
+
+async def _main(options: Options) -> int:
+    screen = Screen(options.quiet)
+    runners = load_runners(config.shipped("runners"))
+    problems = _problems(options, runners)
+    tables.check_outputs(options.out)
+    async with _server(options, problems) as server:
+        plan = await _plan(options, server, problems, screen)
+        work = WorkFolder(config.WORK_FOLDER)
+        needed = {lang: runners[lang] for lang in sorted({p.lang for p in problems})}
+        sandbox = await open_sandbox(
+            options.sandbox,
+            needed,
+            run_id=work.run_id,
+            own_answers=plan.recorded,
+            notify=screen.note,
+        )
+        try:
+            with Journal(work.path) as journal, screen.progress(plan) as emit:
+                models = {target.label: ChatModel(target, server) for target in plan.targets}
+                bench = Bench(plan, models, needed, sandbox, journal, work, emit)
+                ended = await _drive(bench)
+        finally:
+            await sandbox.aclose()
+    return _conclude(options, plan, bench, ended, screen)
+
+
+def _problems(options: Options, runners: dict[str, Runner]) -> list[Problem]:
+    languages = {lang: runner.option_values for lang, runner in runners.items()}
+    loaded = problem_files.load(options.problems, languages)
+    return problem_files.select(loaded, langs=options.langs, only=options.only)
+
+
+@asynccontextmanager
+async def _server(options: Options, problems: Sequence[Problem]) -> AsyncIterator[Server]:
+    """The server to ask; for the demo, one of our own that replays recorded answers."""
+    preset = PRESETS[options.provider]
+    if preset.name == DEMO:
+        async with (
+            recorded.serve(problems) as replay,
+            connect(preset, replay.base_url) as server,
+        ):
+            yield server
+    else:
+        async with connect(preset, options.base_url, key_of(preset)) as server:
+            yield server
+
+
+async def _plan(
+    options: Options, server: Server, problems: Sequence[Problem], screen: Screen
+) -> Plan:
+    preset = server.preset
+    models = await _models(options, server, screen)
+    # The demo's answer to run n is chosen by the seed, which makes a demo repeatable.
+    seed = 1 if preset.name == DEMO and options.seed is None else options.seed
+    sampling = Sampling(options.max_tokens, options.temperature, seed)
+    return Plan(
+        targets=tuple(Target(preset.name, name, server.base_url, sampling) for name in models),
+        problems=tuple(problems),
+        runs=options.runs,
+        concurrency=options.concurrency or preset.concurrency,
+        sandboxes=options.sandboxes,
+        test_timeout=options.docker_timeout,
+        local=preset.local and preset.name != DEMO,
+        recorded=preset.name == DEMO,
+    )
+
+
+async def _models(options: Options, server: Server, screen: Screen) -> Sequence[str]:
+    """The models named, or the only one there is; asks the server first, so that it is there."""
+    offered = await _offered(server, needed=not options.models)
+    if server.preset.name == DEMO and not options.models:
+        return offered
+    if options.models:
+        return options.models
+    model = choose_model(offered, server.base_url)
+    screen.note(f"asking {model}, the one chat model that {server.base_url} offers")
+    return [model]
+
+
+async def _offered(server: Server, *, needed: bool) -> list[str]:
+    try:
+        return await server.list_models()
+    except ModelError as error:
+        # Not every server lists its models; one that cannot be reached has no use at all.
+        if needed or str(error).startswith("cannot reach"):
+            raise
+        return []
+
+
+@dataclass(slots=True)
+class _Ended:
+    """How the asking and testing ended: `failure` is what cut it short, if anything did."""
+
+    interrupted: bool = False
+    failure: LlmbenchError | None = None
+
+
+async def _drive(bench: Bench) -> _Ended:
+    """Run all attempts; the first Ctrl-C drains, the second gives up what is in flight."""
+    plan = bench.plan
+    engine = Engine(bench.ask, bench.grade, concurrency=plan.concurrency, sandboxes=plan.sandboxes)
+    ended = _Ended()
+    try:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(_heed_signals, tasks, engine, bench.emit, ended)
+            await engine.run(plan.attempts())
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        ours = group.subgroup(LlmbenchError)
+        if ours is None:
+            raise
+        ended.failure = _first(ours)
+    return ended
+
+
+async def _heed_signals(
+    tasks: TaskGroup,
+    engine: Engine[object, object],
+    emit: Listener,
+    ended: _Ended,
+    *,
+    task_status: TaskStatus[None],
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            if ended.interrupted:
+                tasks.cancel_scope.cancel()
+                return
+            ended.interrupted = True
+            engine.drain()
+            emit(Draining(engine.in_flight))
+
+
+def _first(group: BaseExceptionGroup[LlmbenchError]) -> LlmbenchError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, LlmbenchError)
+    return error
+
+
+def _conclude(options: Options, plan: Plan, bench: Bench, ended: _Ended, screen: Screen) -> int:
+    """Write the tables, show the summary, and say what is missing."""
+    table = tables.frame(journals.rows(bench.journal.path, screen.warn))
+    faults = [str(ended.failure)] if ended.failure else []
+    written = []
+    for path in options.out or [bench.work.path / "results.csv"]:
+        try:
+            tables.write(table, path)
+            written.append(path)
+        except OutputError as error:
+            faults.append(str(error))
+    screen.results(table, written, bench.work.path)
+    missing = plan.size - len(table)
+    if missing:
+        screen.warn(f"{missing} of {plan.size} attempts have no row: {_why(bench, ended)}")
+    if faults:
+        raise RunError("\n".join(faults))
+    if ended.interrupted:
+        return INTERRUPTED
+    scored = table["score"].count()
+    return 1 if bench.stopped or not scored else 0
+
+
+def _why(bench: Bench, ended: _Ended) -> str:
+    if ended.interrupted:
+        return "the run was interrupted"
+    if ended.failure:
+        return "the run failed"
+    return f"not asked after {', '.join(sorted(bench.stopped))} stopped"

@@ -1,0 +1,148 @@
+"""What a run shows while it goes on: a live display, or plain lines where there is no terminal."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from llmbench.events import Asked, Draining, Event, Finished, TargetStopped
+from llmbench.records import Outcome
+
+PLAIN_SECONDS = 5.0
+"""Least time between two plain lines of one target."""
+
+
+class _Tally:
+    """What is known of one target so far."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.asked = 0
+        self.outcomes: Counter[str] = Counter()
+        self.shown_at = time.monotonic()
+
+    @property
+    def done(self) -> int:
+        return self.outcomes.total()
+
+    def words(self) -> str:
+        names = (f"{count} {name.replace('_', ' ')}" for name, count in self._ordered())
+        return ", ".join(names)
+
+    def _ordered(self) -> list[tuple[str, int]]:
+        return [(name.value, self.outcomes[name]) for name in Outcome if self.outcomes[name]]
+
+
+class LiveProgress:
+    """A bar per target with rate, ETA and outcomes; listens to a run's events."""
+
+    def __init__(self, console: Console, totals: Mapping[str, int]) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[words]}", style="dim"),
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+        )
+        self._tallies = {target: _Tally(total) for target, total in totals.items()}
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        for target, tally in self._tallies.items():
+            self._bars[target] = self._progress.add_task(
+                target, total=tally.total, start=False, rate="", words=""
+            )
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Hear one event."""
+        match event:
+            case Asked(key) if not self._tallies[key.target].asked:
+                self._tallies[key.target].asked = 1
+                self._progress.start_task(self._bars[key.target])
+            case Finished(row):
+                tally, bar = self._tallies[row.target], self._bars[row.target]
+                tally.outcomes[row.outcome] += 1
+                elapsed = self._progress.tasks[bar].elapsed or 0
+                rate = f"{tally.done / elapsed:.1f}/s" if elapsed else ""
+                self._progress.update(bar, completed=tally.done, rate=rate, words=tally.words())
+            case TargetStopped(target, reason):
+                self._progress.console.print(f"stopped {target}: {reason}", style="red")
+            case Draining(in_flight):
+                self._progress.console.print(draining_words(in_flight), style="yellow")
+            case _:
+                pass
+
+
+class PlainProgress:
+    """A line per target every few seconds, for files and pipes; listens to a run's events."""
+
+    def __init__(self, console: Console, totals: Mapping[str, int]) -> None:
+        self._console = console
+        self._tallies = {target: _Tally(total) for target, total in totals.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    def __call__(self, event: Event) -> None:
+        """Hear one event."""
+        match event:
+            case Finished(row):
+                tally = self._tallies[row.target]
+                tally.outcomes[row.outcome] += 1
+                now = time.monotonic()
+                if tally.done == tally.total or now - tally.shown_at >= PLAIN_SECONDS:
+                    tally.shown_at = now
+                    line = f"{row.target}: {tally.done}/{tally.total} ({tally.words()})"
+                    self._console.print(line, soft_wrap=True)
+            case TargetStopped(target, reason):
+                self._console.print(f"stopped {target}: {reason}", soft_wrap=True)
+            case Draining(in_flight):
+                self._console.print(draining_words(in_flight), soft_wrap=True)
+            case _:
+                pass
+
+
+def draining_words(in_flight: int) -> str:
+    """What the first Ctrl-C says."""
+    return (
+        f"stopping: nothing new is started, {in_flight} attempts are finished; "
+        "press Ctrl-C again to give them up"
+    )

@@ -1,0 +1,111 @@
+"""The tables that end a run in the terminal."""
+
+from collections.abc import Iterator
+
+import polars as pl
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from llmbench import stats
+from llmbench.records import Outcome
+
+NOT_MODEL = "Recorded answers were replayed: no model was asked, and these figures rank nothing."
+
+
+def summary(table: pl.DataFrame) -> Iterator[RenderableType]:
+    """Targets, languages, problems, and what could not be scored; `table` holds result rows."""
+    if table["recorded"].any():
+        yield Text(NOT_MODEL, style="bold yellow")
+    if table.is_empty():
+        yield Text("No attempt has ended.", style="bold red")
+        return
+    yield _targets(table)
+    yield _matrix(table, "lang", "by language")
+    yield _matrix(table, "problem_id", "by problem")
+    yield from _infrastructure(table)
+    yield from _advice(table)
+
+
+def _targets(table: pl.DataFrame) -> Table:
+    outcomes = [name for name in Outcome if (table["outcome"] == name.value).any()]
+    view = Table(title="by target", title_justify="left")
+    view.add_column("target", overflow="fold")
+    for title in ("pass_rate", "std_score", "scored", *outcomes, "TTFT", "tokens/s"):
+        view.add_column(title.replace("_", " ") if title in outcomes else title, justify="right")
+    has_cost = table["cost_usd"].is_not_null().any()
+    if has_cost:
+        view.add_column("cost", justify="right")
+    lines = stats.rates(table, ["target"]).sort("pass_rate", descending=True, nulls_last=True)
+    for line in lines.iter_rows(named=True):
+        cells = [
+            line["target"],
+            _percent(line["pass_rate"]),
+            _number(line["std_score"], 1),
+            f"{line['scored']}/{line['attempts']}",
+            *(_count(line[name.value], name) for name in outcomes),
+            _number(line["ttft_seconds"], 2, " s"),
+            _number(line["tokens_per_second"], 0),
+        ]
+        if has_cost:
+            cells.append(_number(line["cost_usd"], 4, " $"))
+        view.add_row(*cells)
+    return view
+
+
+def _matrix(table: pl.DataFrame, by: str, title: str) -> Table:
+    """Pass rate and std_score for each value of `by` (down) and target (across)."""
+    lines = stats.rates(table, [by, "lang", "target"] if by != "lang" else [by, "target"])
+    cells = {(line[by], line["target"]): line for line in lines.iter_rows(named=True)}
+    targets = sorted({target for _, target in cells})
+    view = Table(title=f"{title}: pass_rate ± std_score", title_justify="left")
+    view.add_column(by, overflow="fold")
+    for target in targets:
+        view.add_column(target, justify="right", overflow="fold")
+    for value in dict.fromkeys(value for value, _ in cells):
+        found = [cells.get((value, target)) for target in targets]
+        view.add_row(value, *(_rate(line) if line else Text("-") for line in found))
+    return view
+
+
+def _rate(line: dict[str, float]) -> Text:
+    rate, std = line["pass_rate"], line["std_score"]
+    if rate is None:
+        return Text("not scored", style="red")
+    style = "green" if rate == 1 else "yellow" if rate > 0 else "red"
+    return Text(f"{rate:.0%} ± {std:.0f}", style=style)
+
+
+def _infrastructure(table: pl.DataFrame) -> Iterator[Text]:
+    bad = table.filter(pl.col("score").is_null())
+    if bad.is_empty():
+        return
+    yield Text(
+        f"{len(bad)} of {len(table)} attempts were not scored: not the models' failure, "
+        "and in no rate above.",
+        style="bold red",
+    )
+    for (outcome, log), group in bad.group_by("outcome", "log_head", maintain_order=True):
+        yield Text(f"  {len(group)} × {outcome}: {str(log).splitlines()[0] if log else ''}", "red")
+
+
+def _advice(table: pl.DataFrame) -> Iterator[Text]:
+    """Warnings that name the next flag to try."""
+    cut = (table["outcome"] == Outcome.TRUNCATED.value).sum()
+    if cut and not table["recorded"].any():
+        yield Text(f"{cut} answers were cut at the token limit: try a larger --max-tokens.")
+    slow = (table["outcome"] == Outcome.TIMEOUT.value).mean()
+    if isinstance(slow, float) and slow > 0.2:
+        yield Text(f"{slow:.0%} of the attempts timed out: try a larger --docker-timeout.")
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _number(value: float | None, digits: int, unit: str = "") -> str:
+    return "-" if value is None else f"{value:.{digits}f}{unit}"
+
+
+def _count(value: int, outcome: Outcome) -> Text:
+    return Text(str(value), style="red" if value and outcome.is_infrastructure else "")
