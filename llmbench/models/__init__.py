@@ -1,0 +1,1 @@
+"""Models: who is asked, how, and what is tried again."""

@@ -1,0 +1,125 @@
+"""A model behind the OpenAI chat completions protocol, as servers really speak it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import httpx
+
+from llmbench.models.faults import Words, words_of
+from llmbench.models.retry import Retries
+from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
+from llmbench.models.stream import Answer
+from llmbench.records import Completion, Message, Target
+
+REPLACEMENTS: Mapping[str, str | None] = {
+    "stream_options": None,
+    "max_tokens": "max_completion_tokens",
+    "temperature": None,
+    "seed": None,
+}
+"""Parameters that some servers refuse, and what is sent in their place."""
+
+_UNSUPPORTED = re.compile(
+    r"unsupported|not support|unknown|unrecogni[sz]ed|unexpected|not allowed|not permitted"
+    r"|only the default|deprecated|may only be|extra_forbidden|no longer"
+)
+
+
+class ChatModel:
+    """One target at an OpenAI-compatible server; the server is shared and stays open."""
+
+    def __init__(self, target: Target, server: Server, retries: Retries | None = None) -> None:
+        self.target = target
+        self._server = server
+        self._retries = retries or Retries()
+        self._faults = server.faults(target.label)
+        self._learned: dict[str, str | None] = {}
+
+    @property
+    def learned(self) -> Mapping[str, str | None]:
+        """Parameters that the server refused so far, and what is sent instead (None: nothing)."""
+        return self._learned
+
+    async def complete(
+        self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
+    ) -> Completion:
+        """See `Model.complete`."""
+        return await self._retries.run(partial(self._try, messages, run), slot)
+
+    async def aclose(self) -> None:
+        """Nothing was opened here: who opened the server closes it."""
+
+    async def _try(self, messages: Sequence[Message], run: int) -> Completion:
+        """Ask once; where a parameter is refused, at once again without it, now and later."""
+        requests = 1
+        while (completion := await self._request(self._body(messages, run))) is None:
+            requests += 1
+        return replace(completion, tries=requests)
+
+    def _body(self, messages: Sequence[Message], run: int) -> dict[str, Any]:
+        sampling = self.target.sampling
+        wanted = {
+            "stream_options": {"include_usage": True},
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "seed": None if sampling.seed is None else sampling.seed + run - 1,
+        }
+        body: dict[str, Any] = {
+            "model": self.target.model,
+            "messages": [message._asdict() for message in messages],
+            "stream": True,
+        }
+        for name, value in wanted.items():
+            sent = self._learned.get(name, name)
+            if value is not None and sent is not None:
+                body[sent] = value
+        return body
+
+    async def _request(self, body: dict[str, Any]) -> Completion | None:
+        """The answer to one request, or None after learning that a parameter is refused."""
+        answer = Answer(self._faults)
+        try:
+            async with self._server.client.stream(
+                "POST", "chat/completions", json=body
+            ) as response:
+                if response.is_success:
+                    return await answer.read(response)
+                status, error_body = response.status_code, await _error_body(response)
+        except TRANSPORT_ERRORS as error:
+            fault = self._faults.of_transport(error, self._server.limits.idle)
+        else:
+            name = refused(body, words_of(error_body)) if status in (400, 422) else None
+            if name is not None:
+                self._learned[name] = REPLACEMENTS[name]
+                return None
+            fault = self._faults.of_status(status, response.headers, error_body)
+        raise fault  # outside `except`: what the transport raised can hold the request's headers
+
+
+def refused(body: Mapping[str, Any], words: Words) -> str | None:
+    """The parameter of a request that an error says the server does not take, or None."""
+    for name, replacement in REPLACEMENTS.items():
+        if name not in body:
+            continue
+        named = words.param == name or re.search(rf"\b{name}\b", words.kind)
+        says_why = replacement in words.kind if replacement else _UNSUPPORTED.search(words.kind)
+        if named and (says_why or name == "stream_options"):
+            return name
+    return None
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    """The start of an error's body: as much as came, for the status alone tells enough."""
+    body = b""
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) >= ERROR_BODY_BYTES:
+                break
+    except TRANSPORT_ERRORS:
+        pass
+    return body

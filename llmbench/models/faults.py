@@ -1,0 +1,197 @@
+"""What went wrong at a server, sorted once into the error tree.
+
+A message is one line: who, the status, the server's own words, what to do next. It never holds
+the key, not even where a server repeats it.
+"""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import aiohttp
+import httpx
+
+from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
+from llmbench.models.presets import Preset
+
+WORDS_CHARS = 200
+"""Longest quotation of a server's own words."""
+
+TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
+
+# What servers say, in the error's message, code and type. A rate limit (429) is told by its status
+# alone, but for the code of an empty account: some servers speak of quota and context there too.
+_CONTEXT = re.compile(
+    r"context[ _]?(length|window|size|overflow)|maximum context|prompt is too long"
+    r"|too many (input |prompt )?tokens|context the overflows|exceeds? the context"
+)
+_FILTER = re.compile(
+    r"content[ _]filter|content_policy|content management policy|prohibited_content"
+    r"|flagged|data_inspection_failed"
+)
+_QUOTA = re.compile(
+    r"insufficient_quota|credit balance|insufficient[ _](credits?|balance|funds)"
+    r"|billing_hard_limit|billing_not_active"
+)
+_MODEL = re.compile(
+    r"model_not_found|not a valid model|unknown model|invalid model|model not exist"
+    r"|no models? (is )?loaded|model\b.{0,120}(not found|does not exist|not available)"
+)
+
+
+class Words(NamedTuple):
+    """What an error body says: for people, and all that tells its kind, in lower case."""
+
+    message: str
+    kind: str
+    param: str | None = None
+    status: int | None = None
+
+
+def words_of(body: bytes | Mapping[str, Any]) -> Words:
+    """The words of an error in any of the forms that servers use."""
+    if isinstance(body, Mapping):
+        parsed: Any = body
+    else:
+        try:
+            parsed = json.loads(body)
+        except (ValueError, RecursionError):
+            return _page(body.decode("utf-8", "replace"))
+    if isinstance(parsed, list) and parsed:
+        parsed = parsed[0]
+    if not isinstance(parsed, Mapping):
+        return Words(str(parsed), str(parsed).lower())
+    error = parsed.get("error") or parsed
+    if not isinstance(error, Mapping):
+        return Words(str(error), str(error).lower())
+    message = error.get("message") or error.get("detail") or error
+    metadata = error.get("metadata")
+    if isinstance(metadata, Mapping) and metadata.get("raw"):  # a router quotes its provider
+        message = f"{message}: {metadata['raw']}"
+    told = [message, *(error.get(name) for name in ("code", "type", "param", "status"))]
+    status = next((s for s in told[1:] if type(s) is int and 300 <= s <= 599), None)
+    text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
+    param = error.get("param")
+    kind = " ".join(str(part) for part in (text, *told[1:]) if part is not None)
+    return Words(text, kind.lower(), param if isinstance(param, str) else None, status)
+
+
+def _page(text: str) -> Words:
+    """A page for browsers, as proxies answer with, is told by its title."""
+    title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    message = title[1] if title else text
+    return Words(message, message.lower())
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The wait in seconds that a server asks for (Retry-After: seconds or a date), or None."""
+    milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after")
+    try:
+        if milliseconds is not None:
+            return max(0.0, float(milliseconds) / 1000)
+        if value is None:
+            return None
+        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
+            return float(value)
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Turns what went wrong at one server into an error of the tree.
+
+    `who` names the target or the server in every message.
+    """
+
+    who: str
+    base_url: str
+    preset: Preset
+    key: str | None = field(default=None, repr=False)
+
+    def of_status(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
+        """The fault of an answer with an error status."""
+        if 300 <= status < 400:
+            there = self._plain(headers.get("location", "elsewhere"))
+            return self._target(
+                f"HTTP {status}", f"it points to {there}", "give that to --base-url"
+            )
+        return self._sort(f"HTTP {status}", status, words_of(body), retry_after(headers))
+
+    def of_event(self, chunk: Mapping[str, Any]) -> ModelError:
+        """The fault that a server reports inside an answer that began well."""
+        words = words_of(chunk)
+        said = "error in the answer" if words.status is None else f"error {words.status}"
+        return self._sort(said, words.status or 500, words, None)
+
+    def of_transport(self, error: Exception, idle_seconds: float) -> ModelError:
+        """The fault of a connection that was not made, or that broke."""
+        cause = error.__cause__ or error
+        if isinstance(cause, aiohttp.ClientSSLError):
+            words = Words(str(cause), "")
+            return self._target("no trusted connection", words.message, "check --base-url")
+        if isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+            return TransientError(f"cannot reach {self.base_url}: {self.preset.start_hint}")
+        if isinstance(error, httpx.ReadTimeout):
+            return self.cut(f"sent nothing for {idle_seconds:g} s")
+        if isinstance(cause, aiohttp.ServerDisconnectedError):
+            return self.cut("closed the connection without an answer")
+        return self.cut(f"the connection broke: {self._plain(str(error)) or type(error).__name__}")
+
+    def cut(self, how: str) -> TransientError:
+        """The fault of an answer that did not come whole."""
+        return TransientError(f"{self.who}: {how}")
+
+    def odd(self, shown: str) -> TransientError:
+        """The fault of an event in the stream that is no chunk of a chat completion."""
+        return self.cut(f"sent something that is no chat completion chunk: {self._plain(shown)}")
+
+    def withheld(self) -> AttemptError:
+        """The fault of an answer that a content filter ended."""
+        return AttemptError(f"{self.who}: the answer was withheld by the server's content filter")
+
+    def foreign(self, content_type: str) -> TargetError:
+        """The fault of a server that speaks something else."""
+        said = f"answers with {self._plain(content_type) or 'something unknown'}"
+        return self._target(said, "not with a chat completion", "check --base-url")
+
+    def _sort(self, said: str, status: int, words: Words, wait: float | None) -> ModelError:
+        text = self._plain(words.message)
+        limited = status == 429
+        if _QUOTA.search(words.kind) or status == 402:
+            return self._target(said, text, "add credit to the account")
+        if not limited and _CONTEXT.search(words.kind):
+            return self._attempt(said, text, "use a model, or load it, with a longer context")
+        if not limited and _FILTER.search(words.kind):
+            return self._attempt(said, text, "the server's content filter refuses this prompt")
+        if status in (401, 403):
+            name = self.preset.key_env
+            return self._target(said, text, f"set {name}" if name else "this server wants a key")
+        if status in (400, 404, 422) and _MODEL.search(words.kind):
+            return self._target(said, text, "name one that the server has with --model")
+        if status in (404, 405):
+            return self._target(said, text, f"check --model and --base-url {self.base_url}")
+        if status in TRANSIENT_STATUS or status >= 500:
+            return TransientError(self._line(said, text), retry_after=wait)
+        return self._attempt(said, text, "the server refuses this request")
+
+    def _target(self, said: str, text: str, todo: str) -> TargetError:
+        return TargetError(f"{self._line(said, text)}; {todo}")
+
+    def _attempt(self, said: str, text: str, todo: str) -> AttemptError:
+        return AttemptError(f"{self._line(said, text)}; {todo}")
+
+    def _line(self, said: str, text: str) -> str:
+        return f"{self.who}: {said}: {text}" if text else f"{self.who}: {said}"
+
+    def _plain(self, text: str) -> str:
+        """Foreign text on one line: no key, no control characters, not long."""
+        if self.key:
+            text = text.replace(self.key, "***")
+        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        return text if len(text) <= WORDS_CHARS else text[: WORDS_CHARS - 1] + "…"

@@ -1,0 +1,131 @@
+"""The servers that llmbench knows by name, as data."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from llmbench.errors import UsageError
+
+LOCAL_CONCURRENCY = 1
+"""A local server answers one request at a time unless it was set up otherwise: a queue inside it
+would count as time to first token."""
+
+CLOUD_CONCURRENCY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One kind of server: where it is, how it is opened, what to do when it does not answer.
+
+    `base_url` is None where only the user can know it. `key_env` names the environment variable
+    of the key; `concurrency` is the default number of answers that stream at once.
+    """
+
+    name: str
+    base_url: str | None
+    key_env: str | None = None
+    key_required: bool = False
+    local: bool = False
+    concurrency: int = CLOUD_CONCURRENCY
+    start_hint: str = "check the network connection and --base-url"
+
+
+def _local(
+    name: str,
+    port: int,
+    start: str,
+    key_env: str | None = None,
+    concurrency: int = LOCAL_CONCURRENCY,
+) -> Preset:
+    hint = f"start {start}, or give --base-url"
+    url = f"http://localhost:{port}/v1"
+    return Preset(name, url, key_env, local=True, concurrency=concurrency, start_hint=hint)
+
+
+def _cloud(name: str, base_url: str, key_env: str) -> Preset:
+    return Preset(name, base_url, key_env, key_required=True)
+
+
+PRESETS: Mapping[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        _local("lmstudio", 1234, "LM Studio's server (Developer tab)"),
+        _local("ollama", 11434, "Ollama (`ollama serve`)"),
+        _local("llamacpp", 8080, "llama-server", "LLAMA_API_KEY"),
+        _local("vllm", 8000, "vLLM (`vllm serve`)", "VLLM_API_KEY", concurrency=16),
+        _cloud("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+        _cloud("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+        _cloud("anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+        _cloud(
+            "gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"
+        ),
+        _cloud("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+        _cloud("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+        _cloud("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+        Preset(
+            "openai-compatible",
+            None,
+            "OPENAI_COMPATIBLE_API_KEY",
+            start_hint="start the server, or check --base-url",
+        ),
+        Preset(
+            "demo", None, local=True, start_hint="this is a fault of llmbench: please report it"
+        ),
+    )
+}
+
+
+def key_of(preset: Preset, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The key of a preset from the environment; None where none is set and none is needed.
+
+    Raises:
+        UsageError: the variable is missing, or what it holds cannot be a key.
+    """
+    if preset.key_env is None:
+        return None
+    key = environ.get(preset.key_env, "").strip()
+    if not key:
+        if preset.key_required:
+            raise UsageError(f"--provider {preset.name} needs a key: set {preset.key_env}")
+        return None
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(f"{preset.key_env} cannot be a key: it holds blanks or odd characters")
+    return key
+
+
+def base_url_of(preset: Preset, given: str | None = None) -> str:
+    """The address to ask, without a trailing slash: as given, else the preset's.
+
+    `/v1` is added to an address without a path, and `/chat/completions` is taken off.
+
+    Raises:
+        UsageError: no address is known, or it is not the plain address of a server.
+    """
+    url = (given or preset.base_url or "").strip()
+    if not url:
+        raise UsageError(
+            f"--provider {preset.name} has no address of its own: give --base-url http://HOST:PORT/v1"
+        )
+    try:
+        parts = urlsplit(url)
+        if parts.username is not None or parts.password is not None:
+            raise UsageError("--base-url must hold no name or password: keys come from variables")
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known or parts.query or parts.fragment:
+        raise UsageError(f"--base-url {url}: not an address like http://localhost:1234/v1")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+
+
+def is_loopback(url: str) -> bool:
+    """True when an address is this machine's own."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified

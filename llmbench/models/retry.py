@@ -1,0 +1,87 @@
+"""One retry layer over every model: what is tried again, when, and who waits meanwhile."""
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+
+import anyio
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from llmbench.errors import TransientError
+from llmbench.records import Completion
+
+JITTER = 0.1
+"""Part by which a wait that a server asked for is lengthened, so that waiters do not return as
+one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often and how patiently a transient fault is met; all times are in seconds.
+
+    Without word from the server the n-th wait is drawn from 0 to `first_wait` * 2^(n-1), at most
+    `longest_wait`. A wait that the server asks for (Retry-After) is a lower bound, itself bounded
+    by `longest_asked_wait`. `sleep` is what waits.
+    """
+
+    attempts: int = 5
+    first_wait: float = 2.0
+    longest_wait: float = 60.0
+    longest_asked_wait: float = 120.0
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+
+    async def run(
+        self, ask: Callable[[], Awaitable[Completion]], slot: AbstractAsyncContextManager[object]
+    ) -> Completion:
+        """Ask until an answer is whole; `slot` is held during each try and free between tries.
+
+        The failed tries are added to the completion's `tries`; its `queue_seconds` becomes the
+        sum of the waits for the slot.
+
+        Raises:
+            TransientError: the fault of the last try, if all failed.
+        """
+        failed = -1
+        queued = 0.0
+
+        async def one_try() -> Completion:
+            nonlocal failed, queued
+            failed += 1
+            asked = time.monotonic()
+            async with slot:
+                queued += time.monotonic() - asked
+                return await ask()
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_attempt(self.attempts),
+            wait=self._wait,
+            sleep=self.sleep,
+            retry_error_callback=_give_up,
+        )
+        completion: Completion = await retrying(one_try)
+        return replace(completion, tries=completion.tries + failed, queue_seconds=queued)
+
+    def _wait(self, state: RetryCallState) -> float:
+        backoff = wait_random_exponential(multiplier=self.first_wait, max=self.longest_wait)(state)
+        fault = state.outcome.exception() if state.outcome else None
+        asked = fault.retry_after if isinstance(fault, TransientError) else None
+        if asked is None:
+            return backoff
+        asked = min(asked, self.longest_asked_wait)
+        return max(backoff, asked * (1 + JITTER * random.random()))
+
+
+def _give_up(state: RetryCallState) -> None:
+    fault = state.outcome.exception() if state.outcome else None
+    assert isinstance(fault, TransientError)
+    tries = f"{state.attempt_number} tries" if state.attempt_number > 1 else "1 try"
+    raise TransientError(f"{fault} (after {tries})", retry_after=fault.retry_after)

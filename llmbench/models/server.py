@@ -1,0 +1,160 @@
+"""A connection to one server, and what models it offers."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import aiohttp
+import httpx
+from httpx_aiohttp import HttpxAiohttpClient
+
+from llmbench.errors import UsageError
+from llmbench.models.faults import Faults
+from llmbench.models.presets import Preset, base_url_of, is_loopback
+
+TRANSPORT_ERRORS = (httpx.HTTPError, aiohttp.ClientError)
+"""What a broken connection raises: the transport lets some faults of aiohttp through as they
+are."""
+
+LIST_SECONDS = 30.0
+ERROR_BODY_BYTES = 65536
+MODELS_SHOWN = 20
+
+CHAT_TYPES = frozenset({"llm", "vlm", "chat", "language", "model"})
+NO_CHAT_ID = re.compile(
+    r"embed|rerank|whisper|moderation|transcri|dall-e|image|diffusion|realtime"
+    r"|(^|[/_.:-])(tts|asr|bge|gte|e5|clip|sora|flux|babbage|davinci)([/_.:-]|$)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Longest waits in seconds: for a connection, and for the next byte of an answer."""
+
+    connect: float = 10.0
+    idle: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An open client of one server. The key is in its Authorization header and nowhere else."""
+
+    preset: Preset
+    base_url: str
+    client: httpx.AsyncClient = field(repr=False)
+    limits: TimeLimits
+
+    def faults(self, who: str) -> Faults:
+        """What sorts the faults of this server, told as those of `who`."""
+        key = self.client.headers.get("authorization", "").removeprefix("Bearer ") or None
+        return Faults(who, self.base_url, self.preset, key)
+
+    async def list_models(self) -> list[str]:
+        """Ids of the chat models that the server offers, in its order.
+
+        Raises:
+            ModelError: the server cannot be reached or does not tell.
+        """
+        faults = self.faults(self.base_url)
+        timeout = httpx.Timeout(LIST_SECONDS, connect=self.limits.connect)
+        try:
+            response = await self.client.get("models", timeout=timeout)
+        except TRANSPORT_ERRORS as error:
+            fault = faults.of_transport(error, LIST_SECONDS)
+        else:
+            if response.is_success:
+                try:
+                    return _chat_ids(response.json())
+                except (ValueError, TypeError, AttributeError):
+                    fault = faults.foreign(response.headers.get("content-type", ""))
+            else:
+                fault = faults.of_status(
+                    response.status_code, response.headers, response.content[:ERROR_BODY_BYTES]
+                )
+        raise fault  # outside `except`: what the transport raised can hold the request's headers
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def connect(
+    preset: Preset,
+    base_url: str | None = None,
+    key: str | None = None,
+    limits: TimeLimits | None = None,
+) -> Server:
+    """A client of the server at `base_url` (default: the preset's); nothing is sent yet.
+
+    Proxies named in the environment are used, but never for this machine's own addresses. The
+    number of connections is not bounded here: whoever asks holds a slot.
+
+    Raises:
+        UsageError: the address is missing or wrong.
+    """
+    url = base_url_of(preset, base_url)
+    limits = limits or TimeLimits()
+    # A compressed stream would be held back by some proxies until a block is full.
+    headers = {"Accept-Encoding": "identity", "User-Agent": "llmbench"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    try:
+        client = HttpxAiohttpClient(
+            base_url=url,
+            headers=headers,
+            timeout=httpx.Timeout(None, connect=limits.connect, read=limits.idle),
+            limits=httpx.Limits(max_connections=0, keepalive_expiry=30.0),  # 0: no bound
+            trust_env=not is_loopback(url),
+        )
+    except (httpx.InvalidURL, ValueError):
+        raise UsageError(
+            f"--base-url {url}: not an address like http://localhost:1234/v1"
+        ) from None
+    return Server(preset, url, client, limits)
+
+
+def choose_model(models: Sequence[str], base_url: str) -> str:
+    """The only model of a server.
+
+    Raises:
+        UsageError: it offers none or several, which are listed.
+    """
+    if len(models) == 1:
+        return models[0]
+    if not models:
+        raise UsageError(
+            f"{base_url} offers no chat model: load one, or name one with --model NAME"
+        )
+    shown = ", ".join(models[:MODELS_SHOWN])
+    more = f" and {len(models) - MODELS_SHOWN} more" if len(models) > MODELS_SHOWN else ""
+    raise UsageError(
+        f"{base_url} offers {len(models)} models: choose with --model NAME from {shown}{more}"
+    )
+
+
+def _chat_ids(body: Any) -> list[str]:
+    """The ids of a `/models` answer that can chat, each once."""
+    items = body if isinstance(body, list) else body["data"] if "data" in body else body["models"]
+    return list(dict.fromkeys(str(item["id"]) for item in items or () if _can_chat(item)))
+
+
+def _can_chat(item: Mapping[str, Any]) -> bool:
+    """By what the server declares, if it does; else by the id."""
+    declared = item.get("type")
+    if isinstance(declared, str):
+        return declared in CHAT_TYPES
+    capabilities = item.get("capabilities")
+    if isinstance(capabilities, Mapping) and "completion_chat" in capabilities:
+        return bool(capabilities["completion_chat"])
+    architecture = item.get("architecture")
+    if isinstance(architecture, Mapping) and "output_modalities" in architecture:
+        return "text" in architecture["output_modalities"]
+    return NO_CHAT_ID.search(str(item["id"])) is None

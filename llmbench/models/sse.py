@@ -1,0 +1,35 @@
+"""Bytes to the data of server-sent events, cheaply.
+
+Follows the event stream format of the HTML standard (section 9.2), as far as chat completions use
+it: lines end in LF or CRLF, comments and fields other than `data` are skipped. It works on bytes,
+so that a character split between two chunks needs no care.
+"""
+
+
+class EventDecoder:
+    """Gathers the data of events over the chunks of one stream; `events` counts them."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self._tail = b""
+        self._data: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The data of each event that this chunk completes."""
+        lines = (self._tail + chunk).split(b"\n")
+        self._tail = lines.pop()
+        events = []
+        for line in lines:
+            if line.endswith(b"\r"):
+                line = line[:-1]
+            if line.startswith(b"data:"):
+                self._data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
+            elif not line and self._data:
+                events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+                self._data = []
+        self.events += len(events)
+        return events
+
+    def close(self) -> list[bytes]:
+        """The data of a last event that no blank line ended: some servers leave it out."""
+        return self.feed(b"\n\n")

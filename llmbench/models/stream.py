@@ -1,0 +1,175 @@
+"""One answer, gathered from its stream and timed."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import httpx
+
+from llmbench.models.faults import Faults
+from llmbench.models.server import TRANSPORT_ERRORS
+from llmbench.models.sse import EventDecoder
+from llmbench.records import Completion, Usage
+
+DONE = b"[DONE]"
+
+DRAIN_SECONDS = 0.5
+"""Wait for the end of a stream after its last event: only a connection read to its end is used
+again."""
+
+
+class Answer:
+    """What one request has brought so far; its clock starts when it is made."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._started = time.perf_counter()
+        self._first: float | None = None
+        self._ended: float | None = None
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._finish_reason: str | None = None
+        self._usage: Mapping[str, Any] = {}
+        self._model: str | None = None
+
+    async def read(self, response: httpx.Response) -> Completion:
+        """Take in a whole response, streamed or not.
+
+        Raises:
+            ModelError: the answer is not whole, was withheld, or is no chat completion.
+        """
+        if response.headers.get("content-type", "").startswith("application/json"):
+            self._take(await response.aread())
+            if self._finish_reason is None and self._first is None:
+                raise self._faults.foreign("JSON")
+            self._first = None  # it came in one piece: nobody saw when its first token was made
+            self._ended = time.perf_counter()
+        else:
+            await self._read_events(response)
+        return self._completion()
+
+    async def _read_events(self, response: httpx.Response) -> None:
+        decoder = EventDecoder()
+        try:
+            with anyio.CancelScope() as scope:
+                async for chunk in response.aiter_bytes():
+                    for data in decoder.feed(chunk):
+                        if data == DONE:
+                            self._ended = time.perf_counter()
+                            scope.deadline = anyio.current_time() + DRAIN_SECONDS
+                        elif self._ended is None:
+                            self._take(data)
+        except TRANSPORT_ERRORS:
+            if self._finish_reason is None and self._ended is None:
+                raise
+        self._take_tail(decoder)
+        if self._ended is not None:
+            return
+        if decoder.events == 0 and "event-stream" not in response.headers.get("content-type", ""):
+            raise self._faults.foreign(response.headers.get("content-type", ""))
+        if self._finish_reason is None:
+            raise self._faults.cut("the stream ended before the answer did")
+        self._ended = time.perf_counter()
+
+    def _take_tail(self, decoder: EventDecoder) -> None:
+        """Take a last event that nothing ended, unless it was cut itself."""
+        for data in decoder.close():
+            if data == DONE:
+                self._ended = time.perf_counter()
+            elif self._ended is None and data.endswith(b"}"):
+                self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Take in one chunk (or a whole reply): runs for every token, so it does little."""
+        try:
+            chunk = json.loads(data)
+            if chunk.get("error"):
+                raise self._faults.of_event(chunk)
+            for choice in chunk.get("choices") or ():
+                delta = choice.get("delta") or choice.get("message")
+                if delta:
+                    self._take_delta(delta)
+                if choice.get("finish_reason"):
+                    self._finish_reason = str(choice["finish_reason"])
+            usage = chunk.get("usage")
+            if isinstance(usage, dict):
+                self._usage = usage
+            if self._model is None:
+                self._model = chunk.get("model")
+        except (ValueError, AttributeError, TypeError) as error:
+            shown = data[:80].decode("utf-8", "replace")
+            raise self._faults.odd(shown) from error
+
+    def _take_delta(self, delta: Mapping[str, Any]) -> None:
+        text = delta.get("content") or delta.get("refusal")
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if not text and not thought:
+            return
+        if self._first is None:
+            self._first = time.perf_counter()
+        if isinstance(text, list):  # content in typed parts
+            thought = "".join(_texts(part.get("thinking")) for part in text) or thought
+            text = _texts(text)
+        if isinstance(text, str):
+            self._text.append(text)
+        if isinstance(thought, str):
+            self._reasoning.append(thought)
+
+    def _completion(self) -> Completion:
+        if self._finish_reason == "content_filter":
+            raise self._faults.withheld()
+        if self._finish_reason == "error":
+            raise self._faults.cut("ended the answer with finish_reason error")
+        ended = self._started if self._ended is None else self._ended
+        return Completion(
+            text=_joined(self._text),
+            reasoning=_joined(self._reasoning),
+            finish_reason=self._finish_reason,
+            usage=usage_of(self._usage),
+            cost_usd=_number(self._usage, "cost"),
+            llm_seconds=ended - self._started,
+            ttft_seconds=None if self._first is None else self._first - self._started,
+            model=self._model if isinstance(self._model, str) else None,
+        )
+
+
+def usage_of(usage: Mapping[str, Any]) -> Usage:
+    """The token counts of a `usage` object; what is missing or no number stays None."""
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    cached = _count(prompt, "cached_tokens")
+    return Usage(
+        prompt_tokens=_count(usage, "prompt_tokens"),
+        completion_tokens=_count(usage, "completion_tokens"),
+        reasoning_tokens=_count(completion, "reasoning_tokens"),
+        cached_tokens=_count(usage, "prompt_cache_hit_tokens") if cached is None else cached,
+    )
+
+
+def _number(mapping: object, name: str) -> float | None:
+    value = mapping.get(name) if isinstance(mapping, Mapping) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _count(mapping: object, name: str) -> int | None:
+    value = _number(mapping, name)
+    return None if value is None or value < 0 else int(value)
+
+
+def _texts(parts: object) -> str:
+    """The texts of content that comes as a list of typed parts."""
+    return "".join(part.get("text") or "" for part in parts) if isinstance(parts, list) else ""
+
+
+def _joined(texts: list[str]) -> str:
+    """The whole text; characters that were escaped in halves, one per chunk, are made whole."""
+    text = "".join(texts)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -1,0 +1,652 @@
+"""What every model client owes the engine, over real HTTP on loopback."""
+
+import gc
+import gzip
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from scripted_server import HELLO, Script, chunk, event, events, scripted
+
+from llmbench.errors import AttemptError, ModelError, TargetError, TransientError, UsageError
+from llmbench.models import recorded
+from llmbench.models.base import Model
+from llmbench.models.chat import ChatModel
+from llmbench.models.presets import PRESETS
+from llmbench.models.retry import Retries
+from llmbench.models.server import Server, choose_model, connect
+from llmbench.records import Completion, Message, Problem, Sampling, Target, Usage
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-or-v1-do-not-print-me"
+ASK = (Message("system", "Be brief."), Message("user", "Say hello world."))
+PROBLEM = Problem(
+    "greet", "x", "Say hello world.", {"t": ""}, reference="a\nb\n", wrong={"off": "c\n"}
+)
+RECORDING = """
+model: small
+description: answers for tests
+tokens_per_second: 100
+ttft_seconds: 0.1
+answers:
+  greet:
+    - text: Hello world
+      reasoning: I think.
+    - text: "Second: {{wrong:off}}"
+  other:
+    - text: never shown
+"""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "small.yaml").write_text(RECORDING, encoding="utf-8")
+    return tmp_path
+
+
+async def no_wait(_: float) -> None:
+    await anyio.lowlevel.checkpoint()
+
+
+def model_of(server: Server, model: str = "m", tries: int = 1, **sampling: Any) -> ChatModel:
+    target = Target(server.preset.name, model, server.base_url, Sampling(**sampling))
+    return ChatModel(target, server, Retries(attempts=tries, sleep=no_wait))
+
+
+async def ask(model: Model, run: int = 1) -> Completion:
+    return await model.complete(ASK, run=run, slot=anyio.Semaphore(1))
+
+
+async def answer_to(*scripts: Script, tries: int = 1, **options: Any) -> Completion:
+    async with scripted(*scripts, **options) as (_, server):
+        return await ask(model_of(server, tries=tries))
+
+
+@asynccontextmanager
+async def a_server(kind: str, folder: Path) -> AsyncIterator[tuple[Server, str]]:
+    """Each server that the shared cases run against, and a model it has."""
+    if kind == "scripted":
+        pauses: list[bytes | float] = [
+            0.1,
+            event(chunk(None, role="assistant", reasoning_content="I think.")),
+            event(chunk("Hello")),
+            0.05,
+            event(chunk(" world")),
+            event(chunk(None, "stop")),
+            event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 7}}),
+            b"data: [DONE]\n\n",
+        ]
+        async with scripted(Script(pauses)) as (_, client):
+            yield client, "served-model"
+        return
+    async with (
+        recorded.serve([PROBLEM], folder=folder) as server,
+        connect(PRESETS["demo"], server.base_url) as client,
+    ):
+        yield client, "small"
+
+
+@pytest.fixture(params=["scripted", "recorded"])
+async def served(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[ChatModel]:
+    async with a_server(request.param, folder) as (client, name):
+        yield model_of(client, name, seed=1)
+
+
+# What holds for every server
+
+
+async def test_an_answer_comes_whole_with_reasoning_usage_and_finish_reason(
+    served: ChatModel,
+) -> None:
+    completion = await ask(served)
+    assert completion.text == "Hello world"
+    assert completion.reasoning == "I think."
+    assert completion.finish_reason == "stop"
+    assert not completion.truncated
+    assert completion.model == served.target.model
+    assert completion.tries == 1
+    assert completion.usage.completion_tokens == 7
+    assert completion.usage.prompt_tokens
+
+
+async def test_the_clock_tells_the_first_token_from_the_last(served: ChatModel) -> None:
+    began = time.perf_counter()
+    completion = await ask(served)
+    took = time.perf_counter() - began
+    assert completion.ttft_seconds is not None
+    assert 0.09 < completion.ttft_seconds < completion.llm_seconds - 0.02
+    assert completion.llm_seconds <= took
+    assert completion.tokens_per_second is not None
+
+
+async def test_a_cancelled_request_frees_its_slot_at_once(served: ChatModel) -> None:
+    slot = anyio.Semaphore(1)
+    with anyio.move_on_after(0.12) as scope:
+        await served.complete(ASK, run=1, slot=slot)
+    assert scope.cancelled_caught
+    assert slot.value == 1
+    again = await served.complete(ASK, run=1, slot=slot)
+    assert again.text == "Hello world"
+
+
+async def test_requests_at_the_same_time_do_not_mix(served: ChatModel) -> None:
+    got = []
+
+    async def one() -> None:
+        got.append(await ask(served))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(one)
+    assert {(c.text, c.reasoning) for c in got} == {("Hello world", "I think.")}
+    assert len(got) == 20
+
+
+# The protocol as servers speak it
+
+FORMS: dict[str, Script] = {
+    "plain": Script([HELLO]),
+    "one byte at a time": Script([HELLO[i : i + 1] for i in range(len(HELLO))]),
+    "carriage returns": Script([HELLO.replace(b"\n", b"\r\n")]),
+    "no blank after the colon": Script([HELLO.replace(b"data: ", b"data:")]),
+    "keep-alive comments": Script(
+        [b": OPENROUTER PROCESSING\n\n" + HELLO.replace(b"data: {", b": ping\n\ndata: {")]
+    ),
+    "named events": Script([HELLO.replace(b"data: {", b"event: message\ndata: {")]),
+    "data over several lines": Script(
+        [HELLO.replace(b'data: {"object"', b'data: {\ndata: "object"')]
+    ),
+    "no DONE": Script([HELLO.removesuffix(b"data: [DONE]\n\n")]),
+    "no blank line at the end": Script([HELLO.removesuffix(b"\n\n")]),
+    "DONE without a finish reason": Script([events(chunk("Hello"), chunk(" world"))]),
+    "dropped after the finish reason": Script([HELLO[:-14]], cut=True),
+    "ended by closing": Script([HELLO], chunked=False),
+    "null and empty deltas": Script(
+        [
+            events(
+                {"choices": []},
+                {"choices": None},
+                {"choices": [{"index": 0, "delta": None}]},
+                {"choices": [{"index": 0, "delta": {"role": "assistant", "content": None}}]},
+                chunk("Hello"),
+                chunk("", tool_calls=None),
+                chunk(" world"),
+                chunk(None, "stop"),
+            )
+        ]
+    ),
+    "usage null in every chunk": Script(
+        [events(*({**chunk(text), "usage": None} for text in ("Hello", " world")))]
+    ),
+    "content in typed parts": Script(
+        [
+            events(
+                chunk([{"type": "text", "text": "Hello"}]),
+                chunk([{"type": "text", "text": " world"}], "stop"),
+            )
+        ]
+    ),
+    "not streamed": Script(
+        [
+            json.dumps(
+                {
+                    "model": "served-model",
+                    "choices": [
+                        {"message": {"content": "Hello world"}, "finish_reason": "stop"},
+                    ],
+                }
+            ).encode()
+        ],
+        content_type="application/json",
+    ),
+    "compressed": Script([gzip.compress(HELLO)], headers=["Content-Encoding: gzip"]),
+    "another content type": Script([HELLO], content_type="text/plain"),
+    "kept open after DONE": Script([HELLO, 30.0]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_answer_is_read_in_every_form_that_servers_give_it(form: str) -> None:
+    with anyio.fail_after(3):
+        completion = await answer_to(FORMS[form])
+    assert completion.text == "Hello world"
+    assert completion.finish_reason in ("stop", None)
+    assert completion.llm_seconds < 0.5
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7])
+async def test_a_character_cut_in_two_by_the_network_is_whole_again(size: int) -> None:
+    stream = events(chunk("naïve "), chunk("日本 🎉"), chunk(None, "stop"))
+    parts = [stream[i : i + size] for i in range(0, len(stream), size)]
+    assert (await answer_to(Script(parts))).text == "naïve 日本 🎉"
+
+
+async def test_a_character_escaped_in_two_halves_is_whole_again() -> None:
+    halves = [rb"a\ud83c", rb"\udf89b"]
+    stream = b"".join(b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % h for h in halves)
+    assert (await answer_to(Script([stream, b"data: [DONE]\n\n"]))).text == "a🎉b"
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_reasoning_is_kept_apart_and_its_first_token_counts(name: str) -> None:
+    script = Script(
+        [
+            event(chunk(None, role="assistant")),
+            0.1,
+            event(chunk(None, **{name: "Hm. "})),
+            event(chunk(None, **{name: "So."})),
+            0.1,
+            events(chunk("42"), chunk(None, "stop")),
+        ]
+    )
+    completion = await answer_to(script)
+    assert (completion.reasoning, completion.text) == ("Hm. So.", "42")
+    assert completion.ttft_seconds == pytest.approx(0.1, abs=0.06)
+    assert completion.llm_seconds == pytest.approx(0.2, abs=0.1)
+
+
+async def test_reasoning_in_typed_parts_is_kept_apart() -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]
+    completion = await answer_to(Script([events(chunk(parts), chunk("42"))]))
+    assert (completion.reasoning, completion.text) == ("Hm.", "42")
+
+
+async def test_all_counts_and_the_cost_are_taken_from_the_last_usage() -> None:
+    usage = {
+        "prompt_tokens": 11,
+        "completion_tokens": 22,
+        "completion_tokens_details": {"reasoning_tokens": 5},
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "cost": 0.00123,
+    }
+    early = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    last = {"choices": [], "usage": usage}
+    completion = await answer_to(Script([events(early, chunk("x", "stop"), last)]))
+    assert completion.usage == Usage(11, 22, 5, 4)
+    assert completion.cost_usd == 0.00123
+
+
+async def test_what_the_server_does_not_count_stays_unknown() -> None:
+    completion = await answer_to(Script([HELLO]))
+    assert completion.usage == Usage(None, None, None, None)
+    assert completion.cost_usd is None
+    assert completion.tokens_per_second is None
+
+
+async def test_an_answer_that_came_in_one_piece_has_no_time_to_first_token() -> None:
+    assert (await answer_to(FORMS["not streamed"])).ttft_seconds is None
+
+
+async def test_an_answer_cut_at_the_token_limit_says_so() -> None:
+    assert (await answer_to(Script([events(chunk("x", "length"))]))).truncated
+
+
+# What is sent
+
+
+async def test_only_the_sampling_parameters_that_were_asked_for_are_sent() -> None:
+    async with scripted(Script([HELLO]), key=KEY) as (wire, server):
+        await ask(model_of(server))
+        await ask(model_of(server, max_tokens=9, temperature=0.0, seed=5), run=3)
+    plain, full = wire.bodies
+    assert plain == {
+        "model": "m",
+        "messages": [message._asdict() for message in ASK],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    assert (full["max_tokens"], full["temperature"], full["seed"]) == (9, 0.0, 7)
+    assert wire.heads[0].startswith("POST /v1/chat/completions HTTP/1.1")
+    assert f"authorization: bearer {KEY}" in wire.heads[0].lower()
+    assert KEY not in json.dumps(wire.bodies)
+
+
+async def test_a_connection_read_to_its_end_is_used_again() -> None:
+    async with scripted(Script([HELLO, 0.05])) as (wire, server):
+        for _ in range(5):
+            await ask(model_of(server))
+    assert wire.connections == 1
+
+
+def refusal(message: str, param: str, status: int = 400) -> Script:
+    body = {"error": {"message": message, "param": param, "code": "unsupported_parameter"}}
+    return Script([json.dumps(body).encode()], status=status, content_type="application/json")
+
+
+async def test_a_parameter_that_the_server_refuses_is_learned_once_and_remembered() -> None:
+    async with scripted(
+        refusal("Extra inputs are not permitted", "stream_options", 422),
+        refusal("Unsupported parameter: use 'max_completion_tokens' instead.", "max_tokens"),
+        refusal("Unsupported value: 'temperature' does not support 0.2", "temperature"),
+        Script([HELLO]),
+    ) as (wire, server):
+        model = model_of(server, max_tokens=9, temperature=0.2)
+        assert (await ask(model)).tries == 4
+        assert (await ask(model)).tries == 1
+    assert wire.bodies[3] == wire.bodies[4]
+    assert wire.bodies[3]["max_completion_tokens"] == 9
+    assert not {"stream_options", "max_tokens", "temperature"} & set(wire.bodies[3])
+    assert model.learned == {
+        "stream_options": None,
+        "max_tokens": "max_completion_tokens",
+        "temperature": None,
+    }
+
+
+# What goes wrong
+
+JSON = "application/json"
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "says"),
+    [
+        (Script([b"{}"], 401, JSON), TargetError, "set OPENROUTER_API_KEY"),
+        (Script([b"no"], 429, headers=["Retry-After: 7"]), TransientError, "HTTP 429: no"),
+        (Script([b"<title>Bad Gateway</title>"], 502), TransientError, "Bad Gateway"),
+        (Script([HELLO[:120]], cut=True), TransientError, "broke"),
+        (Script([events(chunk("Hel"), done=False)]), TransientError, "ended before the answer"),
+        (Script([]), TransientError, "ended before the answer"),
+        (Script([b"HTTP/1.1 200 OK\r\nContent-Le"], raw=True), TransientError, "without an answer"),
+        (Script([b"SSH-2.0-OpenSSH\r\n\r\n"], raw=True), TransientError, "broke"),
+        (Script([b""], raw=True), TransientError, "without an answer"),
+        (Script([events(chunk("x", "error"))]), TransientError, "finish_reason error"),
+        (Script([events(chunk("x", "content_filter"))]), AttemptError, "withheld"),
+        (
+            Script([events(chunk("x"), {"error": {"code": 502, "message": "down"}})]),
+            TransientError,
+            "error 502: down",
+        ),
+        (
+            Script([events({"error": {"code": "context_length_exceeded", "message": "long"}})]),
+            AttemptError,
+            "longer context",
+        ),
+        (Script([b'{"error": "Model not loaded"}'], 200, JSON), TransientError, "not loaded"),
+        (Script([b'{"status": "ok"}'], 200, JSON), TargetError, "not with a chat completion"),
+        (Script([b"<html>Hi</html>"], 200, "text/html"), TargetError, "text/html"),
+        (Script([b"data: [1, 2]\n\n"]), TransientError, "no chat completion chunk"),
+        (Script([b'data: {"choices": 3}\n\n']), TransientError, "no chat completion chunk"),
+        (Script([b"data: {oh\n\n"]), TransientError, "no chat completion chunk: {oh"),
+        (Script([b"data: \xff\n\n"]), TransientError, "no chat completion chunk"),
+        (Script([b"junk"], headers=["Content-Encoding: gzip"]), TransientError, "broke"),
+        (Script([b""], 302, headers=["Location: https://else.example/v1"]), TargetError, "else."),
+        (Script([event(chunk("x")), 5.0]), TransientError, "sent nothing for 0.2 s"),
+        (Script([5.0]), TransientError, "sent nothing for 0.2 s"),
+    ],
+)
+async def test_what_goes_wrong_is_sorted_told_in_one_line_and_holds_no_key(
+    script: Script, kind: type[ModelError], says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    with pytest.raises(ModelError) as caught:
+        await answer_to(script, key=KEY, idle=0.2)
+    fault = caught.value
+    assert type(fault) is kind
+    assert says in str(fault)
+    assert "openrouter/m" in str(fault)
+    assert str(fault).isprintable()
+    assert len(str(fault)) < 400
+    seen: BaseException | None = fault
+    while seen is not None:
+        assert KEY not in f"{seen} {seen!r}"
+        seen = seen.__cause__ or seen.__context__
+    assert KEY not in caplog.text
+
+
+async def test_a_key_in_a_servers_error_goes_no_further() -> None:
+    body = json.dumps({"error": {"message": f"Incorrect API key: {KEY}"}}).encode()
+    for script in (
+        Script([body], 401, JSON),
+        Script([body], 500, JSON),
+        Script([b"data: " + body + b"\n\n"]),
+        Script([f"data: {KEY}\n\n".encode()]),
+        Script([f"HTTP/1.1 {KEY}\r\n\r\n".encode()], raw=True),
+    ):
+        async with scripted(script, key=KEY) as (_, server):
+            model = model_of(server)
+            with pytest.raises(ModelError) as caught:
+                await ask(model)
+            assert KEY not in f"{caught.value} {caught.value!r} {server!r} {model!r}"
+            assert KEY not in repr(vars(model))
+            assert KEY not in repr(server.client.headers)
+
+
+async def test_retry_after_reaches_the_retry() -> None:
+    with pytest.raises(TransientError) as caught:
+        await answer_to(Script([b""], 503, headers=["Retry-After: 7"]))
+    assert caught.value.retry_after == 7
+
+
+async def test_a_stream_that_dies_after_its_first_token_is_asked_again_and_counted() -> None:
+    dying = Script([event(chunk("Hel")), 0.3], cut=True)
+    completion = await answer_to(dying, dying, Script([HELLO]), tries=5)
+    assert completion.text == "Hello world"
+    assert completion.tries == 3
+    assert completion.llm_seconds < 0.2  # of the last try alone
+
+
+async def test_when_every_try_fails_the_error_says_how_many_there_were() -> None:
+    with pytest.raises(TransientError, match=r"HTTP 503.*\(after 3 tries\)"):
+        await answer_to(Script([b""], 503), tries=3)
+
+
+async def test_the_slot_is_free_while_a_retry_waits() -> None:
+    slot = anyio.Semaphore(1)
+    free = []
+
+    async def wait(_: float) -> None:
+        free.append(slot.value)
+
+    async with scripted(Script([b""], 503), Script([HELLO])) as (_, server):
+        model = ChatModel(model_of(server).target, server, Retries(sleep=wait))
+        await model.complete(ASK, run=1, slot=slot)
+    assert free == [1]
+
+
+async def test_a_cancelled_stream_closes_its_connection() -> None:
+    slot = anyio.Semaphore(1)
+    async with scripted(Script([event(chunk("Hel")), 30.0, HELLO])) as (wire, server):
+        model = model_of(server, tries=5)
+        with anyio.move_on_after(0.2) as scope:
+            await model.complete(ASK, run=1, slot=slot)
+        assert scope.cancelled_caught
+        assert slot.value == 1
+        with anyio.fail_after(1):
+            await wire.left_early.wait()
+        assert len(wire.heads) == 1
+    gc.collect()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+async def test_a_server_that_is_not_there_is_told_in_one_line_within_a_second(
+    closed_port: int,
+) -> None:
+    url = f"http://localhost:{closed_port}/v1"
+    began = time.perf_counter()
+    async with connect(PRESETS["lmstudio"], url) as server:
+        with pytest.raises(TransientError) as caught:
+            await server.list_models()
+        with pytest.raises(TransientError, match=f"cannot reach {url}"):
+            await ask(model_of(server))
+    hint = "start LM Studio's server (Developer tab), or give --base-url"
+    assert str(caught.value) == f"cannot reach {url}: {hint}"
+    assert time.perf_counter() - began < 1
+
+
+async def test_a_proxy_is_never_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert (await answer_to(Script([HELLO]))).text == "Hello world"
+
+
+# What a server offers
+
+
+async def models_in(body: Any, status: int = 200) -> list[str]:
+    script = Script([json.dumps(body).encode()], status, JSON)
+    async with scripted(script, key=KEY) as (wire, server):
+        models = await server.list_models()
+    assert wire.heads[0].startswith("GET /v1/models HTTP/1.1")
+    return models
+
+
+async def test_models_that_cannot_chat_are_left_out() -> None:
+    ids = ["qwen2.5-coder", "text-embedding-nomic", "bge-m3", "whisper-1", "gpt-4o", "tts-1"]
+    assert await models_in({"data": [{"id": id_} for id_ in ids]}) == ["qwen2.5-coder", "gpt-4o"]
+
+
+async def test_what_a_server_declares_counts_more_than_a_name() -> None:
+    data = [
+        {"id": "a", "type": "embeddings"},
+        {"id": "whisper-chat", "type": "llm"},
+        {"id": "b", "capabilities": {"completion_chat": False}},
+        {"id": "c", "architecture": {"output_modalities": ["image"]}},
+        {"id": "flux-chat", "architecture": {"output_modalities": ["text"]}},
+    ]
+    assert await models_in(data) == ["whisper-chat", "flux-chat"]
+
+
+async def test_a_page_instead_of_a_list_is_told_as_such() -> None:
+    async with scripted(Script([b"<html>"], content_type="text/html")) as (_, server):
+        with pytest.raises(TargetError, match="text/html"):
+            await server.list_models()
+
+
+async def test_a_refused_list_names_the_key_variable() -> None:
+    with pytest.raises(TargetError, match="set OPENROUTER_API_KEY"):
+        await models_in({"error": {"message": "no"}}, 401)
+
+
+def test_the_only_model_is_chosen_and_several_are_listed() -> None:
+    assert choose_model(["a"], "u") == "a"
+    with pytest.raises(UsageError, match=r"u offers no chat model.*--model NAME"):
+        choose_model([], "u")
+    with pytest.raises(UsageError, match=r"2 models: choose with --model NAME from a, b$"):
+        choose_model(["a", "b"], "u")
+    with pytest.raises(UsageError, match="and 80 more"):
+        choose_model([str(n) for n in range(100)], "u")
+
+
+# Recorded answers
+
+
+@asynccontextmanager
+async def demo(
+    folder: Path, pace: float = 0
+) -> AsyncIterator[tuple[recorded.RecordedServer, Server]]:
+    async with (
+        recorded.serve([PROBLEM], pace=pace, folder=folder) as server,
+        connect(PRESETS["demo"], server.base_url) as client,
+    ):
+        yield server, client
+
+
+async def test_the_seed_chooses_the_recorded_answer_and_each_request_is_counted(
+    folder: Path,
+) -> None:
+    async with demo(folder) as (server, client):
+        model = model_of(client, "small", seed=1)
+        texts = [(await ask(model, run)).text for run in (1, 2, 3, 1)]
+    assert texts == ["Hello world", "Second: c", "Hello world", "Hello world"]
+    assert server.requests == {
+        ("small", "greet", 1): 2,
+        ("small", "greet", 2): 1,
+        ("small", "greet", 3): 1,
+    }
+
+
+async def test_without_a_seed_recorded_answers_come_in_turn(folder: Path) -> None:
+    async with demo(folder) as (_, client):
+        model = model_of(client, "small")
+        assert [(await ask(model)).text[0] for _ in range(3)] == ["H", "S", "H"]
+
+
+async def test_a_recorded_answer_is_cut_at_max_tokens(folder: Path) -> None:
+    async with demo(folder) as (_, client):
+        completion = await ask(model_of(client, "small", seed=1, max_tokens=4))
+    assert (completion.reasoning, completion.text) == ("I think.", "Hell")
+    assert completion.truncated
+    assert completion.usage == Usage(prompt_tokens=8, completion_tokens=4, reasoning_tokens=3)
+
+
+async def test_an_unknown_problem_gets_an_honest_answer_without_code(folder: Path) -> None:
+    async with demo(folder) as (server, client):
+        question = [Message("user", "Something else")]
+        model = model_of(client, "small")
+        completion = await model.complete(question, run=1, slot=anyio.Semaphore(1))
+    assert "no recorded answer for this problem" in completion.text
+    assert server.requests == {("small", None, None): 1}
+
+
+async def test_an_unknown_recorded_model_stops_the_target(folder: Path) -> None:
+    async with demo(folder) as (_, client):
+        assert await client.list_models() == ["small"]
+        with pytest.raises(TargetError, match=r"'big' does not exist.*--model"):
+            await ask(model_of(client, "big"))
+
+
+async def test_other_clients_get_a_plain_reply_if_they_do_not_stream(folder: Path) -> None:
+    async with demo(folder) as (server, _), httpx.AsyncClient(trust_env=False) as other:
+        url = f"{server.base_url}/chat/completions"
+        body = {"model": "small", "messages": [{"role": "user", "content": PROBLEM.prompt}]}
+        reply = (await other.post(url, json=body)).json()
+        odd = await other.post(url, content=b"[]")
+    assert reply["object"] == "chat.completion"
+    assert reply["choices"][0]["message"]["content"] == "Hello world"
+    assert reply["usage"]["total_tokens"] == reply["usage"]["prompt_tokens"] + 7
+    assert odd.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("```\n{{reference}}\n```", "```\na\nb\n```"),
+        ("1. so\n   {{reference}}\n", "1. so\n   a\n   b\n"),
+        ("say {{wrong:off}}.", "say c."),
+        ("{{other}}", "{{other}}"),
+    ],
+)
+def test_solutions_take_the_place_of_placeholders(text: str, filled: str, folder: Path) -> None:
+    file = folder / "small.yaml"
+    file.write_text(RECORDING.replace("Hello world", json.dumps(text)), encoding="utf-8")
+    assert recorded.read(folder, [PROBLEM])["small"].answers["greet"][0].text == filled
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("wrong:off", "wrong:gone", "greet has nothing for {{wrong:gone}}"),
+        ("100", "0", "tokens_per_second"),
+        ("text: Hello world", "texts: Hello", r"answers\.greet\.0\.text"),
+        ("model: small", "model: [", "small.yaml"),
+    ],
+)
+def test_a_faulty_recording_is_named(folder: Path, old: str, new: str, says: str) -> None:
+    (folder / "small.yaml").write_text(RECORDING.replace(old, new), encoding="utf-8")
+    with pytest.raises(UsageError, match=says):
+        recorded.read(folder, [PROBLEM])
+
+
+@pytest.mark.parametrize("text", ["", " ", "a", "some words\n\n  and code()\n", "日本語のテキスト"])
+def test_tokens_joined_are_the_text(text: str) -> None:
+    assert "".join(recorded.tokens_of(text)) == text

@@ -1,0 +1,155 @@
+import json
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
+from llmbench.models.chat import refused
+from llmbench.models.faults import Faults, retry_after, words_of
+from llmbench.models.presets import PRESETS
+
+KEY = "sk-or-v1-secret"
+FAULTS = Faults("openrouter/m", "https://openrouter.ai/api/v1", PRESETS["openrouter"], KEY)
+
+
+def openai(message: str, code: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "x", "param": None, "code": code}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (408, openai("Timed out"), TransientError),
+        (409, openai("Conflict"), TransientError),
+        (425, openai("Too early"), TransientError),
+        (429, openai("Rate limit reached for tokens per minute"), TransientError),
+        (429, openai("You exceeded your current quota, check your plan"), TransientError),
+        (429, openai("You exceeded your current quota", "insufficient_quota"), TargetError),
+        (500, openai("The server had an error"), TransientError),
+        (502, "<html><title>502 Bad Gateway</title></html>", TransientError),
+        (503, {"error": "Loading model"}, TransientError),
+        (529, openai("Overloaded"), TransientError),
+        (500, openai("the request exceeds the available context size"), AttemptError),
+        (400, openai("This model's maximum context length is 8192", "x"), AttemptError),
+        (
+            400,
+            {"error": "Trying to keep the first 9 tokens when context the overflows"},
+            AttemptError,
+        ),
+        (400, openai("x", "context_length_exceeded"), AttemptError),
+        (413, openai("Request too large"), AttemptError),
+        (400, openai("Response was filtered", "content_filter"), AttemptError),
+        (403, openai("requires moderation and your input was flagged"), AttemptError),
+        (400, openai("Something about this request"), AttemptError),
+        (400, openai("Your credit balance is too low"), TargetError),
+        (401, openai("No auth credentials found"), TargetError),
+        (402, openai("Insufficient credits"), TargetError),
+        (403, openai("Country not supported"), TargetError),
+        (404, openai("The model `m` does not exist", "model_not_found"), TargetError),
+        (404, "404 page not found", TargetError),
+        (400, openai("m is not a valid model ID"), TargetError),
+        (400, {"error": "No models loaded. Please load a model"}, TargetError),
+        (405, "Method Not Allowed", TargetError),
+        (307, "", TargetError),
+    ],
+)
+def test_every_refusal_is_sorted_once(status: int, body: Any, kind: type[ModelError]) -> None:
+    raw = body if isinstance(body, str) else json.dumps(body)
+    fault = FAULTS.of_status(status, {}, raw.encode())
+    assert type(fault) is kind
+    assert str(fault).startswith(f"openrouter/m: HTTP {status}")
+    assert "\n" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"error": {"message": "a"}}, "a"),
+        ({"error": "a"}, "a"),
+        ([{"error": {"message": "a", "status": "X"}}], "a"),
+        ({"detail": "a"}, "a"),
+        ({"object": "error", "message": "a"}, "a"),
+        ({"error": {"message": "Provider returned error", "metadata": {"raw": "a"}}}, None),
+        ({"detail": [{"loc": ["body", "n"], "msg": "a"}]}, None),
+        ("a", "a"),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_the_servers_words_are_found_in_every_form_of_error(body: Any, message: str | None) -> None:
+    words = words_of(json.dumps(body).encode())
+    if message is None:
+        assert "a" in words.message or not body
+    else:
+        assert words.message == message
+
+
+def test_a_missing_key_is_answered_with_the_name_of_the_variable() -> None:
+    fault = FAULTS.of_status(401, {}, b'{"error": {"message": "No auth credentials found"}}')
+    assert "No auth credentials found; set OPENROUTER_API_KEY" in str(fault)
+
+
+def test_a_key_that_the_server_repeats_is_not_passed_on() -> None:
+    body = json.dumps(openai(f"Incorrect API key provided: {KEY}.")).encode()
+    fault = FAULTS.of_status(401, {}, body)
+    assert KEY not in str(fault) + repr(fault) + repr(FAULTS)
+    assert "***" in str(fault)
+
+
+def test_foreign_words_stay_short_and_on_one_line() -> None:
+    fault = FAULTS.of_status(500, {}, b"a\r\n\x1b[31mred\x00" + b"long " * 200)
+    assert str(fault).isprintable()
+    assert len(str(fault)) < 260
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": formatdate(time.time() + 30, usegmt=True)}, 30),
+        ({"retry-after": formatdate(time.time() - 30, usegmt=True)}, 0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-3"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_and_as_a_date(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert retry_after(headers) == (seconds if seconds is None else pytest.approx(seconds, abs=2))
+
+
+def test_an_error_inside_a_stream_is_sorted_by_its_own_code() -> None:
+    assert type(FAULTS.of_event(openai("Overloaded", "overloaded"))) is TransientError
+    assert type(FAULTS.of_event({"error": {"code": 402, "message": "no credit"}})) is TargetError
+    assert type(FAULTS.of_event({"error": {"code": 502, "message": "down"}})) is TransientError
+    assert type(FAULTS.of_event(openai("x", "context_length_exceeded"))) is AttemptError
+
+
+SENT = {"stream_options": {}, "max_tokens": 9, "temperature": 0.2, "seed": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (openai("Unrecognized request argument supplied: stream_options"), "stream_options"),
+        ({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "No"}]}, "seed"),
+        (
+            openai("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."),
+            "max_tokens",
+        ),
+        (openai("'temperature' does not support 0.2 with this model."), "temperature"),
+        (openai("max_tokens is too large: 99999"), None),
+        (openai("temperature must be at most 2"), None),
+        (openai("Unsupported parameter: 'tools'"), None),
+    ],
+)
+def test_only_a_parameter_that_is_really_refused_is_given_up(
+    error: dict[str, Any], name: str | None
+) -> None:
+    assert refused(SENT, words_of(error)) == name
+    assert refused({}, words_of(error)) is None

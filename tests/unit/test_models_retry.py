@@ -1,0 +1,139 @@
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from llmbench.errors import AttemptError, TargetError, TransientError
+from llmbench.models.retry import Retries
+from llmbench.records import Completion
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def answers(*outcomes: Exception | Completion) -> Callable[[], Awaitable[Completion]]:
+    left = list(outcomes)
+
+    async def ask() -> Completion:
+        outcome = left.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return ask
+
+
+class Sleeps:
+    """Waits that take no time and are kept."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_a_passing_fault_is_tried_again_and_the_tries_are_counted() -> None:
+    sleeps = Sleeps()
+    ask = answers(TransientError("a"), TransientError("b"), Completion("ok", tries=2))
+    completion = await Retries(sleep=sleeps).run(ask, anyio.Semaphore(1))
+    assert completion.text == "ok"
+    assert completion.tries == 4  # two that failed, and two requests in the try that did not
+    assert len(sleeps.seconds) == 2
+
+
+@pytest.mark.parametrize("fault", [TargetError("x"), AttemptError("x"), ValueError("x")])
+async def test_any_other_fault_is_raised_at_once(fault: Exception) -> None:
+    sleeps = Sleeps()
+    with pytest.raises(type(fault)) as caught:
+        await Retries(sleep=sleeps).run(answers(fault, Completion("no")), anyio.Semaphore(1))
+    assert caught.value is fault
+    assert sleeps.seconds == []
+
+
+async def test_when_all_tries_fail_the_last_fault_says_how_many_there_were() -> None:
+    faults = [TransientError(str(n), retry_after=n) for n in range(9)]
+    with pytest.raises(TransientError, match=r"^4 \(after 5 tries\)$") as caught:
+        await Retries(sleep=Sleeps()).run(answers(*faults), anyio.Semaphore(1))
+    assert caught.value.retry_after == 4
+
+
+async def test_waits_grow_with_jitter_and_stay_bounded() -> None:
+    waits = []
+    for _ in range(50):
+        sleeps = Sleeps()
+        with pytest.raises(TransientError):
+            await Retries(sleep=sleeps, first_wait=1, longest_wait=3).run(
+                answers(*[TransientError("x")] * 5), anyio.Semaphore(1)
+            )
+        waits.append(sleeps.seconds)
+    for nth, bound in enumerate((1, 2, 3, 3)):
+        column = [row[nth] for row in waits]
+        assert 0 <= min(column) < max(column) <= bound
+
+
+async def test_a_wait_that_the_server_asks_for_is_honoured_and_capped() -> None:
+    sleeps = Sleeps()
+    faults = [TransientError("x", retry_after=s) for s in (20, 9999)]
+    await Retries(sleep=sleeps, first_wait=0.1).run(
+        answers(*faults, Completion("")), anyio.Semaphore(1)
+    )
+    assert 20 <= sleeps.seconds[0] <= 22
+    assert 120 <= sleeps.seconds[1] <= 132
+
+
+async def test_the_slot_is_free_while_a_retry_waits_and_held_while_an_answer_streams() -> None:
+    slot = anyio.Semaphore(1)
+    seen = []
+
+    async def ask() -> Completion:
+        seen.append(slot.value)
+        return await fails_once()
+
+    async def sleep(_: float) -> None:
+        seen.append(slot.value)
+
+    fails_once = answers(TransientError("x"), Completion("ok"))
+    await Retries(sleep=sleep).run(ask, slot)
+    assert seen == [0, 1, 0]
+    assert slot.value == 1
+
+
+async def test_the_waits_for_the_slot_are_summed_over_all_tries() -> None:
+    class SlowSlot:
+        async def __aenter__(self) -> None:
+            await anyio.sleep(0.05)
+
+        async def __aexit__(self, *_: object) -> None:
+            return None
+
+    ask = answers(TransientError("x"), Completion("ok", llm_seconds=1.5))
+    completion = await Retries(sleep=Sleeps()).run(ask, SlowSlot())
+    assert 0.1 <= completion.queue_seconds < 0.4
+    assert completion.llm_seconds == 1.5
+
+
+@pytest.mark.parametrize("where", ["asking", "waiting"])
+async def test_cancellation_is_never_taken_for_a_fault(where: str) -> None:
+    slot = anyio.Semaphore(1)
+    asked = 0
+
+    async def ask() -> Completion:
+        nonlocal asked
+        asked += 1
+        if where == "asking":
+            await anyio.sleep_forever()
+        raise TransientError("x")
+
+    with anyio.move_on_after(0.05) as scope:
+        await Retries(first_wait=60, longest_wait=60, sleep=lambda _: anyio.sleep(30)).run(
+            ask, slot
+        )
+    assert scope.cancelled_caught
+    assert asked == 1
+    assert slot.value == 1
