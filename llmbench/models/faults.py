@@ -21,6 +21,9 @@ from llmbench.models.presets import Preset
 WORDS_CHARS = 200
 """Longest quotation of a server's own words."""
 
+ANY_KEY = "OPENAI_COMPATIBLE_API_KEY and use --provider openai-compatible"
+"""What opens a server whose preset knows no key."""
+
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
 
 # What servers say, in the error's message, code and type. A rate limit (429) is told by its status
@@ -133,8 +136,9 @@ class Faults:
         """The fault of a connection that was not made, or that broke."""
         cause = error.__cause__ or error
         if isinstance(cause, aiohttp.ClientSSLError):
-            words = Words(str(cause), "")
-            return self._target("no trusted connection", words.message, "check --base-url")
+            return self._target(
+                "no trusted connection", self._plain(str(cause)), "check --base-url"
+            )
         if isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
             return TransientError(f"cannot reach {self.base_url}: {self.preset.start_hint}")
         if isinstance(error, httpx.ReadTimeout):
@@ -170,8 +174,7 @@ class Faults:
         if not limited and _FILTER.search(words.kind):
             return self._attempt(said, text, "the server's content filter refuses this prompt")
         if status in (401, 403):
-            name = self.preset.key_env
-            return self._target(said, text, f"set {name}" if name else "this server wants a key")
+            return self._target(said, text, f"set {self.preset.key_env or ANY_KEY}")
         if status in (400, 404, 422) and _MODEL.search(words.kind):
             return self._target(said, text, "name one that the server has with --model")
         if status in (404, 405):

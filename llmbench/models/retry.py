@@ -83,5 +83,7 @@ class Retries:
 def _give_up(state: RetryCallState) -> None:
     fault = state.outcome.exception() if state.outcome else None
     assert isinstance(fault, TransientError)
-    tries = f"{state.attempt_number} tries" if state.attempt_number > 1 else "1 try"
-    raise TransientError(f"{fault} (after {tries})", retry_after=fault.retry_after)
+    tries = state.attempt_number
+    if tries == 1:
+        raise fault
+    raise TransientError(f"{fault} (after {tries} tries)", retry_after=fault.retry_after)

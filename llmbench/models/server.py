@@ -18,6 +18,10 @@ TRANSPORT_ERRORS = (httpx.HTTPError, aiohttp.ClientError)
 are."""
 
 LIST_SECONDS = 30.0
+
+KEEP_SECONDS = 4.0
+"""How long an idle connection is kept: less than the 5 s after which common servers drop theirs."""
+
 ERROR_BODY_BYTES = 65536
 MODELS_SHOWN = 20
 
@@ -111,7 +115,8 @@ def connect(
             base_url=url,
             headers=headers,
             timeout=httpx.Timeout(None, connect=limits.connect, read=limits.idle),
-            limits=httpx.Limits(max_connections=0, keepalive_expiry=30.0),  # 0: no bound
+            # Zero connections stand for no bound at this transport.
+            limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_SECONDS),
             trust_env=not is_loopback(url),
         )
     except (httpx.InvalidURL, ValueError):

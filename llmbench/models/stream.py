@@ -43,13 +43,17 @@ class Answer:
         """
         if response.headers.get("content-type", "").startswith("application/json"):
             self._take(await response.aread())
-            if self._finish_reason is None and self._first is None:
+            if self._is_empty:
                 raise self._faults.foreign("JSON")
             self._first = None  # it came in one piece: nobody saw when its first token was made
             self._ended = time.perf_counter()
         else:
             await self._read_events(response)
         return self._completion()
+
+    @property
+    def _is_empty(self) -> bool:
+        return self._finish_reason is None and self._first is None
 
     async def _read_events(self, response: httpx.Response) -> None:
         decoder = EventDecoder()
@@ -119,6 +123,8 @@ class Answer:
             self._reasoning.append(thought)
 
     def _completion(self) -> Completion:
+        if self._is_empty:
+            raise self._faults.cut("sent no answer")
         if self._finish_reason == "content_filter":
             raise self._faults.withheld()
         if self._finish_reason == "error":

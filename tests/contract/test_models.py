@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import httpx
 import pytest
 from scripted_server import HELLO, Script, chunk, event, events, scripted
@@ -360,6 +361,7 @@ JSON = "application/json"
         (Script([HELLO[:120]], cut=True), TransientError, "broke"),
         (Script([events(chunk("Hel"), done=False)]), TransientError, "ended before the answer"),
         (Script([]), TransientError, "ended before the answer"),
+        (Script([b"data: [DONE]\n\n"]), TransientError, "sent no answer"),
         (Script([b"HTTP/1.1 200 OK\r\nContent-Le"], raw=True), TransientError, "without an answer"),
         (Script([b"SSH-2.0-OpenSSH\r\n\r\n"], raw=True), TransientError, "broke"),
         (Script([b""], raw=True), TransientError, "without an answer"),
@@ -491,6 +493,26 @@ async def test_a_server_that_is_not_there_is_told_in_one_line_within_a_second(
     hint = "start LM Studio's server (Developer tab), or give --base-url"
     assert str(caught.value) == f"cannot reach {url}: {hint}"
     assert time.perf_counter() - began < 1
+
+
+async def test_a_connection_that_cannot_be_trusted_stops_the_target() -> None:
+    async def speak_plainly(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, speak_plainly)
+        async with connect(PRESETS["openai"], f"https://127.0.0.1:{port}", KEY) as server:
+            with pytest.raises(TargetError, match=r"no trusted connection.*check --base-url"):
+                await ask(model_of(server))
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_local_server_that_wants_a_key_is_told_how_to_get_one() -> None:
+    with pytest.raises(TargetError, match="set OPENAI_COMPATIBLE_API_KEY and use --provider"):
+        await answer_to(Script([b"{}"], 401, JSON), provider="lmstudio")
 
 
 async def test_a_proxy_is_never_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
