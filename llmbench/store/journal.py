@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from llmbench.errors import OutputError
 from llmbench.records import AttemptKey, Completion, Row
@@ -33,8 +33,8 @@ class Judged:
 
 Entry = Bought | Judged
 
-_BOUGHT = TypeAdapter(Bought)
-_JUDGED = TypeAdapter(Judged)
+_BOUGHT: TypeAdapter[Entry] = TypeAdapter(Bought)
+_JUDGED: TypeAdapter[Entry] = TypeAdapter(Judged)
 
 
 class Journal:
@@ -59,7 +59,8 @@ class Journal:
         Raises:
             OutputError: the disk is full or the file is gone; what stands in it stays good.
         """
-        line = to_json(asdict(entry)) + b"\n"
+        adapter = _JUDGED if isinstance(entry, Judged) else _BOUGHT
+        line = adapter.dump_json(entry) + b"\n"
         try:
             written = self._file.write(line)
         except OSError as error:

@@ -35,6 +35,6 @@ class WorkFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():
-                (folder / name).write_text(text, encoding="utf-8", errors="replace", newline="\n")
+                (folder / name).write_bytes(text.encode("utf-8", "replace"))
         except OSError as error:
             raise OutputError(f"{folder}: cannot be written: {error.strerror}") from None
