@@ -79,7 +79,8 @@ class DockerSandbox(GradingSandbox):
             await _write(stream, launch.stdin(archive))
             capture = Capture(launch, runner.limits)
             if not await _read(stream, capture, submission.timeout):
-                return capture.execution(None, out_of_memory=await _out_of_memory(container))
+                out_of_memory = await _out_of_memory(container)
+                return capture.execution(None, timed_out=True, out_of_memory=out_of_memory)
             ended = await _api("wait for a container", container.wait())
             code: int = ended["StatusCode"]
             out_of_memory = code != 0 and await _out_of_memory(container)

@@ -146,12 +146,14 @@ class Capture:
         self,
         exit_code: int | None,
         *,
-        out_of_memory: bool,
+        timed_out: bool = False,
+        out_of_memory: bool = False,
         cpu_seconds: float | None = None,
     ) -> Execution:
-        """The evidence; `exit_code` None says that the sandbox struck after the outer timeout.
+        """The evidence; `exit_code` is None when the sandbox struck.
 
-        `cpu_seconds` stands in where the launcher could not read a cgroup.
+        `timed_out` says that it did so after the outer timeout; `cpu_seconds` stands in where the
+        launcher could not read a cgroup.
 
         Raises:
             SandboxError: the tests never began.
@@ -168,9 +170,8 @@ class Capture:
             if cpu_start is not None and cpu_end is not None:
                 cpu_seconds = cpu_end - cpu_start
             log = log[: lines[-1].start()].removesuffix(b"\n")
-        timed_out = exit_code is None or (
-            exit_code == KILLED and seconds >= self._timeout - CLOCK_STEP
-        )
+        if exit_code == KILLED and seconds >= self._timeout - CLOCK_STEP:
+            timed_out = True
         return Execution(
             exit_code=None if timed_out else exit_code,
             timed_out=timed_out,

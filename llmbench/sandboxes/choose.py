@@ -1,0 +1,60 @@
+"""Which sandbox a run gets: the one asked for, or the best there is; never a weaker one unsaid."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from llmbench.errors import NoSandboxError, SandboxError
+from llmbench.sandboxes.base import Sandbox
+from llmbench.sandboxes.runners import Runner
+
+Kind = Literal["auto", "docker", "bubblewrap"]
+KINDS: tuple[Kind, ...] = ("auto", "docker", "bubblewrap")
+
+
+async def open_sandbox(
+    kind: Kind,
+    runners: Mapping[str, Runner],
+    *,
+    run_id: str,
+    allow_unconfined: bool,
+    notify: Callable[[str], None],
+) -> Sandbox:
+    """Open the sandbox of this kind for these languages.
+
+    `auto` is Docker, or Podman, where an engine answers; an image that is missing there is an
+    error and no reason for another sandbox. Without an engine it is bubblewrap. Where every
+    answer is a recorded one of our own (`allow_unconfined`), a missing image is a reason to go on
+    to bubblewrap, and a missing bubblewrap to a plain process. `notify` hears of each step down.
+
+    Raises:
+        NoSandboxError: nothing of this kind works here; says why, and what to do.
+        SandboxError: the engine answers but has not the images; says how to build them.
+    """
+    # Imported when wanted: `--help` must not wait for an HTTP stack.
+    from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
+    from llmbench.sandboxes.docker import DockerSandbox
+    from llmbench.sandboxes.process import ProcessSandbox
+
+    if kind == "docker":
+        return await DockerSandbox.open(runners, run_id)
+    if kind == "bubblewrap":
+        return await BubblewrapSandbox.open(runners, notify)
+    try:
+        return await DockerSandbox.open(runners, run_id)
+    except SandboxError as error:
+        if not isinstance(error, NoSandboxError) and not allow_unconfined:
+            raise
+        no_docker = str(error)
+    try:
+        confined = await BubblewrapSandbox.open(runners, notify)
+    except NoSandboxError as error:
+        no_bubblewrap = str(error)
+    else:
+        notify(f"tests run under bubblewrap: {no_docker}")
+        return confined
+    if not allow_unconfined:
+        raise NoSandboxError(
+            f"generated code is never run unconfined: {no_docker}; {no_bubblewrap}"
+        )
+    notify(f"recorded answers run as plain processes: {no_docker}; {no_bubblewrap}")
+    return await ProcessSandbox.open(runners, notify)

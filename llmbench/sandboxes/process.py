@@ -1,0 +1,280 @@
+"""A local process: what bubblewrap confines; on its own fit only for answers of our own."""
+
+import math
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, NamedTuple, Self
+
+import anyio
+from anyio.to_thread import run_sync
+
+from llmbench.errors import NoSandboxError, SandboxError
+from llmbench.records import Submission
+from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, Execution, Limits
+from llmbench.sandboxes.grading import GradingSandbox
+from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
+from llmbench.sandboxes.runners import Runner
+from llmbench.sandboxes.toolchains import Toolchain, set_up
+
+WATCH_SECONDS = 0.05
+"""How often memory and tasks are counted: a plain user can set no kernel limit for a group."""
+
+START_SECONDS = 30.0
+"""Longest wait for the files to be in place."""
+
+LAST_WORDS_SECONDS = 1.0
+"""Longest wait for the end of a log whose writers are killed."""
+
+CHUNK = 2**16
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Start(NamedTuple):
+    """What to start, in which folder, with which environment and no other."""
+
+    argv: list[str]
+    folder: Path
+    variables: dict[str, str]
+
+
+class ProcessSandbox(GradingSandbox):
+    """Runs each submission as a process in a folder of its own: bounded, but not confined."""
+
+    name = "process"
+
+    def __init__(self, runners: Mapping[str, Runner], toolchains: Mapping[str, Toolchain]) -> None:
+        """Serve the languages of these runners, which are ready in `toolchains`."""
+        super().__init__(runners)
+        self.toolchains = toolchains
+
+    @classmethod
+    async def open(cls, runners: Mapping[str, Runner], notify: Callable[[str], None]) -> Self:
+        """Make the languages ready; `notify` hears of what takes time.
+
+        Raises:
+            NoSandboxError: a program is missing; says how to install it.
+        """
+        for program in ("sh", "tar", "head", "timeout"):
+            if shutil.which(program) is None:
+                raise NoSandboxError(f"there is no program {program}: install tar and coreutils")
+        return cls(runners, await set_up(runners, notify))
+
+    async def execute(self, submission: Submission, runner: Runner) -> Execution:
+        """Run once in a fresh folder.
+
+        Raises:
+            SandboxError: the process could not be started, or ended before the tests began.
+        """
+        launch, archive = Launch(submission), pack(submission.files)
+        capture = Capture(launch, runner.limits)
+        try:
+            with ExitStack() as stack:
+                start = self.start(launch, archive, stack)
+                child = stack.enter_context(_Child(start, runner.limits))
+                timed_out = not await child.follow(launch, archive, capture)
+        except OSError as error:
+            raise SandboxError(f"the test process could not be run: {error}") from error
+        budget = _cpu_seconds(launch, runner.limits)
+        return capture.execution(
+            child.exit_code,
+            timed_out=timed_out or (child.exit_code != 0 and (child.cpu_seconds or 0) >= budget),
+            out_of_memory=child.out_of_memory,
+            cpu_seconds=child.cpu_seconds,
+        )
+
+    async def aclose(self) -> None:
+        """Nothing outlives a run."""
+
+    def start(self, launch: Launch, archive: bytes, stack: ExitStack) -> Start:
+        """How to start the launcher; what must be undone after its end goes on the stack."""
+        folder = tempfile.TemporaryDirectory(prefix="llmbench-", ignore_cleanup_errors=True)
+        work, scratch = (Path(stack.enter_context(folder), name) for name in ("work", "tmp"))
+        work.mkdir()
+        scratch.mkdir()
+        toolchain = self.toolchains[launch.submission.lang]
+        argv = self.limited(launch, launch.argv(archive, str(toolchain.runner)))
+        return Start(argv, work, self.variables(launch, str(scratch), str(toolchain.support)))
+
+    def variables(self, launch: Launch, scratch: str, support: str) -> dict[str, str]:
+        """The whole environment of the tests."""
+        lang, options = launch.submission.lang, launch.submission.options
+        return {
+            "PATH": self.toolchains[lang].search_path,
+            "HOME": scratch,
+            "TMPDIR": scratch,
+            "RUNNER_HOME": support,
+            **self.runners[lang].environment(options),
+        }
+
+    def limited(self, launch: Launch, argv: list[str]) -> list[str]:
+        """The command under the limits that each process carries."""
+        limits = self.runners[launch.submission.lang].limits
+        script = (
+            f"ulimit -c 0 && ulimit -n {limits.open_files} "
+            f"&& ulimit -f {limits.file_mb * 2**20 // 512} "
+            f'&& ulimit -t {_cpu_seconds(launch, limits)} && exec "$@"'
+        )
+        return ["sh", "-c", script, "sh", *argv]
+
+
+def _cpu_seconds(launch: Launch, limits: Limits) -> int:
+    """Processor time that the tests may take: what a container's share comes to."""
+    return math.ceil(launch.submission.timeout * limits.cpus) + 1
+
+
+class _Child:
+    """One started process with all below it; none of them outlives the `with` block."""
+
+    def __init__(self, start: Start, limits: Limits) -> None:
+        self.exit_code: int | None = None
+        self.cpu_seconds: float | None = None
+        self.out_of_memory = False
+        self._limits = limits
+        self._struck = False
+        self._process = subprocess.Popen(
+            start.argv,
+            cwd=start.folder,
+            env=start.variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C at the terminal is for us to act on
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._kill()
+            self._process.wait()
+        _kill(_session(self._process.pid))
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    async def follow(self, launch: Launch, archive: bytes, capture: Capture) -> bool:
+        """Feed it, read it and watch it until its end; False when that did not come in time."""
+        stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
+        assert stdin
+        assert stdout
+        assert stderr
+        with anyio.move_on_after(START_SECONDS) as outer:
+
+            def log(data: bytes) -> None:
+                begun = capture.started
+                capture.stderr(data)
+                if capture.started and not begun:
+                    grace = launch.submission.timeout + OUTER_GRACE_SECONDS
+                    outer.deadline = anyio.current_time() + grace
+
+            async with anyio.create_task_group() as watching:
+                watching.start_soon(self._watch)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_write, stdin, launch.stdin(archive))
+                    group.start_soon(_read, stderr, log)
+                    # No process of the tests holds stdout: its end is the launcher's.
+                    await _read(stdout, capture.stdout)
+                    await self._wait()
+                    group.cancel_scope.deadline = anyio.current_time() + LAST_WORDS_SECONDS
+                watching.cancel_scope.cancel()
+        return not outer.cancelled_caught
+
+    async def _wait(self) -> None:
+        _, status, used = await run_sync(os.wait4, self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        _kill(_session(self._process.pid))
+        if not self._struck:
+            self.exit_code = self._process.returncode
+            # What was killed was waited for by nobody, and is not in the sum.
+            if self.exit_code != KILLED:
+                self.cpu_seconds = used.ru_utime + used.ru_stime
+
+    async def _watch(self) -> None:
+        while True:
+            pids = _below(self._process.pid)
+            self.out_of_memory = _memory(pids) > self._limits.memory_mb * 2**20
+            if self.out_of_memory or _tasks(pids) > self._limits.pids:
+                self._struck = True
+                self._kill()
+                return
+            await anyio.sleep(WATCH_SECONDS)
+
+    def _kill(self) -> None:
+        _kill([self._process.pid, *_below(self._process.pid)])
+
+
+async def _write(pipe: IO[bytes], data: bytes) -> None:
+    descriptor, left = pipe.fileno(), memoryview(data)
+    os.set_blocking(descriptor, False)
+    with suppress(BrokenPipeError):  # it ended early: its output says why
+        while left:
+            try:
+                left = left[os.write(descriptor, left[:CHUNK]) :]
+            except BlockingIOError:
+                await anyio.wait_writable(descriptor)
+    with suppress(BrokenPipeError):
+        pipe.close()
+
+
+async def _read(pipe: IO[bytes], take: Callable[[bytes], None]) -> None:
+    descriptor = pipe.fileno()
+    os.set_blocking(descriptor, False)
+    while True:
+        # Waiting also when there is more: a flood must not keep others from their turn.
+        await anyio.wait_readable(descriptor)
+        with suppress(BlockingIOError):
+            data = os.read(descriptor, CHUNK)
+            if not data:
+                return
+            take(data)
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _below(root: int) -> list[int]:
+    """All processes below one."""
+    pids = [root]
+    for pid in pids:
+        with suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                pids += map(int, (task / "children").read_text().split())
+    return pids[1:]
+
+
+def _session(leader: int) -> list[int]:
+    """The processes of a session, whose leader may be dead."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError, ValueError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == leader:
+                found.append(int(folder.name))
+    return found
+
+
+def _memory(pids: Iterable[int]) -> int:
+    """Bytes that these processes have in memory and share with no file."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError, IndexError):
+            resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+            total += (int(resident) - int(shared)) * PAGE
+    return total
+
+
+def _tasks(pids: Iterable[int]) -> int:
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            total += sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+    return total
