@@ -56,7 +56,7 @@ def load(sources: Iterable[Path], languages: Languages) -> list[Problem]:
             else:
                 seen[problem.id] = f"{path}:{where}"
                 problems.append(problem)
-        faults += file.faults
+        faults += file.told()
     if faults:
         raise ProblemFileError(faults)
     return problems
@@ -107,7 +107,7 @@ class _ProblemFile:
     def __init__(self, path: Path, languages: Languages) -> None:
         self.path = path
         self.languages = languages
-        self.faults: list[str] = []
+        self.faults: list[tuple[int, str]] = []
         self.lines: dict[FieldPath, int] = {}
 
     def fault(self, field: FieldPath, reason: str, line: int | None = None) -> None:
@@ -118,7 +118,11 @@ class _ProblemFile:
             elif line is None:
                 field = field[:-1]
         name = ".".join(str(part) for part in field if not isinstance(part, int))
-        self.faults.append(f"{self.path}:{line}: {name + ': ' if name else ''}{reason}")
+        self.faults.append((line, f"{name + ': ' if name else ''}{reason}"))
+
+    def told(self) -> list[str]:
+        """The faults in the order of their lines, for people."""
+        return [f"{self.path}:{line}: {text}" for line, text in sorted(self.faults)]
 
     def read(self) -> list[tuple[Problem, int]]:
         """The good problems with their lines."""

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from llmbench import __version__, config
 from llmbench.models.presets import PRESETS
@@ -38,7 +39,7 @@ class Options:
     only: tuple[str, ...]
     concurrency: int | None
     sandboxes: int
-    sandbox: str
+    sandbox: Literal["auto", "docker", "bubblewrap"]
     docker_timeout: float
     max_tokens: int
     temperature: float | None

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -12,10 +11,10 @@ from llmbench import config
 from llmbench import problems as problem_files
 from llmbench.attempt import Bench
 from llmbench.cli.options import Options
-from llmbench.cli.screen import Screen
+from llmbench.cli.screen import Ended, Screen
 from llmbench.config import Plan
 from llmbench.engine import Engine
-from llmbench.errors import LlmbenchError, ModelError, OutputError, RunError
+from llmbench.errors import LlmbenchError, ModelError
 from llmbench.events import Draining, Listener
 from llmbench.models import recorded
 from llmbench.models.chat import ChatModel
@@ -24,13 +23,11 @@ from llmbench.models.server import Server, choose_model, connect
 from llmbench.records import Problem, Sampling, Target
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
-from llmbench.store import journal as journals
-from llmbench.store import tables
+from llmbench.store import outputs
 from llmbench.store.journal import Journal
 from llmbench.store.work import WorkFolder
 
 DEMO = "demo"
-INTERRUPTED = 130
 
 
 def main(options: Options) -> int:
@@ -42,7 +39,7 @@ async def _main(options: Options) -> int:
     screen = Screen(options.quiet)
     runners = load_runners(config.shipped("runners"))
     problems = _problems(options, runners)
-    tables.check_outputs(options.out)
+    outputs.check(options.out)
     async with _server(options, problems) as server:
         plan = await _plan(options, server, problems, screen)
         work = WorkFolder(config.WORK_FOLDER)
@@ -61,7 +58,10 @@ async def _main(options: Options) -> int:
                 ended = await _drive(bench)
         finally:
             await sandbox.aclose()
-    return _conclude(options, plan, bench, ended, screen)
+    # Here and not above: what makes tables is slow to load, and no early fault must wait for it.
+    from llmbench.cli.conclude import conclude
+
+    return conclude(options.out, bench, ended, screen)
 
 
 def _problems(options: Options, runners: dict[str, Runner]) -> list[Problem]:
@@ -127,19 +127,11 @@ async def _offered(server: Server, *, needed: bool) -> list[str]:
         return []
 
 
-@dataclass(slots=True)
-class _Ended:
-    """How the asking and testing ended: `failure` is what cut it short, if anything did."""
-
-    interrupted: bool = False
-    failure: LlmbenchError | None = None
-
-
-async def _drive(bench: Bench) -> _Ended:
+async def _drive(bench: Bench) -> Ended:
     """Run all attempts; the first Ctrl-C drains, the second gives up what is in flight."""
     plan = bench.plan
     engine = Engine(bench.ask, bench.grade, concurrency=plan.concurrency, sandboxes=plan.sandboxes)
-    ended = _Ended()
+    ended = Ended()
     try:
         async with anyio.create_task_group() as tasks:
             await tasks.start(_heed_signals, tasks, engine, bench.emit, ended)
@@ -157,7 +149,7 @@ async def _heed_signals(
     tasks: TaskGroup,
     engine: Engine[object, object],
     emit: Listener,
-    ended: _Ended,
+    ended: Ended,
     *,
     task_status: TaskStatus[None],
 ) -> None:
@@ -178,34 +170,3 @@ def _first(group: BaseExceptionGroup[LlmbenchError]) -> LlmbenchError:
         error = error.exceptions[0]
     assert isinstance(error, LlmbenchError)
     return error
-
-
-def _conclude(options: Options, plan: Plan, bench: Bench, ended: _Ended, screen: Screen) -> int:
-    """Write the tables, show the summary, and say what is missing."""
-    table = tables.frame(journals.rows(bench.journal.path, screen.warn))
-    faults = [str(ended.failure)] if ended.failure else []
-    written = []
-    for path in options.out or [bench.work.path / "results.csv"]:
-        try:
-            tables.write(table, path)
-            written.append(path)
-        except OutputError as error:
-            faults.append(str(error))
-    screen.results(table, written, bench.work.path)
-    missing = plan.size - len(table)
-    if missing:
-        screen.warn(f"{missing} of {plan.size} attempts have no row: {_why(bench, ended)}")
-    if faults:
-        raise RunError("\n".join(faults))
-    if ended.interrupted:
-        return INTERRUPTED
-    scored = table["score"].count()
-    return 1 if bench.stopped or not scored else 0
-
-
-def _why(bench: Bench, ended: _Ended) -> str:
-    if ended.interrupted:
-        return "the run was interrupted"
-    if ended.failure:
-        return "the run failed"
-    return f"not asked after {', '.join(sorted(bench.stopped))} stopped"

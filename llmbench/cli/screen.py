@@ -3,18 +3,25 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 
-import polars as pl
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from llmbench.config import Plan
+from llmbench.errors import LlmbenchError
 from llmbench.events import Event, Listener
 from llmbench.reports.progress import LiveProgress, PlainProgress
-from llmbench.reports.summary import summary
 
 PLAIN_WIDTH = 120
 """Width of the tables where there is no terminal to measure."""
+
+
+@dataclass(slots=True)
+class Ended:
+    """How the asking and testing ended: `failure` is what cut it short, if anything did."""
+
+    interrupted: bool = False
+    failure: LlmbenchError | None = None
 
 
 class Screen:
@@ -54,16 +61,17 @@ class Screen:
             with PlainProgress(self._err, totals) as plain:
                 yield plain
 
-    def results(self, table: pl.DataFrame, written: Sequence[Path], work: Path) -> None:
-        """The summary, and where the files are."""
-        if self._quiet:
-            return
-        for part in summary(table):
-            self._out.print(part)
-            self._out.print()
-        for path in written:
-            self._out.print(f"rows: {path}", soft_wrap=True)
-        self._out.print(f"answers, code and logs: {work}", soft_wrap=True)
+    def tell(self, parts: Sequence[RenderableType]) -> None:
+        """Show the parts of a summary."""
+        if not self._quiet:
+            for part in parts:
+                self._out.print(part, "")
+
+    def say(self, *lines: str) -> None:
+        """Plain lines on stdout."""
+        if not self._quiet:
+            for line in lines:
+                self._out.print(line, soft_wrap=True)
 
 
 def _silent(_: Event) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
@@ -24,7 +24,6 @@ _WRITERS: Mapping[str, Callable[[pl.DataFrame, Path], None]] = {
     ".csv": lambda frame, path: frame.write_csv(path),
     ".parquet": lambda frame, path: frame.write_parquet(path),
 }
-FORMATS = tuple(_WRITERS)
 BATCH_ROWS = 5000
 
 
@@ -40,25 +39,6 @@ def frame(rows: Iterable[Row]) -> pl.DataFrame:
     if batch:
         batches.append(pl.DataFrame(batch, schema=SCHEMA, orient="row"))
     return pl.concat(batches).sort("target", "lang", "problem_id", "run", maintain_order=True)
-
-
-def check_outputs(paths: Sequence[Path]) -> None:
-    """Try each output path before anything is paid for.
-
-    Raises:
-        OutputError: the ending is unknown, or the place cannot be written.
-    """
-    for path in paths:
-        if path.suffix not in _WRITERS:
-            known = " or ".join(FORMATS)
-            raise OutputError(f"--out {path}: the name must end in {known}")
-        if path.is_dir():
-            raise OutputError(f"--out {path}: is a folder; name a file")
-        try:
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
-        except OSError as error:
-            raise OutputError(f"--out {path}: cannot be written: {error.strerror}") from None
 
 
 def write(table: pl.DataFrame, path: Path) -> None:

@@ -1,0 +1,48 @@
+"""The end of a run: tables, summary, what is missing, exit code."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from llmbench.attempt import Bench
+from llmbench.cli.screen import Ended, Screen
+from llmbench.errors import OutputError, RunError
+from llmbench.reports.summary import summary
+from llmbench.store import journal, tables
+
+INTERRUPTED = 130
+
+
+def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) -> int:
+    """Write what there is, show it, say what is missing, and return the exit code.
+
+    Raises:
+        RunError: the run was cut short, or a table could not be written; the rest was done.
+    """
+    plan = bench.plan
+    table = tables.frame(journal.rows(bench.journal.path, screen.warn))
+    faults = [str(ended.failure)] if ended.failure else []
+    written = []
+    for path in out or [bench.work.path / "results.csv"]:
+        try:
+            tables.write(table, path)
+            written.append(path)
+        except OutputError as error:
+            faults.append(str(error))
+    screen.tell([*summary(table)])
+    screen.say(*(f"rows: {path}" for path in written), f"answers, code, logs: {bench.work.path}")
+    missing = plan.size - len(table)
+    if missing:
+        screen.warn(f"{missing} of {plan.size} attempts have no row: {_why(bench, ended)}")
+    if faults:
+        raise RunError("\n".join(faults))
+    if ended.interrupted:
+        return INTERRUPTED
+    return 1 if bench.stopped or not table["score"].count() else 0
+
+
+def _why(bench: Bench, ended: Ended) -> str:
+    if ended.interrupted:
+        return "the run was interrupted"
+    if ended.failure:
+        return "the run failed"
+    return f"not asked after {', '.join(sorted(bench.stopped))} stopped"
