@@ -1,29 +1,27 @@
 """Which sandbox a run gets: the one asked for, or the best there is; never a weaker one unsaid."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.runners import Runner
 
-Kind = Literal["auto", "docker", "bubblewrap"]
-KINDS: tuple[Kind, ...] = ("auto", "docker", "bubblewrap")
+KINDS = ("auto", "docker", "bubblewrap")
 
 
 async def open_sandbox(
-    kind: Kind,
+    kind: str,
     runners: Mapping[str, Runner],
     *,
     run_id: str,
-    allow_unconfined: bool,
+    own_answers: bool,
     notify: Callable[[str], None],
 ) -> Sandbox:
-    """Open the sandbox of this kind for these languages.
+    """Open the sandbox of this kind (of KINDS) for these languages.
 
     `auto` is Docker, or Podman, where an engine answers; an image that is missing there is an
     error and no reason for another sandbox. Without an engine it is bubblewrap. Where every
-    answer is a recorded one of our own (`allow_unconfined`), a missing image is a reason to go on
+    answer is a recorded one of our own (`own_answers`), a missing image is a reason to go on
     to bubblewrap, and a missing bubblewrap to a plain process. `notify` hears of each step down.
 
     Raises:
@@ -42,7 +40,7 @@ async def open_sandbox(
     try:
         return await DockerSandbox.open(runners, run_id)
     except SandboxError as error:
-        if not isinstance(error, NoSandboxError) and not allow_unconfined:
+        if not isinstance(error, NoSandboxError) and not own_answers:
             raise
         no_docker = str(error)
     try:
@@ -52,7 +50,7 @@ async def open_sandbox(
     else:
         notify(f"tests run under bubblewrap: {no_docker}")
         return confined
-    if not allow_unconfined:
+    if not own_answers:
         raise NoSandboxError(
             f"generated code is never run unconfined: {no_docker}; {no_bubblewrap}"
         )
