@@ -31,13 +31,13 @@ def read_junit(data: bytes) -> Report | None:
     Nothing is built from it and a DTD ends the reading, so no report can swell in memory.
     """
     counter = _CaseCounter()
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")
     parser.StartElementHandler = counter.start
     parser.EndElementHandler = counter.end
     parser.StartDoctypeDeclHandler = counter.doctype
     try:
         parser.Parse(data, True)
-    except (expat.ExpatError, ValueError):
+    except (expat.ExpatError, ValueError, LookupError):
         return None
     return Report(counter.passed, counter.failed, counter.skipped)
 

@@ -1,0 +1,168 @@
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from llmbench.errors import SandboxError
+from llmbench.records import AttemptKey, Submission
+from llmbench.sandboxes.base import Execution, Limits
+from llmbench.sandboxes.launch import Bounded, Capture, Launch, pack
+
+LIMITS = Limits(log_kb=1, report_kb=1)
+
+
+def a_launch(timeout: float = 10.0, files: dict[str, str] | None = None) -> Launch:
+    return Launch(Submission(AttemptKey("t", "p", 1), "any", files or {"a.txt": "A"}, timeout))
+
+
+def captured(launch: Launch, log: bytes, exit_code: int | None = 0) -> Execution:
+    capture = Capture(launch, LIMITS)
+    capture.stderr(log)
+    return capture.execution(exit_code)
+
+
+def test_an_archive_holds_the_files() -> None:
+    files = {"b/c.txt": "é", "a.txt": "x" * 20_000}
+    with tarfile.open(fileobj=io.BytesIO(pack(files))) as archive:
+        found = {m.name: archive.extractfile(m) for m in archive.getmembers()}
+        assert {n: f.read().decode() for n, f in found.items() if f} == files
+
+
+def test_the_same_files_make_the_same_archive() -> None:
+    assert pack({"a": "1", "b": "2"}) == pack({"b": "2", "a": "1"})
+
+
+def test_a_lone_surrogate_does_not_stop_an_archive() -> None:
+    assert pack({"a": "\ud800"})
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../up", "a/../../up", "", "a\\b", "a\nb", "a//b"])
+def test_a_path_that_leaves_the_work_folder_is_refused(path: str) -> None:
+    with pytest.raises(SandboxError, match="is not a path inside the work folder"):
+        pack({path: ""})
+
+
+def test_a_bounded_stream_keeps_head_and_tail_and_says_what_is_missing() -> None:
+    kept = Bounded(10)
+    for byte in b"abcdefghijklmnopqrstuvwxyz":
+        kept.feed(bytes([byte]))
+    assert kept.kept() == b"abcde\n[16 bytes left out]\nvwxyz"
+
+
+def test_a_bounded_stream_keeps_all_that_fits() -> None:
+    kept = Bounded(10)
+    kept.feed(b"abcdefg")
+    kept.feed(b"hij")
+    assert (kept.kept(), kept.dropped) == (b"abcdefghij", 0)
+
+
+def test_a_bounded_stream_holds_little_of_a_flood() -> None:
+    kept = Bounded(1000)
+    for _ in range(1000):
+        kept.feed(b"x" * 65536)
+    assert len(kept.kept()) < 1100
+    assert kept.dropped == 65536 * 1000 - 1000
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "cpu"),
+    [
+        ("100.00 5000000000", "101.50 5250000000", 0.25),
+        ("100.00 usage_usec 5000000", "101.50 usage_usec 5250000", 0.25),
+        ("100.00 ", "101.50 ", None),
+    ],
+)
+def test_the_launcher_lines_give_the_figures_and_leave_the_log(
+    first: str, last: str, cpu: float | None
+) -> None:
+    launch = a_launch()
+    log = f"{launch.mark} {first}\nhello\nworld\n\n{launch.mark} {last}\n"
+    execution = captured(launch, log.encode())
+    assert (execution.log, execution.seconds, execution.cpu_seconds) == ("hello\nworld\n", 1.5, cpu)
+
+
+def test_a_log_that_is_no_text_is_still_a_log() -> None:
+    launch = a_launch()
+    log = f"{launch.mark} 1.00 \n".encode() + b"\xff\x00ok" + f"\n{launch.mark} 2.00 \n".encode()
+    assert captured(launch, log).log == "\ufffd\x00ok"
+
+
+def test_a_flood_in_the_log_costs_neither_the_figures_nor_the_bound() -> None:
+    launch = a_launch()
+    flood = b"x" * 100_000
+    log = f"{launch.mark} 1.00 \n".encode() + flood + f"\n{launch.mark} 2.00 \n".encode()
+    execution = captured(launch, log)
+    assert execution.seconds == 1.0
+    assert len(execution.log) < 1100
+    assert "bytes left out" in execution.log
+
+
+def test_what_ended_before_the_tests_began_is_a_fault_of_the_sandbox() -> None:
+    with pytest.raises(SandboxError, match="it said: tar: no space left"):
+        captured(a_launch(), b"tar: no space left\n", 125)
+
+
+@pytest.mark.parametrize(
+    ("code", "end", "timed_out"), [(137, 110.0, True), (137, 104.0, False), (1, 110.0, False)]
+)
+def test_the_clock_tells_a_timeout_from_another_kill(
+    code: int, end: float, timed_out: bool
+) -> None:
+    launch = a_launch(timeout=10.0)
+    log = f"{launch.mark} 100.00 \n\n{launch.mark} {end:.2f} \n"
+    execution = captured(launch, log.encode(), code)
+    assert execution.timed_out is timed_out
+    assert execution.exit_code == (None if timed_out else code)
+
+
+def test_half_a_report_is_no_report() -> None:
+    launch = a_launch()
+    capture = Capture(launch, LIMITS)
+    capture.stderr(f"{launch.mark} 1.00 \n".encode())
+    capture.stdout(b"x" * 1024)
+    assert capture.execution(0).report == b"x" * 1024
+    capture.stdout(b"x")
+    assert capture.execution(0).report == b""
+
+
+def run_launcher(folder: Path, script: str, timeout: float = 10.0) -> tuple[Execution, bytes]:
+    home = folder / "home"
+    home.mkdir()
+    (home / "run.sh").write_text(script)
+    work = folder / "work"
+    work.mkdir()
+    launch, files = a_launch(timeout), {"in/a.txt": "A"}
+    archive = pack(files)
+    done = subprocess.run(
+        launch.argv(archive, str(home)),
+        input=launch.stdin(archive),
+        cwd=work,
+        capture_output=True,
+        check=False,
+    )
+    capture = Capture(launch, LIMITS)
+    capture.stdout(done.stdout)
+    capture.stderr(done.stderr)
+    return capture.execution(done.returncode), done.stderr
+
+
+def test_the_launcher_places_the_files_and_runs_the_script(tmp_path: Path) -> None:
+    execution, _ = run_launcher(tmp_path, "cat in/a.txt; echo log >&2; cat; exit 3")
+    assert (execution.exit_code, execution.report, execution.log) == (3, b"A", "log\n")
+
+
+def test_the_launcher_ends_what_takes_too_long(tmp_path: Path) -> None:
+    execution, _ = run_launcher(tmp_path, "sleep 20", timeout=0.3)
+    assert execution.timed_out
+    assert 0.27 <= execution.seconds < 2
+
+
+def test_the_script_cannot_see_the_mark(tmp_path: Path) -> None:
+    execution, whole = run_launcher(
+        tmp_path, "env >&2; cat /proc/$PPID/cmdline /proc/*/environ >&2"
+    )
+    mark = whole.split()[0].decode()
+    assert len(mark) == 32
+    assert mark not in execution.log
