@@ -322,6 +322,18 @@ async def test_a_connection_read_to_its_end_is_used_again() -> None:
     assert wire.connections == 1
 
 
+async def test_no_pool_of_connections_bounds_what_the_slots_allow() -> None:
+    async with scripted(Script([event(chunk("Hel")), 30.0])) as (wire, server):
+        model = model_of(server)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(120):
+                tasks.start_soon(ask, model)
+            with anyio.fail_after(5):
+                while wire.connections < 120:
+                    await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+
+
 def refusal(message: str, param: str, status: int = 400) -> Script:
     body = {"error": {"message": message, "param": param, "code": "unsupported_parameter"}}
     return Script([json.dumps(body).encode()], status=status, content_type="application/json")
