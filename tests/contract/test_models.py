@@ -249,14 +249,15 @@ async def test_reasoning_is_kept_apart_and_its_first_token_counts(name: str) -> 
             0.1,
             event(chunk(None, **{name: "Hm. "})),
             event(chunk(None, **{name: "So."})),
-            0.1,
+            0.4,
             events(chunk("42"), chunk(None, "stop")),
         ]
     )
     completion = await answer_to(script)
     assert (completion.reasoning, completion.text) == ("Hm. So.", "42")
-    assert completion.ttft_seconds == pytest.approx(0.1, abs=0.06)
-    assert completion.llm_seconds == pytest.approx(0.2, abs=0.1)
+    assert completion.ttft_seconds is not None
+    assert 0.09 < completion.ttft_seconds < 0.4
+    assert 0.49 < completion.llm_seconds < 2
 
 
 async def test_reasoning_in_typed_parts_is_kept_apart() -> None:
@@ -329,7 +330,7 @@ async def test_no_pool_of_connections_bounds_what_the_slots_allow() -> None:
             for _ in range(120):
                 tasks.start_soon(ask, model)
             with anyio.fail_after(5):
-                while wire.connections < 120:
+                while wire.connections < 120:  # noqa: ASYNC110 - the server rings no bell for it
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
 
@@ -450,7 +451,7 @@ async def test_a_stream_that_dies_after_its_first_token_is_asked_again_and_count
     completion = await answer_to(dying, dying, Script([HELLO]), tries=5)
     assert completion.text == "Hello world"
     assert completion.tries == 3
-    assert completion.llm_seconds < 0.2  # of the last try alone
+    assert completion.llm_seconds < 0.3  # of the last try alone
 
 
 async def test_when_every_try_fails_the_error_says_how_many_there_were() -> None:
