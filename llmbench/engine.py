@@ -72,6 +72,11 @@ class Engine(Generic[A, B]):
         self.draining = False
         self.in_flight = 0
 
+    @property
+    def slots_taken(self) -> int:
+        """Model slots in use now."""
+        return self._slots.borrowed_tokens
+
     def drain(self) -> None:
         """Start nothing new; what is in flight goes on to its end."""
         self.draining = True

@@ -24,7 +24,7 @@ def python(extras: str) -> Path:
         say(f"making a virtual environment in {folder}")
         if subprocess.run([sys.executable, "-m", "venv", folder]).returncode:
             raise SystemExit(
-                "no virtual environment could be made; on Debian and Ubuntu: apt install python3-venv"
+                "no virtual environment could be made (Debian, Ubuntu: apt install python3-venv)"
             )
     wanted = (ROOT / "pyproject.toml").read_bytes() + (ROOT / "requirements.lock").read_bytes()
     digest = hashlib.sha256(wanted + extras.encode()).hexdigest()[:16]
@@ -32,7 +32,8 @@ def python(extras: str) -> Path:
     if not done.exists():
         say(f"installing llmbench[{extras}] into {folder}")
         install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        target = ["--constraint", ROOT / "requirements.lock", "--editable", f"{ROOT}[{extras}]"]
+        lock = str(ROOT / "requirements.lock")
+        target = ["--constraint", lock, "--editable", f"{ROOT}[{extras}]"]
         if subprocess.run([inside, *install, *target]).returncode:
             raise SystemExit("the installation failed; the lines above say why")
         done.touch()

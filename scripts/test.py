@@ -39,7 +39,8 @@ def sandboxes() -> None:
     """Say which sandboxes the tests will find, and build the images for Docker."""
     if not shutil.which("bwrap"):
         bootstrap.say("bubblewrap is not installed: its tests are skipped")
-    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True).returncode:
+    docker = shutil.which("docker")
+    if not docker or subprocess.run([docker, "info"], capture_output=True).returncode:
         bootstrap.say("no Docker engine answers: its tests are skipped")
         return
     bootstrap.say("docker compose build")

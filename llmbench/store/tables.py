@@ -20,7 +20,7 @@ _DTYPES: Mapping[type, type[pl.DataType]] = {
 }
 SCHEMA = pl.Schema({column.name: _DTYPES[column.type] for column in columns()})
 
-_WRITERS: Mapping[str, Callable[[pl.DataFrame, Path], None]] = {
+WRITERS: Mapping[str, Callable[[pl.DataFrame, Path], None]] = {
     ".csv": lambda frame, path: frame.write_csv(path),
     ".parquet": lambda frame, path: frame.write_parquet(path),
 }
@@ -52,7 +52,7 @@ def write(table: pl.DataFrame, path: Path) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
         fresh = Path(name)
-        _WRITERS[path.suffix](table, fresh)
+        WRITERS[path.suffix](table, fresh)
         umask = os.umask(0)
         os.umask(umask)
         fresh.chmod(0o666 & ~umask)

@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 
 from llmbench import config
 from llmbench.attempt import Answer, Bench
