@@ -1,0 +1,195 @@
+"""What one attempt is: outcomes, rows, and what is kept."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from records_of import attempt
+
+from llmbench import config
+from llmbench.attempt import Bench
+from llmbench.config import Plan
+from llmbench.engine import Engine
+from llmbench.errors import AttemptError, ModelError, SandboxError, TargetError, TransientError
+from llmbench.events import Event, Finished, TargetStopped
+from llmbench.records import Completion, Message, Outcome, Row, Submission, Target, Verdict
+from llmbench.sandboxes.runners import load_runners
+from llmbench.store import journal
+from llmbench.store.journal import Journal
+from llmbench.store.work import WorkFolder
+
+pytestmark = pytest.mark.anyio
+
+CODE = "```python\ndef add(a, b):\n    return a + b\n```\n"
+
+
+@dataclass
+class ScriptedModel:
+    """Gives each run its own answer or fault."""
+
+    target: Target
+    script: Sequence[Completion | ModelError]
+    asked: Counter[int] = field(default_factory=Counter)
+
+    async def complete(
+        self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
+    ) -> Completion:
+        self.asked[run] += 1
+        async with slot:
+            given = self.script[(run - 1) % len(self.script)]
+        if isinstance(given, ModelError):
+            raise given
+        return given
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass
+class ScriptedSandbox:
+    """Gives every submission the same verdict or fault."""
+
+    verdict: Verdict | SandboxError
+    name: str = "scripted"
+    submissions: list[Submission] = field(default_factory=list)
+
+    async def run(self, submission: Submission) -> Verdict:
+        self.submissions.append(submission)
+        if isinstance(self.verdict, SandboxError):
+            raise self.verdict
+        return self.verdict
+
+    async def aclose(self) -> None: ...
+
+
+PASSED = Verdict(Outcome.PASSED, 0, 3, 3, 0.4, 0.3, "3 passed")
+FAILED = Verdict(Outcome.FAILED, 1, 0, 3, 0.4, 0.3, "x" * 5000)
+
+
+@dataclass
+class Result:
+    rows: list[Row]
+    events: list[Event]
+    model: ScriptedModel
+    sandbox: ScriptedSandbox
+    bench: Bench
+
+
+async def run(
+    tmp_path: Path,
+    script: Sequence[Completion | ModelError],
+    verdict: Verdict | SandboxError = PASSED,
+    runs: int | None = None,
+) -> Result:
+    asked = attempt()
+    plan = Plan((asked.target,), (asked.problem,), runs or len(script), 1, 1, 9.0, True, False)
+    model, sandbox = ScriptedModel(asked.target, script), ScriptedSandbox(verdict)
+    events: list[Event] = []
+    work = WorkFolder(tmp_path)
+    with Journal(work.path) as written:
+        bench = Bench(
+            plan,
+            {asked.target.label: model},
+            load_runners(config.shipped("runners")),
+            sandbox,
+            written,
+            work,
+            events.append,
+        )
+        engine = Engine(bench.ask, bench.grade, concurrency=1, sandboxes=1)
+        await engine.run(plan.attempts())
+    rows = list(journal.rows(written.path, pytest.fail))
+    assert rows == [event.row for event in events if isinstance(event, Finished)]
+    return Result(rows, events, model, sandbox, bench)
+
+
+async def test_a_right_answer_scores_100_and_its_parts_are_kept(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion(CODE, "Hm.", "stop")])
+    (row,) = result.rows
+    assert (row.outcome, row.score, row.passed, row.exit_code) == ("passed", 100.0, True, 0)
+    assert (row.extraction, row.tests_passed, row.sandbox) == ("fence", 3, "scripted")
+    kept = {p.name: p.read_text() for p in result.bench.work.path.rglob("1/*")}
+    assert kept == {
+        "answer.md": CODE,
+        "reasoning.md": "Hm.",
+        "solution.py": "def add(a, b):\n    return a + b\n",
+        "log.txt": "3 passed",
+    }
+
+
+async def test_the_submission_holds_the_code_and_the_tests(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion(CODE)])
+    (submission,) = result.sandbox.submissions
+    assert submission.files["solution.py"].startswith("def add")
+    assert submission.files["test_add.py"] == "assert True"
+    assert submission.timeout == 9.0
+
+
+async def test_the_log_of_a_row_is_cut_at_2000_characters(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion(CODE)], FAILED)
+    assert result.rows[0].log_head == "x" * 2000
+    assert result.rows[0].score == 0
+
+
+async def test_an_answer_without_code_is_no_code_and_asks_no_sandbox(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion("I cannot.", "", "stop")])
+    (row,) = result.rows
+    assert (row.outcome, row.score, row.extraction, row.sandbox) == ("no_code", 0, "none", None)
+    assert not result.sandbox.submissions
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "outcome"),
+    [
+        (CODE, FAILED, "truncated"),
+        ("I think that", FAILED, "truncated"),
+        (CODE, PASSED, "passed"),
+        (CODE, SandboxError("engine gone"), "sandbox_error"),
+    ],
+)
+async def test_an_answer_cut_at_the_limit_is_truncated_unless_it_passes(
+    tmp_path: Path, text: str, verdict: Verdict | SandboxError, outcome: str
+) -> None:
+    result = await run(tmp_path, [Completion(text, "", "length")], verdict)
+    assert result.rows[0].outcome == outcome
+
+
+@pytest.mark.parametrize("fault", [TransientError("busy"), AttemptError("too long")])
+async def test_a_fault_of_the_provider_is_never_scored(tmp_path: Path, fault: ModelError) -> None:
+    result = await run(tmp_path, [fault, Completion(CODE)])
+    first, second = result.rows
+    assert (first.outcome, first.score, first.passed) == ("provider_error", None, None)
+    assert (first.log_head, first.llm_seconds, first.tries) == (str(fault), None, None)
+    assert second.outcome == "passed"
+
+
+async def test_a_fault_of_the_sandbox_is_never_scored(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion(CODE)], SandboxError("engine gone"))
+    assert (result.rows[0].outcome, result.rows[0].score) == ("sandbox_error", None)
+
+
+async def test_a_fatal_fault_stops_its_target_and_the_rest_is_counted(tmp_path: Path) -> None:
+    script: list[Completion | ModelError] = [
+        Completion(CODE),
+        TargetError("no credit: top up"),
+        Completion(CODE),
+    ]
+    result = await run(tmp_path, script, runs=9)
+    assert [row.outcome for row in result.rows] == ["passed", "provider_error"]
+    assert result.bench.not_asked == 7
+    assert set(result.model.asked) == {1, 2}
+    stops = [event for event in result.events if isinstance(event, TargetStopped)]
+    assert stops == [TargetStopped("lmstudio/m", "no credit: top up")]
+
+
+async def test_the_seed_of_a_row_is_that_of_its_run(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion(CODE)], runs=3)
+    assert [row.seed for row in result.rows] == [7, 8, 9]
+
+
+async def test_a_completion_is_journaled_before_it_is_graded(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion(CODE)])
+    kinds = [type(entry).__name__ for entry in journal.read(result.bench.journal.path, pytest.fail)]
+    assert kinds == ["Bought", "Judged"]
