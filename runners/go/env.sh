@@ -1,0 +1,7 @@
+# What warming the build cache and using it must have in common: other flags are other cache keys.
+export CGO_ENABLED=0 GOTOOLCHAIN=local GOPROXY=off GOWORK=off GOENV=off GOTELEMETRY=off
+export GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
+
+# compile OUTPUT: the test binary of the package in the current folder. Never vets; no debug
+# information, which is half of the linker's work (panics still name file and line).
+compile() { go test -c -vet=off -ldflags='-s -w' -o "$1" .; }

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Installs, in this folder, the packages of package-lock.json, and the compiler as ./tsc.
+set -eu
+cd "$(dirname "$0")"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+# A node that came as a Python package has no npm on PATH; every node has it at this place.
+npm=$(node -p 'path.resolve(fs.realpathSync(process.execPath), "../../lib/node_modules/npm/bin/npm-cli.js")')
+node "$npm" ci --ignore-scripts --no-audit --no-fund --cache "$scratch"
+# The package's own tsc starts a whole node only to start this.
+ln -sf "$(node -p '`node_modules/@typescript/typescript-${process.platform}-${process.arch}/lib/tsc`')" tsc
+./tsc --version
