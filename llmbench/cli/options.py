@@ -50,7 +50,7 @@ class Options:
 
 def parse(argv: Sequence[str]) -> Options:
     """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help and --version."""
-    given = _parser().parse_args(argv)
+    given = parser(_cores()).parse_args(argv)
     return Options(
         provider=given.provider,
         models=tuple(dict.fromkeys(given.model)),
@@ -71,20 +71,21 @@ def parse(argv: Sequence[str]) -> Options:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser(cores: int | None) -> argparse.ArgumentParser:
+    """The flags of a run; `cores` is the default of --sandboxes (None: named, not counted)."""
+    made = argparse.ArgumentParser(
         prog="llmbench",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    _model_flags(parser.add_argument_group("what is asked"))
-    _problem_flags(parser.add_argument_group("which problems"))
-    _sandbox_flags(parser.add_argument_group("where tests run"))
-    _output_flags(parser.add_argument_group("what is written"))
-    parser.add_argument("--version", action="version", version=f"llmbench {__version__}")
-    return parser
+    _model_flags(made.add_argument_group("what is asked"))
+    _problem_flags(made.add_argument_group("which problems"))
+    _sandbox_flags(made.add_argument_group("where tests run"), cores)
+    _output_flags(made.add_argument_group("what is written"))
+    made.add_argument("--version", action="version", version=f"llmbench {__version__}")
+    return made
 
 
 def _model_flags(group: argparse._ArgumentGroup) -> None:
@@ -165,8 +166,13 @@ def _problem_flags(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _sandbox_flags(group: argparse._ArgumentGroup) -> None:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def _cores() -> int:
+    """The processor cores that this process may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return allowed or 1
+
+
+def _sandbox_flags(group: argparse._ArgumentGroup, cores: int | None) -> None:
     group.add_argument(
         "--sandbox",
         choices=SANDBOXES,
@@ -176,9 +182,9 @@ def _sandbox_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--sandboxes",
         type=_whole(1),
-        default=cores or 1,
+        default=cores,
         metavar="N",
-        help="test runs at once (default: cores, %(default)s here)",
+        help="test runs at once (default: cores" + (f", {cores} here)" if cores else ")"),
     )
     group.add_argument(
         "--docker-timeout",

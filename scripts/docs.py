@@ -1,0 +1,69 @@
+"""Writes the parts of README.md that come from the code: flags, providers, columns.
+
+python scripts/docs.py
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from llmbench.cli.options import parser
+from llmbench.models.presets import PRESETS
+from llmbench.records import columns
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def providers() -> Iterator[str]:
+    """One line per preset."""
+    yield "| provider | address | key |"
+    yield "|---|---|---|"
+    for preset in PRESETS.values():
+        address = f"`{preset.base_url}`" if preset.base_url else "`--base-url`"
+        if preset.name == "demo":
+            address = "recorded answers, embedded"
+        key = f"`{preset.key_env}`" if preset.key_env else ""
+        optional = " (if the server asks for one)" if key and not preset.key_required else ""
+        yield f"| `{preset.name}` | {address} | {key}{optional} |"
+
+
+def flags() -> Iterator[str]:
+    """One line per flag."""
+    yield "| flag | meaning |"
+    yield "|---|---|"
+    made = parser(cores=None)
+    for action in made._actions:
+        name = action.option_strings[-1]
+        if action.choices is not None and action.metavar is None:
+            value = " " + "\\|".join(map(str, action.choices))
+        else:
+            value = f" {action.metavar}" if action.metavar else ""
+        text = (action.help or "") % {"default": action.default, "prog": made.prog}
+        yield f"| `{name}{value}` | {text} |"
+
+
+def columns_() -> Iterator[str]:
+    """One line per column of a result row."""
+    yield "| column | type | unit | meaning |"
+    yield "|---|---|---|---|"
+    for column in columns():
+        kind = f"{column.type.__name__}{', may be null' if column.nullable else ''}"
+        yield f"| `{column.name}` | {kind} | {column.unit} | {column.meaning} |"
+
+
+SECTIONS = {"providers": providers, "flags": flags, "columns": columns_}
+
+
+def render(text: str) -> str:
+    """The text with each marked section as the code has it."""
+    for name, lines in SECTIONS.items():
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        body = "\n".join(lines())
+        text, found = marked.subn(lambda m, body=body: f"{m[1]}{body}\n{m[2]}", text)
+        if found != 1:
+            raise SystemExit(f"README.md must mark the section {name!r} once")
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")
