@@ -1,0 +1,71 @@
+"""The shipped problems in real sandboxes: references pass, everything else does not."""
+
+from collections.abc import Iterable
+
+import anyio
+import pytest
+from sandboxes_of import CONFINED, opened
+
+from llmbench import problems
+from llmbench.config import TEST_TIMEOUT_SECONDS, shipped
+from llmbench.records import AttemptKey, Outcome, Problem
+from llmbench.sandboxes.base import Sandbox
+from llmbench.sandboxes.runners import load_runners
+
+pytestmark = pytest.mark.anyio
+
+RUNNERS = load_runners(shipped("runners"))
+PROBLEMS = problems.load(
+    [shipped("problems")], {lang: runner.option_values for lang, runner in RUNNERS.items()}
+)
+AT_ONCE = 2
+
+
+async def outcomes(
+    sandbox: Sandbox, codes: Iterable[tuple[Problem, str, str]]
+) -> dict[str, Outcome]:
+    """The outcome of each code, under the problem's id and the code's name."""
+    found: dict[str, Outcome] = {}
+    limiter = anyio.CapacityLimiter(AT_ONCE)
+
+    async def one(problem: Problem, name: str, code: str) -> None:
+        key = AttemptKey("test", problem.id, 1)
+        timeout = problem.timeout or TEST_TIMEOUT_SECONDS
+        submission = RUNNERS[problem.lang].submission(key, problem, code, timeout)
+        async with limiter:
+            verdict = await sandbox.run(submission)
+        found[f"{problem.id} {name}"] = verdict.outcome
+
+    async with anyio.create_task_group() as tasks:
+        for problem, name, code in codes:
+            tasks.start_soon(one, problem, name, code)
+    return found
+
+
+@pytest.mark.parametrize("kind", CONFINED)
+async def test_every_reference_passes_and_an_empty_answer_fails(kind: str) -> None:
+    async with opened(kind, RUNNERS) as sandbox:
+        references = await outcomes(
+            sandbox, [(p, "reference", p.reference or "") for p in PROBLEMS]
+        )
+        empty = await outcomes(sandbox, [(p, "empty", "") for p in PROBLEMS])
+    assert {name: o for name, o in references.items() if o is not Outcome.PASSED} == {}
+    assert {name for name, outcome in empty.items() if outcome is Outcome.PASSED} == set()
+    assert len(references) == len(empty) == len(PROBLEMS)
+
+
+@pytest.mark.bubblewrap
+async def test_every_wrong_answer_fails() -> None:
+    wrong = [(p, name, code) for p in PROBLEMS for name, code in p.wrong.items()]
+    async with opened("bubblewrap", RUNNERS) as sandbox:
+        found = await outcomes(sandbox, wrong)
+    right = {name for name, o in found.items() if o is Outcome.PASSED or o.is_infrastructure}
+    assert right == set()
+    assert len(found) == len(wrong)
+
+
+def test_each_language_has_at_least_four_problems_each_with_a_reference() -> None:
+    for lang in RUNNERS:
+        own = [problem for problem in PROBLEMS if problem.lang == lang]
+        assert len(own) >= 4
+        assert all(problem.reference and len(problem.wrong) >= 2 for problem in own)
