@@ -21,7 +21,7 @@ from rich.progress import (
 from llmbench.events import Asked, Draining, Event, Finished, TargetStopped
 from llmbench.records import Outcome
 
-PLAIN_SECONDS = 5.0
+PLAIN_SECONDS = 15.0
 """Least time between two plain lines of one target."""
 
 

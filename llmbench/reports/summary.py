@@ -21,6 +21,7 @@ def summary(table: pl.DataFrame) -> Iterator[RenderableType]:
         yield Text("No attempt has ended.", style="bold red")
         return
     yield _targets(table)
+    yield _outcomes(table)
     yield _matrix(table, "lang", "by language")
     yield _matrix(table, "problem_id", "by problem")
     yield from _infrastructure(table)
@@ -28,14 +29,12 @@ def summary(table: pl.DataFrame) -> Iterator[RenderableType]:
 
 
 def _targets(table: pl.DataFrame) -> Table:
-    outcomes = [name for name in Outcome if (table["outcome"] == name.value).any()]
     view = Table(title="by target", title_justify="left")
     view.add_column("target", overflow="fold")
-    for title in ("pass_rate", "std_score", "scored", *outcomes, "TTFT", "tokens/s"):
-        view.add_column(title.replace("_", " ") if title in outcomes else title, justify="right")
     has_cost = table["cost_usd"].is_not_null().any()
-    if has_cost:
-        view.add_column("cost", justify="right")
+    titles = ["pass_rate", "std_score", "scored", "TTFT", "tokens/s"]
+    for title in [*titles, "cost"] if has_cost else titles:
+        view.add_column(title, justify="right", no_wrap=True)
     lines = stats.rates(table, ["target"]).sort("pass_rate", descending=True, nulls_last=True)
     for line in lines.iter_rows(named=True):
         cells = [
@@ -43,13 +42,25 @@ def _targets(table: pl.DataFrame) -> Table:
             _percent(line["pass_rate"]),
             _number(line["std_score"], 1),
             f"{line['scored']}/{line['attempts']}",
-            *(_count(line[name.value], name) for name in outcomes),
             _number(line["ttft_seconds"], 2, " s"),
             _number(line["tokens_per_second"], 0),
         ]
-        if has_cost:
-            cells.append(_number(line["cost_usd"], 4, " $"))
-        view.add_row(*cells)
+        view.add_row(*cells, *([_number(line["cost_usd"], 4, " $")] if has_cost else []))
+    return view
+
+
+def _outcomes(table: pl.DataFrame) -> Table:
+    """How many attempts ended in each outcome (down) for each target (across)."""
+    lines = {line["target"]: line for line in stats.rates(table, ["target"]).to_dicts()}
+    view = Table(title="outcomes", title_justify="left")
+    view.add_column("outcome", no_wrap=True)
+    for target in sorted(lines):
+        view.add_column(target, justify="right", overflow="fold")
+    for outcome in Outcome:
+        counts = [lines[target][outcome.value] for target in sorted(lines)]
+        if any(counts):
+            style = "red" if outcome.is_infrastructure else ""
+            view.add_row(outcome.value, *(str(count or "") for count in counts), style=style)
     return view
 
 
@@ -105,7 +116,3 @@ def _percent(value: float | None) -> str:
 
 def _number(value: float | None, digits: int, unit: str = "") -> str:
     return "-" if value is None else f"{value:.{digits}f}{unit}"
-
-
-def _count(value: int, outcome: Outcome) -> Text:
-    return Text(str(value), style="red" if value and outcome.is_infrastructure else "")
