@@ -75,7 +75,7 @@ class BubblewrapSandbox(ProcessSandbox):
             *("--remount-ro", "/", "--chdir", WORK, "--"),
             *self.limited(launch, launch.argv(archive)),
         ]
-        return Start(argv, Path("/"), self.variables(launch, SCRATCH, SUPPORT))
+        return Start(argv, Path("/"), self.variables(launch, SCRATCH, SUPPORT), private=False)
 
 
 def _confinement(work_mb: int) -> list[str]:
@@ -83,7 +83,9 @@ def _confinement(work_mb: int) -> list[str]:
     return [
         *NAMESPACES,
         *("--uid", USER, "--gid", USER, "--cap-drop", "ALL", "--hostname", "sandbox"),
-        *("--proc", "/proc", "--dev", "/dev", *size, "/dev/shm", "--remount-ro", "/dev"),
+        # For the kernel, root outside is the owner of /proc/sys inside: so no write to any of it.
+        *("--proc", "/proc", "--remount-ro", "/proc"),
+        *("--dev", "/dev", *size, "/dev/shm", "--remount-ro", "/dev"),
         *(*size, SCRATCH, *size, WORK),
     ]
 

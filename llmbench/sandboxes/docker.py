@@ -31,9 +31,9 @@ UID = 10001
 
 ANSWER_SECONDS = 5.0
 """How long an engine may take to say that it is there."""
-API_SECONDS = 60.0
+API_SECONDS = 30.0
 """Longest wait for one answer of a busy engine, so that a stuck one is an error and no hang."""
-REMOVE_SECONDS = 20.0
+REMOVE_SECONDS = 10.0
 
 _STDOUT = 1
 
@@ -91,10 +91,18 @@ class DockerSandbox(GradingSandbox):
         with anyio.CancelScope(shield=True):
             try:
                 with suppress(SandboxError):  # a dead engine: the next start reaps what it left
-                    for container in await _labelled(self._docker, RUN_LABEL, self._labels):
+                    for container in await self.containers():
                         await _remove(container)
             finally:
                 await _close(self._docker)
+
+    async def containers(self) -> list[DockerContainer]:
+        """The containers of this run that exist now.
+
+        Raises:
+            SandboxError: the engine does not tell.
+        """
+        return await _labelled(self._docker, RUN_LABEL, self._labels)
 
     @asynccontextmanager
     async def _container(self, config: dict[str, Any]) -> AsyncIterator[DockerContainer]:

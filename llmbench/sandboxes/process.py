@@ -36,11 +36,15 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Start(NamedTuple):
-    """What to start, in which folder, with which environment and no other."""
+    """What to start, in which folder, with which environment and no other.
+
+    `private` says that the folder is of this start alone: who works in it later came from it.
+    """
 
     argv: list[str]
     folder: Path
     variables: dict[str, str]
+    private: bool
 
 
 class ProcessSandbox(GradingSandbox):
@@ -94,12 +98,14 @@ class ProcessSandbox(GradingSandbox):
     def start(self, launch: Launch, archive: bytes, stack: ExitStack) -> Start:
         """How to start the launcher; what must be undone after its end goes on the stack."""
         folder = tempfile.TemporaryDirectory(prefix="llmbench-", ignore_cleanup_errors=True)
-        work, scratch = (Path(stack.enter_context(folder), name) for name in ("work", "tmp"))
+        own = Path(stack.enter_context(folder)).resolve()
+        work, scratch = own / "work", own / "tmp"
         work.mkdir()
         scratch.mkdir()
         toolchain = self.toolchains[launch.submission.lang]
         argv = self.limited(launch, launch.argv(archive, str(toolchain.runner)))
-        return Start(argv, work, self.variables(launch, str(scratch), str(toolchain.support)))
+        variables = self.variables(launch, str(scratch), str(toolchain.support))
+        return Start(argv, work, variables, private=True)
 
     def variables(self, launch: Launch, scratch: str, support: str) -> dict[str, str]:
         """The whole environment of the tests."""
@@ -137,6 +143,7 @@ class _Child:
         self.out_of_memory = False
         self._limits = limits
         self._struck = False
+        self._private = start.folder if start.private else None
         self._process = subprocess.Popen(
             start.argv,
             cwd=start.folder,
@@ -154,7 +161,7 @@ class _Child:
         if self._process.returncode is None:
             self._kill()
             self._process.wait()
-        _kill(_session(self._process.pid))
+        self._kill_strays()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -189,7 +196,7 @@ class _Child:
     async def _wait(self) -> None:
         _, status, used = await run_sync(os.wait4, self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
-        _kill(_session(self._process.pid))
+        self._kill_strays()
         if not self._struck:
             self.exit_code = self._process.returncode
             # What was killed was waited for by nobody, and is not in the sum.
@@ -198,7 +205,7 @@ class _Child:
 
     async def _watch(self) -> None:
         while True:
-            pids = _below(self._process.pid)
+            pids = processes_below(self._process.pid)
             self.out_of_memory = _memory(pids) > self._limits.memory_mb * 2**20
             if self.out_of_memory or _tasks(pids) > self._limits.pids:
                 self._struck = True
@@ -207,7 +214,12 @@ class _Child:
             await anyio.sleep(WATCH_SECONDS)
 
     def _kill(self) -> None:
-        _kill([self._process.pid, *_below(self._process.pid)])
+        _kill([self._process.pid, *processes_below(self._process.pid)])
+
+    def _kill_strays(self) -> None:
+        """End what the launcher left behind, where no namespace of its own does it."""
+        if self._private:
+            _kill(_strays(self._process.pid, self._private))
 
 
 async def _write(pipe: IO[bytes], data: bytes) -> None:
@@ -242,8 +254,8 @@ def _kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _below(root: int) -> list[int]:
-    """All processes below one."""
+def processes_below(root: int) -> list[int]:
+    """All processes below one, parents first."""
     pids = [root]
     for pid in pids:
         with suppress(OSError):
@@ -252,13 +264,14 @@ def _below(root: int) -> list[int]:
     return pids[1:]
 
 
-def _session(leader: int) -> list[int]:
-    """The processes of a session, whose leader may be dead."""
+def _strays(leader: int, folder: Path) -> list[int]:
+    """The processes of a session whose leader is dead, and those that work in a folder."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
-            if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == leader:
-                found.append(int(folder.name))
+            session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
+            if session == leader or (process / "cwd").readlink().is_relative_to(folder):
+                found.append(int(process.name))
     return found
 
 

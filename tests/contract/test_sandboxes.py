@@ -1,0 +1,315 @@
+"""The same programs, in every language, through every sandbox: each gets the same verdict.
+
+The programs are data: `programs/<language>.yaml`. A language has them all.
+"""
+
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiodocker
+import anyio
+import pytest
+import yaml
+
+from llmbench.config import shipped
+from llmbench.errors import NoSandboxError, SandboxError
+from llmbench.records import AttemptKey, Outcome, Problem, Submission, Verdict
+from llmbench.sandboxes import docker, owners, process
+from llmbench.sandboxes.base import Sandbox
+from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
+from llmbench.sandboxes.docker import DockerSandbox
+from llmbench.sandboxes.process import ProcessSandbox
+from llmbench.sandboxes.runners import load_runners
+
+PASSED, FAILED, TIMEOUT = Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT
+COMPILE_ERROR, OUT_OF_MEMORY = Outcome.COMPILE_ERROR, Outcome.OUT_OF_MEMORY
+
+RUNNERS = load_runners(shipped("runners"))
+LANGUAGES = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in sorted((Path(__file__).parent / "programs").glob("*.yaml"))
+}
+SANDBOXES = {
+    "docker": pytest.param("docker", marks=pytest.mark.docker),
+    "bubblewrap": pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
+    "process": pytest.param("process"),
+}
+CONFINED = [SANDBOXES["docker"], SANDBOXES["bubblewrap"]]
+
+VERDICTS = {
+    "passes": {PASSED},
+    "fails": {FAILED},
+    "does_not_compile": {COMPILE_ERROR},
+    "exits_with_zero": {FAILED},
+    "skips_every_test": {FAILED},
+    "loops_forever": {TIMEOUT},
+    "eats_memory": {OUT_OF_MEMORY},
+    "floods_the_log": {PASSED},
+    "prints_no_text": {PASSED},
+    "leaves_a_process": {PASSED},
+    "stops_its_guard": {TIMEOUT},
+}
+CONFINED_VERDICTS = {
+    "sees_no_variable_of_ours": {PASSED},
+    "cannot_reach_the_host": {PASSED},
+    "cannot_write_outside": {PASSED},
+    "forks_without_end": {FAILED, TIMEOUT, OUT_OF_MEMORY, COMPILE_ERROR},
+}
+TIMEOUTS = {"loops_forever": 3.0, "stops_its_guard": 3.0, "forks_without_end": 6.0}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class Place:
+    """An open sandbox, and where to look for what it should not leave."""
+
+    sandbox: Sandbox
+    folder: Path
+
+    def run(self, submission: Submission) -> Any:
+        return self.sandbox.run(submission)
+
+    async def leftovers(self) -> list[str]:
+        left = [f"file {path}" for path in self.folder.iterdir()]
+        left += [f"process {pid}" for pid in descendants()]
+        if isinstance(self.sandbox, DockerSandbox):
+            left += [f"container {name}" for name in await self.sandbox.containers()]
+        return left
+
+
+def descendants() -> list[int]:
+    """Processes below this one, also those whose parent died: they carry our canary."""
+    ours = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError, ValueError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if parent == os.getpid() or words[:2] == [b"sleep", b"1000"]:
+                ours.append(int(folder.name))
+    return ours
+
+
+@pytest.fixture
+async def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Place]:
+    name: str = request.param
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for module in (docker, process):
+        monkeypatch.setattr(module, "OUTER_GRACE_SECONDS", 1.0)
+    monkeypatch.setenv("LLMBENCH_CANARY", "not for the code in a sandbox")
+    try:
+        sandbox = await open_(name)
+    except (NoSandboxError, SandboxError) as error:
+        if name in os.environ.get("LLMBENCH_REQUIRE_SANDBOXES", "").split(","):
+            pytest.fail(f"{name} is required here: {error}")
+        pytest.skip(str(error))
+    try:
+        yield Place(sandbox, tmp_path)
+    finally:
+        await sandbox.aclose()
+
+
+async def open_(name: str) -> Sandbox:
+    if name == "docker":
+        return await DockerSandbox.open(RUNNERS, f"contract-{os.getpid()}")
+    if name == "bubblewrap":
+        return await BubblewrapSandbox.open(RUNNERS, print)
+    return await ProcessSandbox.open(RUNNERS, print)
+
+
+def submission(lang: str, name: str, *, port: int = 0) -> Submission:
+    language = LANGUAGES[lang]
+    program: dict[str, Any] = language["programs"][name] if name != "is_empty" else {"code": ""}
+    tests = program.get("tests", language["tests"])
+    problem = Problem(
+        id=name,
+        lang=lang,
+        prompt="-",
+        tests={path: text.replace("@PORT@", str(port)) for path, text in tests.items()},
+        options=program.get("options", {}),
+    )
+    timeout = TIMEOUTS.get(name, 40.0)
+    return RUNNERS[lang].submission(AttemptKey("t", name, 1), problem, program["code"], timeout)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine's loopback at which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_every_language_has_every_program() -> None:
+    assert set(LANGUAGES) == set(RUNNERS)
+    for lang, language in LANGUAGES.items():
+        assert set(language["programs"]) == {*VERDICTS, *CONFINED_VERDICTS}, lang
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", VERDICTS)
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
+async def test_a_program_gets_its_verdict_and_leaves_nothing(
+    place: Place, lang: str, name: str
+) -> None:
+    verdict: Verdict = await place.run(submission(lang, name))
+    assert verdict.outcome in VERDICTS[name], verdict.log
+    assert verdict.seconds is not None
+    assert await place.leftovers() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", CONFINED_VERDICTS)
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("place", CONFINED, indirect=True)
+async def test_a_program_is_confined_and_leaves_nothing(
+    place: Place, lang: str, name: str, port: int
+) -> None:
+    verdict: Verdict = await place.run(submission(lang, name, port=port))
+    assert verdict.outcome in CONFINED_VERDICTS[name], verdict.log
+    assert await place.leftovers() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("place", [SANDBOXES["process"]], indirect=True)
+async def test_a_plain_process_does_reach_the_host(place: Place, lang: str, port: int) -> None:
+    # So that the same program's verdict in the other sandboxes says something.
+    verdict: Verdict = await place.run(submission(lang, "cannot_reach_the_host", port=port))
+    assert verdict.outcome is FAILED
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
+async def test_an_empty_solution_does_not_pass(place: Place, lang: str) -> None:
+    verdict: Verdict = await place.run(submission(lang, "is_empty"))
+    assert verdict.outcome in {FAILED, COMPILE_ERROR}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
+async def test_tests_are_counted_and_timed(place: Place, lang: str) -> None:
+    began = time.monotonic()
+    passes: Verdict = await place.run(submission(lang, "passes"))
+    whole = time.monotonic() - began
+    assert (passes.exit_code, passes.tests_passed, passes.tests_total) == (0, 2, 2)
+    assert passes.seconds is not None
+    assert passes.cpu_seconds is not None
+    assert 0.01 < passes.seconds < whole
+    assert 0.01 < passes.cpu_seconds < whole * (os.cpu_count() or 1)
+    fails: Verdict = await place.run(submission(lang, "fails"))
+    assert (fails.tests_passed, fails.tests_total) == (1, 2)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
+async def test_a_flood_in_the_log_is_bounded(place: Place, lang: str) -> None:
+    verdict: Verdict = await place.run(submission(lang, "floods_the_log"))
+    assert len(verdict.log) <= RUNNERS[lang].limits.log_kb * 1024 + 100
+    assert "bytes left out" in verdict.log
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
+async def test_a_cancelled_run_is_over_at_once_and_leaves_nothing(place: Place) -> None:
+    for lang in LANGUAGES:
+        began = time.monotonic()
+        with anyio.move_on_after(1.5) as scope:
+            await place.run(submission(lang, "loops_forever"))
+        assert scope.cancelled_caught
+        assert time.monotonic() - began < 1.5 + 1.5
+        assert await place.leftovers() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
+async def test_several_at_once_do_not_mix(place: Place) -> None:
+    wanted = [
+        (lang, name) for name in ("passes", "fails", "does_not_compile") for lang in LANGUAGES
+    ]
+    got: dict[tuple[str, str], Outcome] = {}
+
+    async def run(lang: str, name: str) -> None:
+        got[lang, name] = (await place.run(submission(lang, name))).outcome
+
+    async with anyio.create_task_group() as group:
+        for lang, name in wanted:
+            group.start_soon(run, lang, name)
+    assert {key: {outcome} for key, outcome in got.items()} == {
+        (lang, name): VERDICTS[name] for lang, name in wanted
+    }
+    assert await place.leftovers() == []
+
+
+KILLED_WHILE_TESTS_RUN = """
+import sys
+import anyio
+from tests.contract.test_sandboxes import open_, submission
+
+async def main():
+    sandbox = await open_("bubblewrap")
+    await sandbox.run(submission(sys.argv[1], "loops_forever"))
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", CONFINED[1:], indirect=True)
+async def test_tests_do_not_outlive_a_killed_llmbench(place: Place) -> None:
+    command = [sys.executable, "-c", KILLED_WHILE_TESTS_RUN, next(iter(LANGUAGES))]
+    killed = await anyio.open_process(command, stdout=None, stderr=None)
+    below: list[int] = []
+    with anyio.fail_after(20):
+        while len(below) < 4:  # bwrap, the launcher, its guard, run.sh
+            await anyio.sleep(0.05)
+            below = process.processes_below(killed.pid)
+    killed.kill()
+    await killed.aclose()
+    with anyio.fail_after(2):
+        while any(is_alive(pid) for pid in below):
+            await anyio.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", CONFINED[:1], indirect=True)
+async def test_containers_of_dead_runs_are_removed_and_others_left(place: Place) -> None:
+    assert isinstance(place.sandbox, DockerSandbox)
+    image = next(iter(RUNNERS.values())).about.image
+    dead = owners.mine().split("/")
+    dead[2] = "4194305"  # above the highest process id there can be
+    run = f"contract-{os.getpid()}"
+    async with aiodocker.Docker(docker.addresses()[0]) as engine:
+        for owner in ("/".join(dead), owners.mine()):
+            labels = {docker.OWNER_LABEL: owner, docker.RUN_LABEL: run}
+            await engine.containers.create({"Image": image, "Labels": labels})
+    assert len(await place.sandbox.containers()) == 2
+    other = await DockerSandbox.open(RUNNERS, "another run")
+    await other.aclose()
+    assert len(await place.sandbox.containers()) == 1
+    same = await DockerSandbox.open(RUNNERS, run)
+    await same.aclose()
+    assert await place.sandbox.containers() == []
