@@ -58,8 +58,9 @@ def render(text: str) -> str:
     """The text with each marked section as the code has it."""
     for name, lines in SECTIONS.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        body = "\n".join(lines())
-        text, found = marked.subn(lambda m, body=body: f"{m[1]}{body}\n{m[2]}", text)
+        # In the replacement a backslash would begin a group reference.
+        body = "\n".join(lines()).replace("\\", "\\\\")
+        text, found = marked.subn(rf"\g<1>{body}\n\g<2>", text)
         if found != 1:
             raise SystemExit(f"README.md must mark the section {name!r} once")
     return text

@@ -330,7 +330,7 @@ async def test_no_pool_of_connections_bounds_what_the_slots_allow() -> None:
             for _ in range(120):
                 tasks.start_soon(ask, model)
             with anyio.fail_after(5):
-                while wire.connections < 120:  # noqa: ASYNC110 - the server rings no bell for it
+                while wire.connections < 120:
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
 

@@ -1,0 +1,96 @@
+"""What people type wrong, and what they are told: no engine and no model is needed."""
+
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+from cli_runs import environment, run, serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_help_shows_every_flag_with_its_default(tmp_path: Path) -> None:
+    ran = await run(tmp_path, "--help")
+    assert ran.code == 0
+    for flag in (
+        "--provider --model --base-url --runs --langs --problems --only --concurrency --sandboxes "
+        "--sandbox --docker-timeout --max-tokens --temperature --seed --out --quiet"
+    ).split():
+        assert flag in ran.out
+    assert ran.out.count("default:") >= 15
+
+
+async def test_help_loads_nothing_slow(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom llmbench.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
+        "slow = {'polars', 'httpx', 'aiohttp', 'aiodocker', 'pydantic', 'rich'}\n"
+        "sys.stderr.write(' '.join(sorted(slow & set(sys.modules))))"
+    )
+    done = await anyio.run_process([sys.executable, "-c", code], cwd=tmp_path)
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--runs", "0"], "'0' is not a whole number from 1 up"),
+        (["--temperature", "hot"], "'hot' is not a number from 0 to 2"),
+        (["--provider", "nobody"], "invalid choice: 'nobody'"),
+        (["--modle", "x"], "unrecognized arguments: --modle"),
+        (["--problems", "none.yaml"], "--problems none.yaml: no such file or folder"),
+        (["--langs", "cobol"], "--langs cobol: no problem is in this language"),
+        (["--only", "nothing-*"], "--only nothing-*: no problem id matches"),
+        (["--out", "results.txt"], "the name must end in .csv or .parquet"),
+        (["--out", "no/such/folder.csv"], "cannot be written"),
+        (["--base-url", "ftp://x"], "--base-url ftp://x: not an address"),
+        (["--provider", "openrouter", "--model", "m"], "set OPENROUTER_API_KEY"),
+        (["--provider", "openai-compatible", "--model", "m"], "give --base-url"),
+    ],
+)
+async def test_wrong_usage_is_one_clear_line_and_exit_2(
+    tmp_path: Path, flags: list[str], words: str
+) -> None:
+    ran = await run(tmp_path, *flags)
+    assert ran.code == 2
+    assert words in ran.err
+    assert "Traceback" not in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_bad_problem_files_are_told_before_anything_else(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "- id: a\n  lang: python\n  prompt: p\n  tests: {../x: y}\n- 1\n"
+    )
+    ran = await run(tmp_path, "--problems", "p.yaml", "--base-url", "http://127.0.0.1:9")
+    assert ran.code == 2
+    assert ran.err.splitlines() == [
+        "llmbench: p.yaml:4: tests.../x: the path must be relative and stay inside the work folder",
+        "llmbench: p.yaml:5: a problem is a mapping with id, lang, prompt and tests",
+    ]
+
+
+async def test_a_server_that_is_not_there_is_one_line_with_its_address(tmp_path: Path) -> None:
+    ran = await run(tmp_path, "--base-url", "http://127.0.0.1:9/v1", "--model", "m")
+    assert ran.code == 1
+    (line,) = ran.err.splitlines()
+    assert "http://127.0.0.1:9/v1" in line
+    assert "LM Studio" in line
+
+
+async def test_of_several_models_the_user_chooses(tmp_path: Path) -> None:
+    async with serving(tmp_path, "one", "two") as server:
+        ran = await run(tmp_path, "--base-url", server.base_url)
+    assert ran.code == 2
+    assert ran.err == (
+        f"llmbench: {server.base_url} offers 2 models: choose with --model NAME from one, two\n"
+    )
+
+
+async def test_a_key_that_could_be_none_is_refused_without_showing_it(tmp_path: Path) -> None:
+    env = environment(OPENAI_API_KEY="sk-with blank")
+    ran = await run(tmp_path, "--provider", "openai", "--model", "m", env=env)
+    assert ran.code == 2
+    assert "OPENAI_API_KEY" in ran.err
+    assert "sk-with" not in ran.err
