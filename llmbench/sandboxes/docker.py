@@ -20,7 +20,7 @@ from llmbench.records import Submission
 from llmbench.sandboxes import owners
 from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, Execution
 from llmbench.sandboxes.grading import GradingSandbox
-from llmbench.sandboxes.launch import WORK, Capture, Launch, pack
+from llmbench.sandboxes.launch import CGROUP, WORK, Capture, Launch, pack
 from llmbench.sandboxes.runners import Runner
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class DockerSandbox(GradingSandbox):
             SandboxError: the engine failed, or somebody else ended the container.
         """
         launch, archive = Launch(submission), pack(submission.files)
-        config = self._config(runner, launch.argv(archive), submission.options)
+        config = self._config(runner, launch.argv(archive, cgroup=CGROUP), submission.options)
         async with self._container(config) as container, _attached(container) as stream:
             await _api("start a container", container.start())
             await _write(stream, launch.stdin(archive))

@@ -27,25 +27,28 @@ KILLED = 128 + 9
 CLOCK_STEP = 0.03
 """How much /proc/uptime can fall short of a wall limit that was reached, in seconds."""
 
-# Arguments: size of the archive, wall limit in seconds, path of run.sh. The mark comes on stdin
-# and is in no argument or variable of another process, so tests do not know it. It is printed
-# before and after the tests with the machine's uptime and, in a container, the processor time of
-# its cgroup: figures of the tests alone, without the making of the sandbox.
+CGROUP = "/sys/fs/cgroup"
+"""Where a container sees its own cgroup, and nothing of the machine's."""
+
+# Arguments: size of the archive, wall limit in seconds, path of run.sh, cgroup or nothing. The
+# mark comes on stdin and is in no argument or variable of a process, so tests do not know it. It
+# is printed before and after the tests with the machine's uptime and the processor time of the
+# cgroup: figures of the tests alone, without the making of the sandbox.
 LAUNCHER = """
 read -r mark && head -c "$1" | tar -xof - || exit 125
 clock() {
     read -r up _ </proc/uptime
     cpu=
-    for file in /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpuacct/cpuacct.usage; do
+    for file in ${1:+"$1/cpu.stat" "$1/cpuacct/cpuacct.usage"}; do
         if [ -r "$file" ]; then read -r cpu <"$file"; break; fi
     done
     printf '%s %s %s\\n' "$mark" "$up" "$cpu" >&2
 }
-clock
+clock "$4"
 timeout -s KILL "$2" sh "$3" </dev/null
 code=$?
 echo >&2
-clock
+clock "$4"
 exit $code
 """
 
@@ -57,10 +60,13 @@ class Launch:
     submission: Submission
     mark: str = field(default_factory=lambda: secrets.token_hex(16))
 
-    def argv(self, archive: bytes, home: str = HOME) -> list[str]:
-        """The command that runs inside the sandbox; `home` holds run.sh there."""
-        seconds = f"{self.submission.timeout:.3f}"
-        return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), seconds, f"{home}/run.sh"]
+    def argv(self, archive: bytes, home: str = HOME, cgroup: str = "") -> list[str]:
+        """The command that runs inside the sandbox.
+
+        `home` holds run.sh there; `cgroup` is that of the sandbox alone, where there is one.
+        """
+        seconds, script = f"{self.submission.timeout:.3f}", f"{home}/run.sh"
+        return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), seconds, script, cgroup]
 
     def stdin(self, archive: bytes) -> bytes:
         """What the launcher reads: the mark, then the archive."""

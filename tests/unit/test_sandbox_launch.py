@@ -127,7 +127,9 @@ def test_half_a_report_is_no_report() -> None:
     assert capture.execution(0).report == b""
 
 
-def run_launcher(folder: Path, script: str, timeout: float = 10.0) -> tuple[Execution, bytes]:
+def run_launcher(
+    folder: Path, script: str, timeout: float = 10.0, cgroup: str = ""
+) -> tuple[Execution, bytes]:
     home = folder / "home"
     home.mkdir()
     (home / "run.sh").write_text(script)
@@ -136,7 +138,7 @@ def run_launcher(folder: Path, script: str, timeout: float = 10.0) -> tuple[Exec
     launch, files = a_launch(timeout), {"in/a.txt": "A"}
     archive = pack(files)
     done = subprocess.run(
-        launch.argv(archive, str(home)),
+        launch.argv(archive, str(home), cgroup),
         input=launch.stdin(archive),
         cwd=work,
         capture_output=True,
@@ -151,6 +153,25 @@ def run_launcher(folder: Path, script: str, timeout: float = 10.0) -> tuple[Exec
 def test_the_launcher_places_the_files_and_runs_the_script(tmp_path: Path) -> None:
     execution, _ = run_launcher(tmp_path, "cat in/a.txt; echo log >&2; cat; exit 3")
     assert (execution.exit_code, execution.report, execution.log) == (3, b"A", "log\n")
+    assert execution.cpu_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("file", "first", "last"),
+    [
+        ("cpu.stat", "usage_usec 1000000\nuser_usec 7", "usage_usec 1500000\nuser_usec 8"),
+        ("cpuacct/cpuacct.usage", "1000000000", "1500000000"),
+    ],
+)
+def test_the_launcher_reads_the_processor_time_of_its_cgroup(
+    tmp_path: Path, file: str, first: str, last: str
+) -> None:
+    usage = tmp_path / "cgroup" / file
+    usage.parent.mkdir(parents=True)
+    usage.write_text(f"{first}\n")
+    script = f"printf '%s\\n' '{last}' >'{usage}'"
+    execution, _ = run_launcher(tmp_path, script, cgroup=str(tmp_path / "cgroup"))
+    assert execution.cpu_seconds == 0.5
 
 
 def test_the_launcher_ends_what_takes_too_long(tmp_path: Path) -> None:
