@@ -233,7 +233,7 @@ async def test_a_cancelled_run_is_over_at_once_and_leaves_nothing(place: Place) 
         with anyio.move_on_after(1.5) as scope:
             await place.run(submission(lang, "loops_forever"))
         assert scope.cancelled_caught
-        assert time.monotonic() - began < 1.5 + 1.5
+        assert time.monotonic() - began < 1.5 + 3
         assert await place.leftovers() == []
 
 
