@@ -1,0 +1,126 @@
+"""What people see: rates, tables, advice, progress."""
+
+import statistics
+from collections.abc import Iterable
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records_of import row
+from rich.console import Console
+
+from llmbench import stats
+from llmbench.events import Draining, Event, Finished, TargetStopped
+from llmbench.records import Outcome, Row
+from llmbench.reports.progress import LiveProgress, PlainProgress
+from llmbench.reports.summary import summary
+from llmbench.store import tables
+
+INFRASTRUCTURE = {"score": None, "passed": None}
+
+
+def shown(rows: Iterable[Row], width: int = 100) -> str:
+    console = Console(file=StringIO(), width=width, highlight=False, markup=False)
+    for part in summary(tables.frame(rows)):
+        console.print(part)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def failed(**changes: object) -> Row:
+    return row(outcome="failed", score=0.0, passed=False, **changes)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=30))
+def test_pass_rate_and_std_score_are_those_of_the_scores(passes: list[bool]) -> None:
+    rows = [row() if passed else failed() for passed in passes]
+    (line,) = stats.rates(tables.frame(rows), ["target"]).to_dicts()
+    scores = [100.0 * passed for passed in passes]
+    assert line["pass_rate"] == pytest.approx(statistics.fmean(passes))
+    assert line["std_score"] == pytest.approx(statistics.pstdev(scores), abs=1e-9)
+
+
+def test_infrastructure_errors_are_in_no_rate() -> None:
+    rows = [row(), failed(), row(outcome="provider_error", **INFRASTRUCTURE)]
+    (line,) = stats.rates(tables.frame(rows), ["target"]).to_dicts()
+    assert (line["attempts"], line["scored"], line["pass_rate"]) == (3, 2, 0.5)
+
+
+def test_where_nothing_was_scored_there_is_no_rate() -> None:
+    rows = [row(outcome="provider_error", **INFRASTRUCTURE)]
+    (line,) = stats.rates(tables.frame(rows), ["target"]).to_dicts()
+    assert line["pass_rate"] is line["std_score"] is None
+
+
+def test_infrastructure_errors_are_said_aloud_with_their_reason() -> None:
+    bad = row(outcome="provider_error", log_head="busy: wait\nmore", **INFRASTRUCTURE)
+    text = shown([row(), bad, bad])
+    assert "2 of 3 attempts were not scored" in text
+    assert "2 × provider_error: busy: wait" in text
+
+
+def test_a_summary_names_every_target_language_problem_and_outcome() -> None:
+    rows = [
+        row(target="a/x", problem_id="p", lang="go"),
+        failed(target="b/y", problem_id="q"),
+        row(target="b/y", problem_id="q", run=2),
+    ]
+    text = shown(rows)
+    for word in ("a/x", "b/y", "go", "python", "p ", "q ", "passed", "failed"):
+        assert word in text
+    assert "100% ± 0" in text
+    assert "50% ± 50" in text
+    assert "timeout" not in text
+
+
+def test_recorded_answers_are_said_to_be_no_model() -> None:
+    assert "no model was asked" in shown([row(recorded=True)])
+    assert "no model was asked" not in shown([row()])
+
+
+def test_cut_answers_name_the_flag_to_try() -> None:
+    cut = failed(finish_reason="length")
+    text = shown([row(), row(**{**vars_of(cut), "outcome": "truncated"})])
+    assert "--max-tokens" in text
+
+
+def vars_of(given: Row) -> dict[str, object]:
+    return {name: getattr(given, name) for name in given.__slots__}
+
+
+def test_what_a_model_wrote_is_not_read_as_markup() -> None:
+    bad = row(outcome="provider_error", log_head="[bold]x[/red] [link=a]", **INFRASTRUCTURE)
+    assert "[bold]x[/red] [link=a]" in shown([bad])
+
+
+def test_no_row_makes_a_summary_that_says_so() -> None:
+    assert "No attempt has ended." in shown([])
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_progress_tells_outcomes_stops_and_drains(
+    kind: type[LiveProgress] | type[PlainProgress],
+) -> None:
+    console = Console(
+        file=StringIO(),
+        width=200,
+        force_terminal=kind is LiveProgress,
+        no_color=True,
+        highlight=False,
+        markup=False,
+    )
+    target = row().target
+    events: list[Event] = [
+        *(Finished(row(run=run)) for run in (1, 2)),
+        Finished(row(run=3, outcome=Outcome.OUT_OF_MEMORY.value)),
+        TargetStopped(target, "no credit [top up]"),
+        Draining(4),
+    ]
+    with kind(console, {target: 3}) as progress:
+        for event in events:
+            progress(event)
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    for words in ("3/3", "2 passed", "1 out of memory", "no credit [top up]", "4 attempts are"):
+        assert words in text
