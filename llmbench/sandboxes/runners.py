@@ -16,6 +16,7 @@ from llmbench.sandboxes.base import Limits
 FILE = "runner.yaml"
 SCRIPT = "run.sh"
 SETUP = "setup.sh"
+CHECK = "check.sh"
 
 ReportFormat = Literal["junit", "gotest"]
 

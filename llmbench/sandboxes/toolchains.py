@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 
 from llmbench.errors import NoSandboxError
-from llmbench.sandboxes.runners import SETUP, Runner
+from llmbench.sandboxes.runners import CHECK, SETUP, Runner
 
 INSTALL = "pip install 'llmbench[toolchains]'"
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
@@ -40,7 +40,7 @@ class Toolchain:
 async def set_up(
     runners: Mapping[str, Runner], notify: Callable[[str], None]
 ) -> dict[str, Toolchain]:
-    """Find each language's programs, and run its `setup.sh` once per state of its folder.
+    """Find and check each language's programs; run `setup.sh` once per state of its folder.
 
     What `setup.sh` makes is kept in the user's cache folder. A folder there is always complete:
     it is made under another name, and the first of two processes to finish gives it its own.
@@ -62,6 +62,7 @@ async def set_up(
         paths = tuple(path for path in programs[lang].values() if path is not None)
         folder = _cache() / f"{lang}-{_digest(runner.folder, paths)}"
         toolchain = Toolchain(paths, folder / "runner", folder / "support")
+        await _check(runner, toolchain.search_path)
         if not folder.is_dir():
             notify(f"setting up {runner.about.title}, once, in {folder}")
             await _make(runner, toolchain, folder)
@@ -130,16 +131,28 @@ def _rename(fresh: Path, folder: Path) -> None:
         fresh.rename(folder)
 
 
+async def _check(runner: Runner, path: str) -> None:
+    """Ask the language's own script: with a missing package every answer would fail its tests."""
+    if (runner.folder / CHECK).exists():
+        code, words = await _shell(path, runner.folder / CHECK)
+        if code:
+            raise NoSandboxError(f"{runner.about.title}: {words}; install with: {INSTALL}")
+
+
 async def _run_setup(runner: Runner, script: Path, support: Path, path: str) -> None:
+    code, words = await _shell(path, script, support)
+    if code:
+        raise NoSandboxError(f"{runner.folder / SETUP} failed with exit {code}: {words}")
+
+
+async def _shell(path: str, *command: Path) -> tuple[int, str]:
+    """Exit code and last words of a shell script."""
     done = await anyio.run_process(
-        ["sh", str(script), str(support)],
+        ["sh", *map(str, command)],
         env={**os.environ, "PATH": path},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         check=False,
     )
-    if done.returncode:
-        words = " | ".join(done.stdout.decode("utf-8", "replace").split("\n")[-5:]).strip(" |")
-        raise NoSandboxError(
-            f"{runner.folder / SETUP} failed with exit {done.returncode}: {words[-400:]}"
-        )
+    words = " | ".join(done.stdout.decode("utf-8", "replace").split("\n")[-5:]).strip(" |")
+    return done.returncode, words[-400:]

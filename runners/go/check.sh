@@ -1,0 +1,7 @@
+#!/bin/sh
+# Says what the tests would miss here.
+minor=$(go version | sed -n 's/.* go1\.\([0-9]*\).*/\1/p')
+if [ "${minor:-0}" -lt 25 ]; then
+    echo "Go 1.25 or newer is needed, this is: $(go version)" >&2
+    exit 1
+fi

@@ -1,0 +1,81 @@
+"""Languages made ready on this machine: checked, set up once, refused in one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from llmbench.config import shipped
+from llmbench.errors import NoSandboxError
+from llmbench.sandboxes.runners import Runner, load_runners
+from llmbench.sandboxes.toolchains import set_up
+
+pytestmark = pytest.mark.anyio
+
+Made = Callable[..., dict[str, Runner]]
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Makes a runner folder with these scripts, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def make(program: str = "sh", **scripts: str) -> dict[str, Runner]:
+        folder = tmp_path / "runners" / "tongue"
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {
+            "title": "Tongue",
+            "fences": ["tongue"],
+            "solution": "s",
+            "image": "i",
+            "report": "junit",
+            "toolchain": {program: None},
+        }
+        (folder / "runner.yaml").write_text(yaml.safe_dump(about))
+        for name, text in {"run": "exit 0", **scripts}.items():
+            (folder / f"{name}.sh").write_text(text)
+        return load_runners(folder.parent)
+
+    return make
+
+
+async def test_a_set_up_runs_once_for_each_state_of_the_folder(made: Made) -> None:
+    notes: list[str] = []
+    for _ in range(2):
+        ready = await set_up(made(setup='echo made >"$1/here"'), notes.append)
+    assert (ready["tongue"].support / "here").read_text() == "made\n"
+    await set_up(made(setup='echo again >"$1/here"'), notes.append)
+    assert len(notes) == 2
+
+
+async def test_a_missing_program_names_what_to_install(made: Made) -> None:
+    with pytest.raises(NoSandboxError, match=r"not found: no-such-program \(for Tongue\); install"):
+        await set_up(made("no-such-program"), print)
+
+
+async def test_a_failed_check_is_told_in_its_own_words_each_time(made: Made) -> None:
+    for _ in range(2):
+        with pytest.raises(NoSandboxError, match="Tongue: version 2 is needed; install with"):
+            await set_up(made(check="echo version 2 is needed; exit 1"), print)
+
+
+async def test_a_failed_set_up_tells_its_last_words_and_leaves_nothing(
+    made: Made, tmp_path: Path
+) -> None:
+    with pytest.raises(NoSandboxError, match="failed with exit 3: no network"):
+        await set_up(made(setup="echo no network; exit 3"), print)
+    assert list((tmp_path / "cache").rglob("*tongue*")) == []
+
+
+async def test_packages_that_are_missing_refuse_the_language(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = tmp_path / "bin" / "python"
+    bare.parent.mkdir()
+    bare.write_text('#!/bin/sh\nexec /usr/bin/env python3 -S -I "$@"\n')
+    bare.chmod(0o755)
+    python = load_runners(shipped("runners"))["python"]
+    monkeypatch.setattr("llmbench.sandboxes.toolchains._find", lambda *_: bare)
+    with pytest.raises(NoSandboxError, match="Python packages are missing: pytest"):
+        await set_up({"python": python}, print)
