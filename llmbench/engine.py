@@ -7,7 +7,6 @@ the stages, so memory stays flat however many there are.
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Generic, TypeVar
 
 import anyio
@@ -39,12 +38,7 @@ class Slot:
         else:
             await self._limiter.acquire_on_behalf_of(self)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._limiter.release_on_behalf_of(self)
 
     def give_back(self) -> None:
