@@ -137,6 +137,9 @@ class DockerSandbox(GradingSandbox):
             "User": f"{UID}:{UID}",
             "OpenStdin": True,
             "StdinOnce": True,
+            # Without it the engine starts its own program anew for each container, to set up the
+            # network that `none` is; the container has an empty network of its own either way.
+            "NetworkDisabled": True,
             "Labels": self._labels,
             "HostConfig": {
                 "Init": True,
