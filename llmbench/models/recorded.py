@@ -42,7 +42,7 @@ def tokens_of(text: str) -> list[str]:
 
 
 TICK_SECONDS = 0.02
-"""Tokens due within one tick are written together: a write for each would cost more than they do."""
+"""Tokens due within one tick are written together: a write for each costs more than they do."""
 
 
 @dataclass(frozen=True)
