@@ -6,6 +6,7 @@ from pathlib import Path
 from llmbench.attempt import Bench
 from llmbench.cli.screen import Ended, Screen
 from llmbench.errors import OutputError, RunError
+from llmbench.records import Outcome
 from llmbench.reports.summary import summary
 from llmbench.store import journal, tables
 
@@ -37,7 +38,8 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         raise RunError("\n".join(faults))
     if ended.interrupted:
         return INTERRUPTED
-    return 1 if bench.stopped or not table["score"].count() else 0
+    broken = (table["outcome"] == Outcome.SANDBOX_ERROR.value).any()
+    return 1 if bench.stopped or broken or not table["score"].count() else 0
 
 
 def _why(bench: Bench, ended: Ended) -> str:
