@@ -37,11 +37,25 @@ class TargetStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request to a target met a passing fault and is made again after `seconds`.
+
+    `asked` is the wait in seconds that the server asked for, None where it named none; `reason`
+    is one line for people.
+    """
+
+    target: str
+    seconds: float
+    asked: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Draining:
     """Nothing new is started; what is in flight goes on."""
 
     in_flight: int
 
 
-Event = Asked | Answered | Finished | TargetStopped | Draining
+Event = Asked | Answered | Finished | TargetStopped | Waiting | Draining
 Listener = Callable[[Event], None]

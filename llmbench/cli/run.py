@@ -14,11 +14,12 @@ from llmbench.cli.options import Options
 from llmbench.cli.screen import Ended, Screen
 from llmbench.config import Plan
 from llmbench.engine import Engine
-from llmbench.errors import LlmbenchError, ModelError
-from llmbench.events import Draining, Listener
+from llmbench.errors import LlmbenchError, ModelError, TransientError
+from llmbench.events import Draining, Listener, Waiting
 from llmbench.models import recorded
 from llmbench.models.chat import ChatModel
 from llmbench.models.presets import PRESETS, key_of
+from llmbench.models.retry import Retries
 from llmbench.models.server import Server, choose_model, connect
 from llmbench.records import Problem, Sampling, Target
 from llmbench.sandboxes.choose import open_sandbox
@@ -53,7 +54,7 @@ async def _main(options: Options) -> int:
         )
         try:
             with Journal(work.path) as journal, screen.progress(plan) as emit:
-                models = {target.label: ChatModel(target, server) for target in plan.targets}
+                models = {t.label: _model(t, server, emit) for t in plan.targets}
                 bench = Bench(plan, models, needed, sandbox, journal, work, emit)
                 ended = await _drive(bench)
         finally:
@@ -62,6 +63,15 @@ async def _main(options: Options) -> int:
     from llmbench.cli.conclude import conclude
 
     return conclude(options.out, bench, ended, screen)
+
+
+def _model(target: Target, server: Server, emit: Listener) -> ChatModel:
+    """A target's client; what its retries wait for is told."""
+
+    def waiting(seconds: float, fault: TransientError) -> None:
+        emit(Waiting(target.label, seconds, fault.retry_after, str(fault)))
+
+    return ChatModel(target, server, Retries(notify=waiting))
 
 
 def _problems(options: Options, runners: dict[str, Runner]) -> list[Problem]:
@@ -77,11 +87,12 @@ async def _server(options: Options, problems: Sequence[Problem]) -> AsyncIterato
     if preset.name == DEMO:
         async with (
             recorded.serve(problems) as replay,
-            connect(preset, replay.base_url) as server,
+            connect(preset, replay.base_url, limits=options.limits) as server,
         ):
             yield server
     else:
-        async with connect(preset, options.base_url, key_of(preset)) as server:
+        key = key_of(preset)
+        async with connect(preset, options.base_url, key, options.limits) as server:
             yield server
 
 

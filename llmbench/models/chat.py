@@ -81,17 +81,19 @@ class ChatModel:
 
     async def _request(self, body: dict[str, Any]) -> Completion | None:
         """The answer to one request, or None after learning that a parameter is refused."""
-        answer = Answer(self._faults)
+        answer = Answer(self._faults, self._server.limits)
+        post = partial(self._server.client.stream, "POST", "chat/completions")
         try:
-            async with self._server.client.stream(
-                "POST", "chat/completions", json=body
-            ) as response:
-                if response.is_success:
-                    return await answer.read(response)
-                status, error_body = response.status_code, await _error_body(response)
+            with answer.scope:
+                async with post(json=body) as response:
+                    if response.is_success:
+                        return await answer.read(response)
+                    status, error_body = response.status_code, await _error_body(response)
         except TRANSPORT_ERRORS as error:
-            fault = self._faults.of_transport(error, self._server.limits.idle)
+            fault = self._faults.of_transport(error)
         else:
+            if answer.scope.cancelled_caught:
+                return answer.late()
             name = refused(body, words_of(error_body)) if status in (400, 422) else None
             if name is not None:
                 self._learned[name] = REPLACEMENTS[name]

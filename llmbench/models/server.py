@@ -9,6 +9,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
+from llmbench.config import TimeLimits
 from llmbench.errors import UsageError
 from llmbench.models.faults import Faults
 from llmbench.models.presets import Preset, base_url_of, is_loopback
@@ -31,14 +32,6 @@ NO_CHAT_ID = re.compile(
     r"|(^|[/_.:-])(tts|asr|bge|gte|e5|clip|sora|flux|babbage|davinci)([/_.:-]|$)",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TimeLimits:
-    """Longest waits in seconds: for a connection, and for the next byte of an answer."""
-
-    connect: float = 10.0
-    idle: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +59,7 @@ class Server:
         try:
             response = await self.client.get("models", timeout=timeout)
         except TRANSPORT_ERRORS as error:
-            fault = faults.of_transport(error, LIST_SECONDS)
+            fault = faults.of_transport(error)
         else:
             if response.is_success:
                 try:
@@ -114,7 +107,7 @@ def connect(
         client = HttpxAiohttpClient(
             base_url=url,
             headers=headers,
-            timeout=httpx.Timeout(None, connect=limits.connect, read=limits.idle),
+            timeout=httpx.Timeout(None, connect=limits.connect),
             # Zero connections stand for no bound at this transport.
             limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_SECONDS),
             trust_env=not is_loopback(url),

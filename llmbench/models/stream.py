@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import httpx
 
+from llmbench.config import TimeLimits
 from llmbench.models.faults import Faults
 from llmbench.models.server import TRANSPORT_ERRORS
 from llmbench.models.sse import EventDecoder
@@ -21,13 +22,26 @@ DRAIN_SECONDS = 0.5
 again."""
 
 
-class Answer:
-    """What one request has brought so far; its clock starts when it is made."""
+SLACK = 0.1
+"""Part by which a stall may be noticed late: the deadline is not moved at every token."""
 
-    def __init__(self, faults: Faults) -> None:
+
+class Answer:
+    """What one request has brought so far; its clock starts when it is made.
+
+    `scope` is cancelled when a time limit is over: the request is made inside it.
+    """
+
+    def __init__(self, faults: Faults, limits: TimeLimits) -> None:
         self._faults = faults
+        self._limits = limits
         self._started = time.perf_counter()
+        self._renew_at = 0.0
+        self._end = anyio.current_time() + limits.answer
+        first = anyio.current_time() + limits.first_token
+        self.scope = anyio.CancelScope(deadline=min(first, self._end))
         self._first: float | None = None
+        self._finished: float | None = None
         self._ended: float | None = None
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -50,6 +64,21 @@ class Answer:
         else:
             await self._read_events(response)
         return self._completion()
+
+    def late(self) -> Completion:
+        """The answer when a time limit was over: whole if only its end was left open.
+
+        Raises:
+            ModelError: the answer is not whole.
+        """
+        if self._finish_reason is not None:
+            self._ended = self._ended or self._finished
+            return self._completion()
+        if anyio.current_time() >= self._end:
+            raise self._faults.endless(self._limits)
+        if self._first is None:
+            raise self._faults.unheard(self._limits)
+        raise self._faults.stalled(self._limits)
 
     @property
     def _is_empty(self) -> bool:
@@ -98,6 +127,7 @@ class Answer:
                     self._take_delta(delta)
                 if choice.get("finish_reason"):
                     self._finish_reason = str(choice["finish_reason"])
+                    self._finished = time.perf_counter()
             usage = chunk.get("usage")
             if isinstance(usage, dict):
                 self._usage = usage
@@ -112,8 +142,11 @@ class Answer:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         if not text and not thought:
             return
+        now = time.perf_counter()
         if self._first is None:
-            self._first = time.perf_counter()
+            self._first = now
+        if now >= self._renew_at:
+            self._renew(now)
         if isinstance(text, list):  # content in typed parts
             thought = "".join(_texts(part.get("thinking")) for part in text) or thought
             text = _texts(text)
@@ -121,6 +154,12 @@ class Answer:
             self._text.append(text)
         if isinstance(thought, str):
             self._reasoning.append(thought)
+
+    def _renew(self, now: float) -> None:
+        """Move the deadline on: the model is alive."""
+        limit = self._limits.between_tokens
+        self._renew_at = now + SLACK * limit
+        self.scope.deadline = min(anyio.current_time() + (1 + SLACK) * limit, self._end)
 
     def _completion(self) -> Completion:
         if self._is_empty:

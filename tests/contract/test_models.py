@@ -399,8 +399,8 @@ JSON = "application/json"
         (Script([b"data: \xff\n\n"]), TransientError, "no chat completion chunk"),
         (Script([b"junk"], headers=["Content-Encoding: gzip"]), TransientError, "broke"),
         (Script([b""], 302, headers=["Location: https://else.example/v1"]), TargetError, "else."),
-        (Script([event(chunk("x")), 5.0]), TransientError, "sent nothing for 0.2 s"),
-        (Script([5.0]), TransientError, "sent nothing for 0.2 s"),
+        (Script([event(chunk("x")), 5.0]), TransientError, "no further token for 0.2 s"),
+        (Script([5.0]), TransientError, "no token within 0.3 s"),
     ],
 )
 async def test_what_goes_wrong_is_sorted_told_in_one_line_and_holds_no_key(
@@ -408,7 +408,7 @@ async def test_what_goes_wrong_is_sorted_told_in_one_line_and_holds_no_key(
 ) -> None:
     caplog.set_level("DEBUG")
     with pytest.raises(ModelError) as caught:
-        await answer_to(script, key=KEY, idle=0.2)
+        await answer_to(script, key=KEY, first_token=0.3, between_tokens=0.2)
     fault = caught.value
     assert type(fault) is kind
     assert says in str(fault)
@@ -444,6 +444,53 @@ async def test_retry_after_reaches_the_retry() -> None:
     with pytest.raises(TransientError) as caught:
         await answer_to(Script([b""], 503, headers=["Retry-After: 7"]))
     assert caught.value.retry_after == 7
+
+
+async def test_keep_alives_are_no_tokens_and_do_not_stretch_a_time_limit() -> None:
+    alive: list[bytes | float] = [b": OPENROUTER PROCESSING\n\n", 0.05] * 40
+    with anyio.fail_after(1.5), pytest.raises(TransientError, match=r"no token within 0\.3 s"):
+        await answer_to(Script(alive), first_token=0.3)
+    with anyio.fail_after(1.5), pytest.raises(TransientError, match=r"token for 0\.3 s"):
+        await answer_to(Script([event(chunk("x")), *alive]), between_tokens=0.3)
+
+
+async def test_a_first_token_may_take_longer_than_any_other() -> None:
+    completion = await answer_to(Script([0.5, HELLO]), first_token=2.0, between_tokens=0.1)
+    assert completion.text == "Hello world"
+
+
+async def test_an_answer_that_goes_on_for_ever_is_ended_and_not_asked_again() -> None:
+    endless: list[bytes | float] = [event(chunk("x")), 0.02] * 200
+    async with scripted(Script(endless), answer=0.4) as (server, client):
+        with anyio.fail_after(1.5), pytest.raises(AttemptError, match=r"--answer-timeout"):
+            await ask(model_of(client, tries=3))
+        with anyio.fail_after(1):
+            await server.left_early.wait()
+    assert len(server.bodies) == 1
+
+
+async def test_an_answer_whose_end_is_left_open_is_whole_once_it_said_why_it_ended() -> None:
+    script = Script([events(chunk("x"), chunk(None, "stop"), done=False), 5.0])
+    completion = await answer_to(script, between_tokens=0.2)
+    assert (completion.text, completion.finish_reason) == ("x", "stop")
+    assert completion.llm_seconds < 0.15  # without the wait for an end that never came
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"", ["X-RateLimit-Remaining-Requests: 0", "X-RateLimit-Reset-Requests: 1m30s"]),
+        (
+            b'{"error": {"code": 429, "message": "slow down",'
+            b' "metadata": {"headers": {"X-RateLimit-Reset": "90"}}}}',
+            [],
+        ),
+    ],
+)
+async def test_the_reset_of_a_rate_limit_reaches_the_retry(body: bytes, headers: list[str]) -> None:
+    with pytest.raises(TransientError) as caught:
+        await answer_to(Script([body], 429, JSON, headers))
+    assert caught.value.retry_after == 90
 
 
 async def test_a_stream_that_dies_after_its_first_token_is_asked_again_and_counted() -> None:
