@@ -13,6 +13,7 @@ from llmbench.models.faults import Words, words_of
 from llmbench.models.retry import Retries
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
 from llmbench.models.stream import Answer
+from llmbench.models.usage import counted
 from llmbench.records import Completion, Message, Target
 
 REPLACEMENTS: Mapping[str, str | None] = {
@@ -22,6 +23,9 @@ REPLACEMENTS: Mapping[str, str | None] = {
     "seed": None,
 }
 """Parameters that some servers refuse, and what is sent in their place."""
+
+SAMPLING = ("max_tokens", "temperature", "seed")
+"""Parameters that a result row tells: null where the server refused them."""
 
 _UNSUPPORTED = re.compile(
     r"unsupported|not support|unknown|unrecogni[sz]ed|unexpected|not allowed|not permitted"
@@ -56,9 +60,10 @@ class ChatModel:
     async def _try(self, messages: Sequence[Message], run: int) -> Completion:
         """Ask once; where a parameter is refused, at once again without it, now and later."""
         requests = 1
-        while (completion := await self._request(self._body(messages, run))) is None:
+        while (completion := await self._request(body := self._body(messages, run))) is None:
             requests += 1
-        return replace(completion, tries=requests)
+        unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
+        return counted(replace(completion, tries=requests, unsent=unsent), messages)
 
     def _body(self, messages: Sequence[Message], run: int) -> dict[str, Any]:
         sampling = self.target.sampling

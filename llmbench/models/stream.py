@@ -1,7 +1,6 @@
 """One answer, gathered from its stream and timed."""
 
 import json
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,9 @@ from llmbench.config import TimeLimits
 from llmbench.models.faults import Faults
 from llmbench.models.server import TRANSPORT_ERRORS
 from llmbench.models.sse import EventDecoder
-from llmbench.records import Completion, Usage
+from llmbench.models.thoughts import AnswerStart
+from llmbench.models.usage import number, usage_of
+from llmbench.records import Completion
 
 DONE = b"[DONE]"
 
@@ -48,6 +49,8 @@ class Answer:
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._model: str | None = None
+        self._provider: str | None = None
+        self._start = AnswerStart()
 
     async def read(self, response: httpx.Response) -> Completion:
         """Take in a whole response, streamed or not.
@@ -59,7 +62,7 @@ class Answer:
             self._take(await response.aread())
             if self._is_empty:
                 raise self._faults.foreign("JSON")
-            self._first = None  # it came in one piece: nobody saw when its first token was made
+            self._first = self._start.at = None  # in one piece: nobody saw its first token made
             self._ended = time.perf_counter()
         else:
             await self._read_events(response)
@@ -133,6 +136,7 @@ class Answer:
                 self._usage = usage
             if self._model is None:
                 self._model = chunk.get("model")
+                self._provider = chunk.get("provider")
         except (ValueError, AttributeError, TypeError) as error:
             shown = data[:80].decode("utf-8", "replace")
             raise self._faults.odd(shown) from error
@@ -152,6 +156,7 @@ class Answer:
             text = _texts(text)
         if isinstance(text, str):
             self._text.append(text)
+            self._start.hear(text, now)
         if isinstance(thought, str):
             self._reasoning.append(thought)
 
@@ -174,35 +179,13 @@ class Answer:
             reasoning=_joined(self._reasoning),
             finish_reason=self._finish_reason,
             usage=usage_of(self._usage),
-            cost_usd=_number(self._usage, "cost"),
+            cost_usd=number(self._usage, "cost"),
             llm_seconds=ended - self._started,
             ttft_seconds=None if self._first is None else self._first - self._started,
+            ttfa_seconds=None if self._start.at is None else self._start.at - self._started,
             model=self._model if isinstance(self._model, str) else None,
+            provider=self._provider if isinstance(self._provider, str) else None,
         )
-
-
-def usage_of(usage: Mapping[str, Any]) -> Usage:
-    """The token counts of a `usage` object; what is missing or no number stays None."""
-    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    cached = _count(prompt, "cached_tokens")
-    return Usage(
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        completion_tokens=_count(usage, "completion_tokens"),
-        reasoning_tokens=_count(completion, "reasoning_tokens"),
-        cached_tokens=_count(usage, "prompt_cache_hit_tokens") if cached is None else cached,
-    )
-
-
-def _number(mapping: object, name: str) -> float | None:
-    value = mapping.get(name) if isinstance(mapping, Mapping) else None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _count(mapping: object, name: str) -> int | None:
-    value = _number(mapping, name)
-    return None if value is None or value < 0 else int(value)
 
 
 def _texts(parts: object) -> str:

@@ -280,12 +280,46 @@ async def test_all_counts_and_the_cost_are_taken_from_the_last_usage() -> None:
     assert completion.usage == Usage(11, 22, 5, 4)
     assert completion.cost_usd == 0.00123
 
+    assert completion.usage_source == "server"
 
-async def test_what_the_server_does_not_count_stays_unknown() -> None:
+
+async def test_what_the_server_does_not_count_is_estimated_and_said_to_be() -> None:
     completion = await answer_to(Script([HELLO]))
-    assert completion.usage == Usage(None, None, None, None)
+    asked = sum(len(message.content) for message in ASK)
+    assert completion.usage == Usage(-(-asked // 4), 3, None, None)  # "Hello world" is 11 bytes
+    assert completion.usage_source == "estimated"
     assert completion.cost_usd is None
-    assert completion.tokens_per_second is None
+
+
+async def test_a_count_that_the_server_gives_is_kept_beside_one_that_is_estimated() -> None:
+    half = {"choices": [], "usage": {"completion_tokens": 999}}
+    completion = await answer_to(Script([events(chunk("x", "stop"), half)]))
+    assert completion.usage.completion_tokens == 999
+    assert completion.usage.prompt_tokens
+    assert completion.usage_source == "estimated"
+
+
+async def test_who_a_router_says_gave_the_answer_is_kept() -> None:
+    completion = await answer_to(Script([events(chunk("x", "stop") | {"provider": "Fast Inc"})]))
+    assert (completion.model, completion.provider) == ("served-model", "Fast Inc")
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        event(chunk(None, reasoning_content="Hm.")),
+        event(chunk("<think>Hm.")),
+        event(chunk("<thi")) + event(chunk("nk>Hm.")),
+    ],
+)
+async def test_the_first_token_of_the_answer_is_timed_apart_from_thoughts(thought: bytes) -> None:
+    end = b"" if b"reasoning_content" in thought else event(chunk("</think>\n\n"))
+    script = Script([thought, 0.3, end + event(chunk("42")), 0.2, events(chunk(None, "stop"))])
+    completion = await answer_to(script)
+    assert completion.ttft_seconds is not None
+    assert completion.ttfa_seconds is not None
+    assert completion.ttft_seconds < 0.2 < 0.29 < completion.ttfa_seconds
+    assert completion.ttfa_seconds < completion.llm_seconds - 0.15
 
 
 async def test_an_answer_that_came_in_one_piece_has_no_time_to_first_token() -> None:
@@ -348,8 +382,9 @@ async def test_a_parameter_that_the_server_refuses_is_learned_once_and_remembere
         Script([HELLO]),
     ) as (wire, server):
         model = model_of(server, max_tokens=9, temperature=0.2)
-        assert (await ask(model)).tries == 4
-        assert (await ask(model)).tries == 1
+        first, second = await ask(model), await ask(model)
+        assert (first.tries, second.tries) == (4, 1)
+        assert first.unsent == second.unsent == ("temperature", "seed")
     assert wire.bodies[3] == wire.bodies[4]
     assert wire.bodies[3]["max_completion_tokens"] == 9
     assert not {"stream_options", "max_tokens", "temperature"} & set(wire.bodies[3])

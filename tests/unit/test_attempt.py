@@ -189,6 +189,12 @@ async def test_the_seed_of_a_row_is_that_of_its_run(tmp_path: Path) -> None:
     assert [row.seed for row in result.rows] == [7, 8, 9]
 
 
+async def test_a_parameter_that_was_not_sent_is_null_in_its_row(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion(CODE, unsent=("seed", "temperature"))])
+    (row,) = result.rows
+    assert (row.max_tokens, row.temperature, row.seed) == (4096, None, None)
+
+
 async def test_a_completion_is_journaled_before_it_is_graded(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion(CODE)])
     kinds = [type(entry).__name__ for entry in journal.read(result.bench.journal.path, pytest.fail)]
