@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from llmbench import answers, prompts
 from llmbench.config import Plan
 from llmbench.errors import ModelError, SandboxError, TargetError
-from llmbench.events import Answered, Asked, Finished, Listener, TargetStopped
+from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
 from llmbench.models.base import Model
 from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Outcome, Row, Verdict
 from llmbench.sandboxes.base import Sandbox
@@ -37,6 +37,12 @@ class Bench:
     emit: Listener
     stopped: set[str] = field(default_factory=set)
     not_asked: int = 0
+    spent: float = 0.0
+
+    @property
+    def budget_spent(self) -> bool:
+        """True when the answers so far cost what the plan allows."""
+        return self.plan.max_cost is not None and self.spent >= self.plan.max_cost
 
     async def ask(
         self, attempt: Attempt, slot: AbstractAsyncContextManager[object]
@@ -47,7 +53,7 @@ class Bench:
         meet stops the target: its remaining attempts are not asked, get no row, and are counted.
         """
         label = attempt.target.label
-        if label in self.stopped:
+        if label in self.stopped or self.budget_spent:
             self.not_asked += 1
             return None
         self.emit(Asked(attempt.key))
@@ -63,7 +69,15 @@ class Bench:
             return None
         self.journal.append(Bought(attempt.key, completion))
         self.emit(Answered(attempt.key, completion))
+        self._pay(completion)
         return Answer(attempt, completion)
+
+    def _pay(self, completion: Completion) -> None:
+        before = self.budget_spent
+        self.spent += completion.cost_usd or 0.0
+        if self.budget_spent and not before:
+            assert self.plan.max_cost is not None
+            self.emit(BudgetSpent(self.spent, self.plan.max_cost))
 
     async def grade(self, answer: Answer) -> None:
         """Find the code, run the tests, and finish the attempt in its row."""

@@ -40,7 +40,8 @@ class Plan:
 
     `concurrency` bounds the answers that stream at once, `sandboxes` the tests that run at once;
     `test_timeout` is in seconds and bounds problems that name no limit of their own as well as
-    those that do. `recorded` is True when answers are replayed and no model is asked.
+    those that do. `recorded` is True when answers are replayed and no model is asked. Once answers
+    have cost `max_cost` USD nothing more is asked.
     """
 
     targets: tuple[Target, ...]
@@ -51,6 +52,7 @@ class Plan:
     test_timeout: float
     local: bool
     recorded: bool
+    max_cost: float | None = None
 
     @property
     def size(self) -> int:

@@ -37,6 +37,14 @@ class TargetStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetSpent:
+    """The answers so far cost `spent` of at most `limit` USD: nothing more is asked."""
+
+    spent: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A request to a target met a passing fault and is made again after `seconds`.
 
@@ -57,5 +65,5 @@ class Draining:
     in_flight: int
 
 
-Event = Asked | Answered | Finished | TargetStopped | Waiting | Draining
+Event = Asked | Answered | Finished | TargetStopped | BudgetSpent | Waiting | Draining
 Listener = Callable[[Event], None]

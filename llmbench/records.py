@@ -276,7 +276,10 @@ class Row:
     completion_tokens: Annotated[int | None, _About("answer and reasoning", "tokens")]
     reasoning_tokens: Annotated[int | None, _About("part of completion_tokens", "tokens")]
     cached_tokens: Annotated[int | None, _About("part of prompt_tokens", "tokens")]
-    cost_usd: Annotated[float | None, _About("as the server said", "USD")]
+    cost_usd: Annotated[
+        float | None,
+        _About("of the final try: as the server said, else tokens times prices", "USD"),
+    ]
     tries: Annotated[int | None, _About("requests made for this answer", "requests")]
     max_tokens: Annotated[int | None, _About("as sent; null if it was refused", "tokens")]
     temperature: Annotated[float | None, _About("as sent; null if it was refused")]

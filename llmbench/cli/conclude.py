@@ -37,7 +37,7 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         raise RunError("\n".join(faults))
     if ended.interrupted:
         return INTERRUPTED
-    return 1 if bench.stopped or not table["score"].count() else 0
+    return 1 if missing or bench.stopped or not table["score"].count() else 0
 
 
 def _why(bench: Bench, ended: Ended) -> str:
@@ -45,4 +45,6 @@ def _why(bench: Bench, ended: Ended) -> str:
         return "the run was interrupted"
     if ended.failure:
         return "the run failed"
+    if bench.budget_spent:
+        return f"the answers cost {bench.spent:.4f} $, and --max-cost is {bench.plan.max_cost:g}"
     return f"not asked after {', '.join(sorted(bench.stopped))} stopped"

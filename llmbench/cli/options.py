@@ -46,6 +46,8 @@ class Options:
     temperature: float | None
     seed: int | None
     limits: TimeLimits
+    prices: Path | None
+    max_cost: float | None
     out: tuple[Path, ...]
     quiet: bool
 
@@ -68,6 +70,8 @@ def parse(argv: Sequence[str]) -> Options:
         max_tokens=given.max_tokens,
         temperature=given.temperature,
         seed=given.seed,
+        prices=given.prices,
+        max_cost=given.max_cost,
         limits=TimeLimits(
             connect=given.connect_timeout,
             first_token=given.first_token_timeout,
@@ -89,6 +93,7 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _model_flags(made.add_argument_group("what is asked"))
+    _cost_flags(made.add_argument_group("what it may cost"))
     _time_flags(made.add_argument_group("how long an answer is waited for"))
     _problem_flags(made.add_argument_group("which problems"))
     _sandbox_flags(made.add_argument_group("where tests run"), cores)
@@ -146,6 +151,22 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
         type=_whole(0),
         metavar="N",
         help="sampling seed of run 1; run n sends N + n - 1 (default: none)",
+    )
+
+
+def _cost_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--prices",
+        type=Path,
+        metavar="FILE",
+        help="YAML or JSON, model: {prompt: USD, completion: USD, cached: USD} per million tokens "
+        "(default: what the server tells)",
+    )
+    group.add_argument(
+        "--max-cost",
+        type=_number(1e-6, 1e9),
+        metavar="USD",
+        help="ask nothing more once the answers cost so much (default: no limit)",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from llmbench.models.faults import Words, words_of
+from llmbench.models.pricing import Price
 from llmbench.models.retry import Retries
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
 from llmbench.models.stream import Answer
@@ -36,8 +37,15 @@ _UNSUPPORTED = re.compile(
 class ChatModel:
     """One target at an OpenAI-compatible server; the server is shared and stays open."""
 
-    def __init__(self, target: Target, server: Server, retries: Retries | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        server: Server,
+        retries: Retries | None = None,
+        price: Price | None = None,
+    ) -> None:
         self.target = target
+        self._price = price
         self._server = server
         self._retries = retries or Retries()
         self._faults = server.faults(target.label)
@@ -63,7 +71,10 @@ class ChatModel:
         while (completion := await self._request(body := self._body(messages, run))) is None:
             requests += 1
         unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
-        return counted(replace(completion, tries=requests, unsent=unsent), messages)
+        completion = counted(replace(completion, tries=requests, unsent=unsent), messages)
+        if completion.cost_usd is None and self._price is not None:
+            return replace(completion, cost_usd=self._price.cost(completion.usage))
+        return completion
 
     def _body(self, messages: Sequence[Message], run: int) -> dict[str, Any]:
         sampling = self.target.sampling

@@ -77,7 +77,7 @@ class Answer:
         if self._finish_reason is not None:
             self._ended = self._ended or self._finished
             return self._completion()
-        if anyio.current_time() >= self._end:
+        if self.scope.deadline == self._end:  # not by the clock, which may be seen late
             raise self._faults.endless(self._limits)
         if self._first is None:
             raise self._faults.unheard(self._limits)

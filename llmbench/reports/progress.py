@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from llmbench.events import Asked, Draining, Event, Finished, TargetStopped, Waiting
+from llmbench.events import Asked, BudgetSpent, Draining, Event, Finished, TargetStopped, Waiting
 from llmbench.records import Outcome
 
 PLAIN_SECONDS = 15.0
@@ -108,6 +108,8 @@ class LiveProgress:
             case Waiting(target):
                 if said := self._tallies[target].waiting(event):
                     self._progress.console.print(said, style="yellow")
+            case BudgetSpent():
+                self._progress.console.print(budget_words(event), style="yellow")
             case Draining(in_flight):
                 self._progress.console.print(draining_words(in_flight), style="yellow")
             case _:
@@ -143,10 +145,20 @@ class PlainProgress:
             case Waiting(target):
                 if said := self._tallies[target].waiting(event):
                     self._console.print(said, soft_wrap=True)
+            case BudgetSpent():
+                self._console.print(budget_words(event), soft_wrap=True)
             case Draining(in_flight):
                 self._console.print(draining_words(in_flight), soft_wrap=True)
             case _:
                 pass
+
+
+def budget_words(event: BudgetSpent) -> str:
+    """What the end of the budget says."""
+    return (
+        f"{event.spent:.4f} $ of --max-cost {event.limit:g} are spent: nothing new is asked, "
+        "what is in flight is finished"
+    )
 
 
 def draining_words(in_flight: int) -> str:

@@ -21,8 +21,9 @@ from llmbench.models import recorded
 from llmbench.models.base import Model
 from llmbench.models.chat import ChatModel
 from llmbench.models.presets import PRESETS
+from llmbench.models.pricing import Price
 from llmbench.models.retry import Retries
-from llmbench.models.server import Server, choose_model, connect
+from llmbench.models.server import Offer, Server, choose_model, connect
 from llmbench.records import Completion, Message, Problem, Sampling, Target, Usage
 
 pytestmark = pytest.mark.anyio
@@ -289,6 +290,26 @@ async def test_what_the_server_does_not_count_is_estimated_and_said_to_be() -> N
     assert completion.usage == Usage(-(-asked // 4), 3, None, None)  # "Hello world" is 11 bytes
     assert completion.usage_source == "estimated"
     assert completion.cost_usd is None
+
+
+async def test_an_answer_whose_cost_the_server_does_not_tell_costs_tokens_times_prices() -> None:
+    counts = {"prompt_tokens": 100, "completion_tokens": 10}
+    lasts: list[dict[str, Any]] = [
+        {"choices": [], "usage": usage} for usage in (counts, counts | {"cost": 0.5})
+    ]
+    scripts = [Script([events(chunk("x", "stop"), last)]) for last in lasts]
+    async with scripted(*scripts) as (_, server):
+        model = ChatModel(model_of(server).target, server, price=Price(1e-4, 1e-3))
+        assert (await ask(model)).cost_usd == pytest.approx(0.02)
+        assert (await ask(model)).cost_usd == 0.5
+
+
+async def test_the_prices_that_a_server_tells_come_with_its_models() -> None:
+    pricing = {"prompt": "0.000003", "completion": "0.000015"}
+    body = {"data": [{"id": "a", "pricing": pricing}, {"id": "b"}]}
+    async with scripted(Script([json.dumps(body).encode()], 200, JSON)) as (_, server):
+        offers = await server.list_models()
+    assert offers == [Offer("a", Price(3e-6, 15e-6)), Offer("b")]
 
 
 async def test_a_count_that_the_server_gives_is_kept_beside_one_that_is_estimated() -> None:
@@ -622,9 +643,9 @@ async def test_a_proxy_is_never_used_for_this_machine(monkeypatch: pytest.Monkey
 async def models_in(body: Any, status: int = 200) -> list[str]:
     script = Script([json.dumps(body).encode()], status, JSON)
     async with scripted(script, key=KEY) as (wire, server):
-        models = await server.list_models()
+        offers = await server.list_models()
     assert wire.heads[0].startswith("GET /v1/models HTTP/1.1")
-    return models
+    return [offer.id for offer in offers]
 
 
 async def test_models_that_cannot_chat_are_left_out() -> None:
@@ -717,7 +738,7 @@ async def test_an_unknown_problem_gets_an_honest_answer_without_code(folder: Pat
 
 async def test_an_unknown_recorded_model_stops_the_target(folder: Path) -> None:
     async with demo(folder) as (_, client):
-        assert await client.list_models() == ["small"]
+        assert [offer.id for offer in await client.list_models()] == ["small"]
         with pytest.raises(TargetError, match=r"'big' does not exist.*--model"):
             await ask(model_of(client, "big"))
 

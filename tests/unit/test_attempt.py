@@ -14,7 +14,7 @@ from llmbench.attempt import Bench
 from llmbench.config import Plan
 from llmbench.engine import Engine
 from llmbench.errors import AttemptError, ModelError, SandboxError, TargetError, TransientError
-from llmbench.events import Event, Finished, TargetStopped
+from llmbench.events import BudgetSpent, Event, Finished, TargetStopped
 from llmbench.records import Completion, Message, Outcome, Row, Submission, Target, Verdict
 from llmbench.sandboxes.runners import load_runners
 from llmbench.store import journal
@@ -82,9 +82,12 @@ async def run(
     script: Sequence[Completion | ModelError],
     verdict: Verdict | SandboxError = PASSED,
     runs: int | None = None,
+    max_cost: float | None = None,
 ) -> Result:
     asked = attempt()
-    plan = Plan((asked.target,), (asked.problem,), runs or len(script), 1, 1, 9.0, True, False)
+    plan = Plan(
+        (asked.target,), (asked.problem,), runs or len(script), 1, 1, 9.0, True, False, max_cost
+    )
     model, sandbox = ScriptedModel(asked.target, script), ScriptedSandbox(verdict)
     events: list[Event] = []
     work = WorkFolder(tmp_path)
@@ -182,6 +185,15 @@ async def test_a_fatal_fault_stops_its_target_and_the_rest_is_counted(tmp_path: 
     assert set(result.model.asked) == {1, 2}
     stops = [event for event in result.events if isinstance(event, TargetStopped)]
     assert stops == [TargetStopped("lmstudio/m", "no credit: top up")]
+
+
+async def test_once_the_budget_is_spent_nothing_more_is_asked(tmp_path: Path) -> None:
+    script = [Completion(CODE, cost_usd=0.25)]
+    result = await run(tmp_path, script, runs=9, max_cost=0.5)
+    assert [row.outcome for row in result.rows] == ["passed", "passed"]
+    assert (result.bench.not_asked, set(result.model.asked)) == (7, {1, 2})
+    said = [event for event in result.events if isinstance(event, BudgetSpent)]
+    assert said == [BudgetSpent(0.5, 0.5)]
 
 
 async def test_the_seed_of_a_row_is_that_of_its_run(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from records_of import row
 from rich.console import Console
 
 from llmbench import stats
-from llmbench.events import Draining, Event, Finished, TargetStopped, Waiting
+from llmbench.events import BudgetSpent, Draining, Event, Finished, TargetStopped, Waiting
 from llmbench.records import Outcome, Row
 from llmbench.reports.progress import LiveProgress, PlainProgress
 from llmbench.reports.summary import summary
@@ -143,3 +143,12 @@ def test_a_long_wait_is_said_once_for_all_who_wait(
         "waiting 30 s (the server asked for 600 s): a/m: HTTP 429: slow down",
         "waiting 8 s: b/m: HTTP 503",
     ]
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_a_spent_budget_is_one_line(kind: type[LiveProgress] | type[PlainProgress]) -> None:
+    console = Console(file=StringIO(), width=200, highlight=False, markup=False)
+    with kind(console, {"a/m": 9}) as progress:
+        progress(BudgetSpent(0.51234, 0.5))
+    assert isinstance(console.file, StringIO)
+    assert "0.5123 $ of --max-cost 0.5 are spent: nothing new is asked" in console.file.getvalue()
