@@ -53,7 +53,7 @@ class ChatModel:
 
     @property
     def learned(self) -> Mapping[str, str | None]:
-        """Parameters that the server refused so far, and what is sent instead (None: nothing)."""
+        """See `Model.learned`."""
         return self._learned
 
     async def complete(

@@ -3,16 +3,20 @@
 import json
 import signal
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 
 import aiodocker
+import docs
 import polars as pl
 import pytest
 from cli_runs import environment, interrupted, journaled_rows, run, serving
+from rich.console import Console
 from sandboxes_of import CONFINED, opened
 
 from llmbench.config import shipped
 from llmbench.records import Outcome
+from llmbench.reports.summary import summary
 from llmbench.sandboxes.docker import RUN_LABEL
 from llmbench.sandboxes.runners import load_runners
 from llmbench.store import tables
@@ -52,6 +56,23 @@ async def test_a_demo_of_three_languages_and_five_runs_shows_every_outcome(tmp_p
     for outcome in Outcome:
         assert (outcome.value in ran.out) != outcome.is_infrastructure
     assert await containers(tmp_path) == []
+    assert shown(rows.filter(pl.col("run") <= 3)) <= shown_in_readme()
+
+
+def shown(rows: pl.DataFrame) -> set[str]:
+    """Lines of a summary, but for those of the speeds, which differ from run to run."""
+    console = Console(file=StringIO(), width=100, highlight=False, markup=False)
+    for part in list(summary(rows))[2:]:
+        console.print(part)
+    assert isinstance(console.file, StringIO)
+    return {line.strip() for line in console.file.getvalue().splitlines()}
+
+
+def shown_in_readme() -> set[str]:
+    """Lines of the output that README.md shows for the demo, which asks three runs."""
+    text = docs.README.read_text(encoding="utf-8")
+    block = text.partition("<!-- demo output -->")[2].partition("<!-- end of demo output -->")[0]
+    return {line.strip() for line in block.splitlines()}
 
 
 @pytest.mark.parametrize("kind", CONFINED)

@@ -1,7 +1,7 @@
 """What one attempt is: outcomes, rows, and what is kept."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from records_of import attempt
 
 from llmbench import config
 from llmbench.attempt import Bench
+from llmbench.cli.conclude import refusals
 from llmbench.config import Plan
 from llmbench.engine import Engine
 from llmbench.errors import AttemptError, ModelError, SandboxError, TargetError, TransientError
@@ -33,6 +34,7 @@ class ScriptedModel:
     target: Target
     script: Sequence[Completion | ModelError]
     asked: Counter[int] = field(default_factory=Counter)
+    learned: Mapping[str, str | None] = field(default_factory=dict)
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
@@ -211,3 +213,12 @@ async def test_a_completion_is_journaled_before_it_is_graded(tmp_path: Path) -> 
     result = await run(tmp_path, [Completion(CODE)])
     kinds = [type(entry).__name__ for entry in journal.read(result.bench.journal.path, pytest.fail)]
     assert kinds == ["Bought", "Judged"]
+
+
+def test_parameters_that_a_server_refused_are_said_in_the_end() -> None:
+    learned = {"temperature": None, "max_tokens": "max_completion_tokens"}
+    model = ScriptedModel(attempt().target, [], learned=learned)
+    assert list(refusals({"lmstudio/m": model})) == [
+        "lmstudio/m: the server refuses temperature, which is not sent",
+        "lmstudio/m: the server refuses max_tokens, which is sent as max_completion_tokens",
+    ]
