@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from llmbench import answers, prompts
 from llmbench.config import Plan
 from llmbench.errors import ModelError, SandboxError, TargetError
-from llmbench.events import Answered, Asked, Finished, Listener, TargetStopped
+from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
 from llmbench.models.base import Model
 from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Outcome, Row, Verdict
 from llmbench.sandboxes.base import Sandbox
@@ -37,6 +37,12 @@ class Bench:
     emit: Listener
     stopped: set[str] = field(default_factory=set)
     not_asked: int = 0
+    spent: float = 0.0
+
+    @property
+    def budget_spent(self) -> bool:
+        """True when the answers so far cost what the plan allows."""
+        return self.plan.max_cost is not None and self.spent >= self.plan.max_cost
 
     async def ask(
         self, attempt: Attempt, slot: AbstractAsyncContextManager[object]
@@ -47,7 +53,7 @@ class Bench:
         meet stops the target: its remaining attempts are not asked, get no row, and are counted.
         """
         label = attempt.target.label
-        if label in self.stopped:
+        if label in self.stopped or self.budget_spent:
             self.not_asked += 1
             return None
         self.emit(Asked(attempt.key))
@@ -63,7 +69,15 @@ class Bench:
             return None
         self.journal.append(Bought(attempt.key, completion))
         self.emit(Answered(attempt.key, completion))
+        self._pay(completion)
         return Answer(attempt, completion)
+
+    def _pay(self, completion: Completion) -> None:
+        before = self.budget_spent
+        self.spent += completion.cost_usd or 0.0
+        if self.budget_spent and not before:
+            assert self.plan.max_cost is not None
+            self.emit(BudgetSpent(self.spent, self.plan.max_cost))
 
     async def grade(self, answer: Answer) -> None:
         """Find the code, run the tests, and finish the attempt in its row."""
@@ -119,6 +133,8 @@ def make_row(
     target, problem, sampling = attempt.target, attempt.problem, attempt.target.sampling
     score = verdict.outcome.score
     usage = completion.usage if completion else None
+    unsent = completion.unsent if completion else ()
+    seed = None if sampling.seed is None else sampling.seed + attempt.run - 1
     return Row(
         problem_id=problem.id,
         lang=problem.lang,
@@ -133,24 +149,27 @@ def make_row(
         model=target.model,
         target=target.label,
         model_reported=completion.model if completion else None,
+        provider_reported=completion.provider if completion else None,
         finish_reason=completion.finish_reason if completion else None,
         extraction=extraction,
         tests_passed=verdict.tests_passed,
         tests_total=verdict.tests_total,
         ttft_seconds=completion.ttft_seconds if completion else None,
+        ttfa_seconds=completion.ttfa_seconds if completion else None,
         tokens_per_second=completion.tokens_per_second if completion else None,
         queue_seconds=completion.queue_seconds if completion else None,
         test_seconds=verdict.seconds,
         test_cpu_seconds=verdict.cpu_seconds,
+        usage_source=completion.usage_source if completion else None,
         prompt_tokens=usage.prompt_tokens if usage else None,
         completion_tokens=usage.completion_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
         cached_tokens=usage.cached_tokens if usage else None,
         cost_usd=completion.cost_usd if completion else None,
         tries=completion.tries if completion else None,
-        max_tokens=sampling.max_tokens,
-        temperature=sampling.temperature,
-        seed=None if sampling.seed is None else sampling.seed + attempt.run - 1,
+        max_tokens=None if "max_tokens" in unsent else sampling.max_tokens,
+        temperature=None if "temperature" in unsent else sampling.temperature,
+        seed=None if "seed" in unsent else seed,
         recorded=False,
         sandbox=None,
         difficulty=problem.difficulty,

@@ -12,6 +12,21 @@ MAX_TOKENS = 4096
 WORK_FOLDER = Path("_work")
 
 
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Longest waits for one answer, in seconds, generous enough for slow local models.
+
+    `first_token` runs from the request, over queue, loading of the model and prompt, to the first
+    token of any kind; `between_tokens` from one token to the next; `answer` from the request to
+    the last byte.
+    """
+
+    connect: float = 10.0
+    first_token: float = 600.0
+    between_tokens: float = 120.0
+    answer: float = 3600.0
+
+
 def shipped(name: str) -> Path:
     """The folder `name` (problems, runners) that came with llmbench: in a wheel or a checkout."""
     package = Path(__file__).parent
@@ -25,7 +40,8 @@ class Plan:
 
     `concurrency` bounds the answers that stream at once, `sandboxes` the tests that run at once;
     `test_timeout` is in seconds and bounds problems that name no limit of their own as well as
-    those that do. `recorded` is True when answers are replayed and no model is asked.
+    those that do. `recorded` is True when answers are replayed and no model is asked. Once answers
+    have cost `max_cost` USD nothing more is asked.
     """
 
     targets: tuple[Target, ...]
@@ -36,6 +52,7 @@ class Plan:
     test_timeout: float
     local: bool
     recorded: bool
+    max_cost: float | None = None
 
     @property
     def size(self) -> int:

@@ -37,11 +37,33 @@ class TargetStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetSpent:
+    """The answers so far cost `spent` of at most `limit` USD: nothing more is asked."""
+
+    spent: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request to a target met a passing fault and is made again after `seconds`.
+
+    `asked` is the wait in seconds that the server asked for, None where it named none; `reason`
+    is one line for people.
+    """
+
+    target: str
+    seconds: float
+    asked: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Draining:
     """Nothing new is started; what is in flight goes on."""
 
     in_flight: int
 
 
-Event = Asked | Answered | Finished | TargetStopped | Draining
+Event = Asked | Answered | Finished | TargetStopped | BudgetSpent | Waiting | Draining
 Listener = Callable[[Event], None]

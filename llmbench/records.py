@@ -139,7 +139,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as the server gave them; None where it did not."""
+    """Token counts; None where they are not known."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -152,8 +152,10 @@ class Completion:
     """A model's answer to one attempt.
 
     `llm_seconds` spans the final try, from its request to its last byte; `ttft_seconds` from its
-    request to the first token of any kind; `queue_seconds` is the wait for a model slot, over all
-    tries. `model` is the model's id as the server reported it.
+    request to the first token of any kind, `ttfa_seconds` to the first of the answer after its
+    reasoning; `queue_seconds` is the wait for a model slot, over all tries. `usage_source` tells
+    whether prompt and completion tokens are the server's own. `model` and `provider` are as the
+    server reported them. `unsent` names the sampling parameters that were not sent.
     """
 
     text: str
@@ -166,6 +168,10 @@ class Completion:
     queue_seconds: float = 0.0
     tries: int = 1
     model: str | None = None
+    provider: str | None = None
+    ttfa_seconds: float | None = None
+    usage_source: Literal["server", "estimated"] | None = None
+    unsent: tuple[str, ...] = ()
 
     @property
     def truncated(self) -> bool:
@@ -250,24 +256,34 @@ class Row:
     model: Annotated[str, _About("model that was asked for")]
     target: Annotated[str, _About("provider/model")]
     model_reported: Annotated[str | None, _About("model as the server named it")]
+    provider_reported: Annotated[str | None, _About("who a router says gave the answer")]
     finish_reason: Annotated[str | None, _About("why the answer ended, as the server said")]
     extraction: Annotated[str | None, _About("how the code was found in the answer")]
     tests_passed: Annotated[int | None, _About("tests that passed", "tests")]
     tests_total: Annotated[int | None, _About("tests that ran", "tests")]
     ttft_seconds: Annotated[float | None, _About("request to first token of any kind", "s")]
+    ttfa_seconds: Annotated[
+        float | None, _About("request to first token of the answer, after its reasoning", "s")
+    ]
     tokens_per_second: Annotated[float | None, _About("after the first token", "tokens/s")]
     queue_seconds: Annotated[float | None, _About("wait for a model slot, all tries", "s")]
     test_seconds: Annotated[float | None, _About("tests in the sandbox, wall", "s")]
     test_cpu_seconds: Annotated[float | None, _About("tests in the sandbox, processor", "s")]
-    prompt_tokens: Annotated[int | None, _About("as the server counted", "tokens")]
-    completion_tokens: Annotated[int | None, _About("as the server counted", "tokens")]
+    usage_source: Annotated[
+        str | None, _About("who counted the next two: server, or estimated (4 bytes a token)")
+    ]
+    prompt_tokens: Annotated[int | None, _About("of the whole prompt", "tokens")]
+    completion_tokens: Annotated[int | None, _About("answer and reasoning", "tokens")]
     reasoning_tokens: Annotated[int | None, _About("part of completion_tokens", "tokens")]
     cached_tokens: Annotated[int | None, _About("part of prompt_tokens", "tokens")]
-    cost_usd: Annotated[float | None, _About("as the server said", "USD")]
+    cost_usd: Annotated[
+        float | None,
+        _About("of the final try: as the server said, else tokens times prices", "USD"),
+    ]
     tries: Annotated[int | None, _About("requests made for this answer", "requests")]
-    max_tokens: Annotated[int | None, _About("sampling parameter sent", "tokens")]
-    temperature: Annotated[float | None, _About("sampling parameter sent")]
-    seed: Annotated[int | None, _About("sampling parameter sent for this run")]
+    max_tokens: Annotated[int | None, _About("as sent; null if it was refused", "tokens")]
+    temperature: Annotated[float | None, _About("as sent; null if it was refused")]
+    seed: Annotated[int | None, _About("as sent for this run; null if it was refused")]
     recorded: Annotated[bool, _About("true: a recorded answer was replayed, no model was asked")]
     sandbox: Annotated[str | None, _About("where the tests ran")]
     difficulty: Annotated[str | None, _About("as the problem says")]

@@ -1,11 +1,12 @@
 """The end of a run: tables, summary, what is missing, exit code."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from llmbench.attempt import Bench
 from llmbench.cli.screen import Ended, Screen
 from llmbench.errors import OutputError, RunError
+from llmbench.models.base import Model
 from llmbench.records import Outcome
 from llmbench.reports.summary import summary
 from llmbench.store import journal, tables
@@ -30,6 +31,7 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         except OutputError as error:
             faults.append(str(error))
     screen.tell([*summary(table)])
+    screen.say(*refusals(bench.models))
     screen.say(*(f"rows: {path}" for path in written), f"answers, code, logs: {bench.work.path}")
     missing = plan.size - len(table)
     if missing:
@@ -39,7 +41,15 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
     if ended.interrupted:
         return INTERRUPTED
     broken = (table["outcome"] == Outcome.SANDBOX_ERROR.value).any()
-    return 1 if bench.stopped or broken or not table["score"].count() else 0
+    return 1 if missing or bench.stopped or broken or not table["score"].count() else 0
+
+
+def refusals(models: Mapping[str, Model]) -> Iterator[str]:
+    """A line for each parameter that a target's server refused."""
+    for label, model in models.items():
+        for name, instead in model.learned.items():
+            done = f"sent as {instead}" if instead else "not sent"
+            yield f"{label}: the server refuses {name}, which is {done}"
 
 
 def _why(bench: Bench, ended: Ended) -> str:
@@ -47,4 +57,6 @@ def _why(bench: Bench, ended: Ended) -> str:
         return "the run was interrupted"
     if ended.failure:
         return "the run failed"
+    if bench.budget_spent:
+        return f"the answers cost {bench.spent:.4f} $, and --max-cost is {bench.plan.max_cost:g}"
     return f"not asked after {', '.join(sorted(bench.stopped))} stopped"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from llmbench import __version__, config
+from llmbench.config import TimeLimits
 from llmbench.models.presets import PRESETS
 
 SANDBOXES = ("auto", "docker", "bubblewrap")
@@ -44,6 +45,9 @@ class Options:
     max_tokens: int
     temperature: float | None
     seed: int | None
+    limits: TimeLimits
+    prices: Path | None
+    max_cost: float | None
     out: tuple[Path, ...]
     quiet: bool
 
@@ -66,6 +70,14 @@ def parse(argv: Sequence[str]) -> Options:
         max_tokens=given.max_tokens,
         temperature=given.temperature,
         seed=given.seed,
+        prices=given.prices,
+        max_cost=given.max_cost,
+        limits=TimeLimits(
+            connect=given.connect_timeout,
+            first_token=given.first_token_timeout,
+            between_tokens=given.token_timeout,
+            answer=given.answer_timeout,
+        ),
         out=tuple(dict.fromkeys(given.out)),
         quiet=given.quiet,
     )
@@ -81,6 +93,8 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _model_flags(made.add_argument_group("what is asked"))
+    _cost_flags(made.add_argument_group("what it may cost"))
+    _time_flags(made.add_argument_group("how long an answer is waited for"))
     _problem_flags(made.add_argument_group("which problems"))
     _sandbox_flags(made.add_argument_group("where tests run"), cores)
     _output_flags(made.add_argument_group("what is written"))
@@ -138,6 +152,39 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="sampling seed of run 1; run n sends N + n - 1 (default: none)",
     )
+
+
+def _cost_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--prices",
+        type=Path,
+        metavar="FILE",
+        help="YAML or JSON, model: {prompt: USD, completion: USD, cached: USD} per million tokens "
+        "(default: what the server tells)",
+    )
+    group.add_argument(
+        "--max-cost",
+        type=_number(1e-6, 1e9),
+        metavar="USD",
+        help="ask nothing more once the answers cost so much (default: no limit)",
+    )
+
+
+def _time_flags(group: argparse._ArgumentGroup) -> None:
+    default = TimeLimits()
+    for flag, seconds, meaning in (
+        ("--connect-timeout", default.connect, "longest wait for a connection"),
+        ("--first-token-timeout", default.first_token, "longest wait from request to first token"),
+        ("--token-timeout", default.between_tokens, "longest wait from one token to the next"),
+        ("--answer-timeout", default.answer, "longest time for a whole answer"),
+    ):
+        group.add_argument(
+            flag,
+            type=_number(0.1, 86400),
+            default=seconds,
+            metavar="S",
+            help=f"{meaning}, in seconds (default: %(default)g)",
+        )
 
 
 def _problem_flags(group: argparse._ArgumentGroup) -> None:

@@ -1,7 +1,7 @@
 """`llmbench [run]`: ask, test, write, tell."""
 
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -14,12 +14,14 @@ from llmbench.cli.options import Options
 from llmbench.cli.screen import Ended, Screen
 from llmbench.config import Plan
 from llmbench.engine import Engine
-from llmbench.errors import LlmbenchError, ModelError
-from llmbench.events import Draining, Listener
+from llmbench.errors import LlmbenchError, ModelError, TransientError, UsageError
+from llmbench.events import Draining, Listener, Waiting
 from llmbench.models import recorded
 from llmbench.models.chat import ChatModel
 from llmbench.models.presets import PRESETS, key_of
-from llmbench.models.server import Server, choose_model, connect
+from llmbench.models.pricing import Price, price_of, read_prices
+from llmbench.models.retry import Retries
+from llmbench.models.server import Offer, Server, choose_model, connect
 from llmbench.records import Problem, Sampling, Target
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
@@ -40,8 +42,11 @@ async def _main(options: Options) -> int:
     runners = load_runners(config.shipped("runners"))
     problems = _problems(options, runners)
     outputs.check(options.out)
+    given = read_prices(options.prices) if options.prices else {}
     async with _server(options, problems) as server:
-        plan = await _plan(options, server, problems, screen)
+        offers = await _offered(server, needed=not options.models)
+        plan = _plan(options, server, problems, _models(options, server, offers, screen))
+        prices = _prices(plan, given, offers)
         work = WorkFolder(config.WORK_FOLDER)
         needed = {lang: runners[lang] for lang in sorted({p.lang for p in problems})}
         sandbox = await open_sandbox(
@@ -53,7 +58,10 @@ async def _main(options: Options) -> int:
         )
         try:
             with Journal(work.path) as journal, screen.progress(plan) as emit:
-                models = {target.label: ChatModel(target, server) for target in plan.targets}
+                models = {
+                    target.label: _model(target, server, prices.get(target.label), emit)
+                    for target in plan.targets
+                }
                 bench = Bench(plan, models, needed, sandbox, journal, work, emit)
                 ended = await _drive(bench)
         finally:
@@ -62,6 +70,15 @@ async def _main(options: Options) -> int:
     from llmbench.cli.conclude import conclude
 
     return conclude(options.out, bench, ended, screen)
+
+
+def _model(target: Target, server: Server, price: Price | None, emit: Listener) -> ChatModel:
+    """A target's client; what its retries wait for is told."""
+
+    def waiting(seconds: float, fault: TransientError) -> None:
+        emit(Waiting(target.label, seconds, fault.retry_after, str(fault)))
+
+    return ChatModel(target, server, Retries(notify=waiting), price)
 
 
 def _problems(options: Options, runners: dict[str, Runner]) -> list[Problem]:
@@ -77,19 +94,19 @@ async def _server(options: Options, problems: Sequence[Problem]) -> AsyncIterato
     if preset.name == DEMO:
         async with (
             recorded.serve(problems) as replay,
-            connect(preset, replay.base_url) as server,
+            connect(preset, replay.base_url, limits=options.limits) as server,
         ):
             yield server
     else:
-        async with connect(preset, options.base_url, key_of(preset)) as server:
+        key = key_of(preset)
+        async with connect(preset, options.base_url, key, options.limits) as server:
             yield server
 
 
-async def _plan(
-    options: Options, server: Server, problems: Sequence[Problem], screen: Screen
+def _plan(
+    options: Options, server: Server, problems: Sequence[Problem], models: Sequence[str]
 ) -> Plan:
     preset = server.preset
-    models = await _models(options, server, screen)
     # The demo's answer to run n is chosen by the seed, which makes a demo repeatable.
     seed = 1 if preset.name == DEMO and options.seed is None else options.seed
     sampling = Sampling(options.max_tokens, options.temperature, seed)
@@ -102,12 +119,34 @@ async def _plan(
         test_timeout=options.docker_timeout,
         local=preset.local and preset.name != DEMO,
         recorded=preset.name == DEMO,
+        max_cost=options.max_cost,
     )
 
 
-async def _models(options: Options, server: Server, screen: Screen) -> Sequence[str]:
-    """The models named, or the only one there is; asks the server first, so that it is there."""
-    offered = await _offered(server, needed=not options.models)
+def _prices(plan: Plan, given: Mapping[str, Price], offers: Sequence[Offer]) -> dict[str, Price]:
+    """The price of each target that has one, by label.
+
+    Raises:
+        UsageError: the cost is to be bounded and a target has none.
+    """
+    offered = {offer.id: offer.price for offer in offers if offer.price is not None}
+    prices = {}
+    for target in plan.targets:
+        price = price_of(target, given, offered)
+        if price is not None:
+            prices[target.label] = price
+        elif plan.max_cost is not None:
+            raise UsageError(
+                f"--max-cost: the price of {target.label} is not known: give it in --prices FILE"
+            )
+    return prices
+
+
+def _models(
+    options: Options, server: Server, offers: Sequence[Offer], screen: Screen
+) -> Sequence[str]:
+    """The models named, or the only one there is."""
+    offered = [offer.id for offer in offers]
     if server.preset.name == DEMO and not options.models:
         return offered
     if options.models:
@@ -117,7 +156,8 @@ async def _models(options: Options, server: Server, screen: Screen) -> Sequence[
     return [model]
 
 
-async def _offered(server: Server, *, needed: bool) -> list[str]:
+async def _offered(server: Server, *, needed: bool) -> list[Offer]:
+    """What the server offers: it is asked in any case, to know that it is there."""
     try:
         return await server.list_models()
     except ModelError as error:

@@ -1,6 +1,6 @@
 """What the engine asks of a model, whatever stands behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -11,6 +11,11 @@ class Model(Protocol):
     """One target, ready to be asked."""
 
     target: Target
+
+    @property
+    def learned(self) -> Mapping[str, str | None]:
+        """Parameters that the server refused so far, and what is sent instead (None: nothing)."""
+        ...
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]

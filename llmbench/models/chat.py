@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 
 from llmbench.models.faults import Words, words_of
+from llmbench.models.pricing import Price
 from llmbench.models.retry import Retries
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
 from llmbench.models.stream import Answer
+from llmbench.models.usage import counted
 from llmbench.records import Completion, Message, Target
 
 REPLACEMENTS: Mapping[str, str | None] = {
@@ -23,6 +25,9 @@ REPLACEMENTS: Mapping[str, str | None] = {
 }
 """Parameters that some servers refuse, and what is sent in their place."""
 
+SAMPLING = ("max_tokens", "temperature", "seed")
+"""Parameters that a result row tells: null where the server refused them."""
+
 _UNSUPPORTED = re.compile(
     r"unsupported|not support|unknown|unrecogni[sz]ed|unexpected|not allowed|not permitted"
     r"|only the default|deprecated|may only be|extra_forbidden|no longer"
@@ -32,8 +37,15 @@ _UNSUPPORTED = re.compile(
 class ChatModel:
     """One target at an OpenAI-compatible server; the server is shared and stays open."""
 
-    def __init__(self, target: Target, server: Server, retries: Retries | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        server: Server,
+        retries: Retries | None = None,
+        price: Price | None = None,
+    ) -> None:
         self.target = target
+        self._price = price
         self._server = server
         self._retries = retries or Retries()
         self._faults = server.faults(target.label)
@@ -41,7 +53,7 @@ class ChatModel:
 
     @property
     def learned(self) -> Mapping[str, str | None]:
-        """Parameters that the server refused so far, and what is sent instead (None: nothing)."""
+        """See `Model.learned`."""
         return self._learned
 
     async def complete(
@@ -56,9 +68,13 @@ class ChatModel:
     async def _try(self, messages: Sequence[Message], run: int) -> Completion:
         """Ask once; where a parameter is refused, at once again without it, now and later."""
         requests = 1
-        while (completion := await self._request(self._body(messages, run))) is None:
+        while (completion := await self._request(body := self._body(messages, run))) is None:
             requests += 1
-        return replace(completion, tries=requests)
+        unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
+        completion = counted(replace(completion, tries=requests, unsent=unsent), messages)
+        if completion.cost_usd is None and self._price is not None:
+            return replace(completion, cost_usd=self._price.cost(completion.usage))
+        return completion
 
     def _body(self, messages: Sequence[Message], run: int) -> dict[str, Any]:
         sampling = self.target.sampling
@@ -81,17 +97,19 @@ class ChatModel:
 
     async def _request(self, body: dict[str, Any]) -> Completion | None:
         """The answer to one request, or None after learning that a parameter is refused."""
-        answer = Answer(self._faults)
+        answer = Answer(self._faults, self._server.limits)
+        post = partial(self._server.client.stream, "POST", "chat/completions")
         try:
-            async with self._server.client.stream(
-                "POST", "chat/completions", json=body
-            ) as response:
-                if response.is_success:
-                    return await answer.read(response)
-                status, error_body = response.status_code, await _error_body(response)
+            with answer.scope:
+                async with post(json=body) as response:
+                    if response.is_success:
+                        return await answer.read(response)
+                    status, error_body = response.status_code, await _error_body(response)
         except TRANSPORT_ERRORS as error:
-            fault = self._faults.of_transport(error, self._server.limits.idle)
+            fault = self._faults.of_transport(error)
         else:
+            if answer.scope.cancelled_caught:
+                return answer.late()
             name = refused(body, words_of(error_body)) if status in (400, 422) else None
             if name is not None:
                 self._learned[name] = REPLACEMENTS[name]

@@ -6,17 +6,17 @@ the key, not even where a server repeats it.
 
 import json
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import aiohttp
 import httpx
 
+from llmbench.config import TimeLimits
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
 from llmbench.models.presets import Preset
+from llmbench.models.waits import asked_wait
 
 WORDS_CHARS = 200
 """Longest quotation of a server's own words."""
@@ -53,6 +53,7 @@ class Words(NamedTuple):
     kind: str
     param: str | None = None
     status: int | None = None
+    headers: Mapping[str, str] | None = None
 
 
 def words_of(body: bytes | Mapping[str, Any]) -> Words:
@@ -80,7 +81,13 @@ def words_of(body: bytes | Mapping[str, Any]) -> Words:
     text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
     param = error.get("param")
     kind = " ".join(str(part) for part in (text, *told[1:]) if part is not None)
-    return Words(text, kind.lower(), param if isinstance(param, str) else None, status)
+    headers = metadata.get("headers") if isinstance(metadata, Mapping) else None
+    lowered = (
+        {str(name).lower(): str(value) for name, value in headers.items()}
+        if isinstance(headers, Mapping)
+        else None
+    )
+    return Words(text, kind.lower(), param if isinstance(param, str) else None, status, lowered)
 
 
 def _page(text: str) -> Words:
@@ -88,21 +95,6 @@ def _page(text: str) -> Words:
     title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     message = title[1] if title else text
     return Words(message, message.lower())
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The wait in seconds that a server asks for (Retry-After: seconds or a date), or None."""
-    milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after")
-    try:
-        if milliseconds is not None:
-            return max(0.0, float(milliseconds) / 1000)
-        if value is None:
-            return None
-        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +116,20 @@ class Faults:
             return self._target(
                 f"HTTP {status}", f"it points to {there}", "give that to --base-url"
             )
-        return self._sort(f"HTTP {status}", status, words_of(body), retry_after(headers))
+        words = words_of(body)
+        wait = asked_wait(headers, limited=status == 429)
+        if wait is None and words.headers:  # a router hands on its own in the body
+            wait = asked_wait(words.headers, limited=status == 429)
+        return self._sort(f"HTTP {status}", status, words, wait)
 
     def of_event(self, chunk: Mapping[str, Any]) -> ModelError:
         """The fault that a server reports inside an answer that began well."""
         words = words_of(chunk)
         said = "error in the answer" if words.status is None else f"error {words.status}"
-        return self._sort(said, words.status or 500, words, None)
+        wait = asked_wait(words.headers, limited=words.status == 429) if words.headers else None
+        return self._sort(said, words.status or 500, words, wait)
 
-    def of_transport(self, error: Exception, idle_seconds: float) -> ModelError:
+    def of_transport(self, error: Exception) -> ModelError:
         """The fault of a connection that was not made, or that broke."""
         cause = error.__cause__ or error
         if isinstance(cause, aiohttp.ClientSSLError):
@@ -142,7 +139,7 @@ class Faults:
         if isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
             return TransientError(f"cannot reach {self.base_url}: {self.preset.start_hint}")
         if isinstance(error, httpx.ReadTimeout):
-            return self.cut(f"sent nothing for {idle_seconds:g} s")
+            return self.cut("sent nothing in time")
         if isinstance(cause, aiohttp.ServerDisconnectedError):
             return self.cut("closed the connection without an answer")
         return self.cut(f"the connection broke: {self._plain(str(error)) or type(error).__name__}")
@@ -150,6 +147,23 @@ class Faults:
     def cut(self, how: str) -> TransientError:
         """The fault of an answer that did not come whole."""
         return TransientError(f"{self.who}: {how}")
+
+    def unheard(self, limits: TimeLimits) -> TransientError:
+        """The fault of an answer whose first token does not come."""
+        seconds = f"{limits.first_token:g} s"
+        return self.cut(f"no token within {seconds} of the request (--first-token-timeout)")
+
+    def stalled(self, limits: TimeLimits) -> TransientError:
+        """The fault of an answer whose next token does not come."""
+        seconds = f"{limits.between_tokens:g} s"
+        return self.cut(f"no further token for {seconds} (--token-timeout)")
+
+    def endless(self, limits: TimeLimits) -> AttemptError:
+        """The fault of an answer that takes too long as a whole: another would as well."""
+        return AttemptError(
+            f"{self.who}: the answer was not whole after {limits.answer:g} s; "
+            "allow more with --answer-timeout, or less text with --max-tokens"
+        )
 
     def odd(self, shown: str) -> TransientError:
         """The fault of an event in the stream that is no chunk of a chat completion."""

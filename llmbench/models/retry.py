@@ -29,7 +29,8 @@ class Retries:
 
     Without word from the server the n-th wait is drawn from 0 to `first_wait` * 2^(n-1), at most
     `longest_wait`. A wait that the server asks for (Retry-After) is a lower bound, itself bounded
-    by `longest_asked_wait`. `sleep` is what waits.
+    by `longest_asked_wait`. `sleep` is what waits; `notify` hears of each wait before it begins:
+    its seconds, and the fault that it follows.
     """
 
     attempts: int = 5
@@ -37,6 +38,7 @@ class Retries:
     longest_wait: float = 60.0
     longest_asked_wait: float = 120.0
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    notify: Callable[[float, TransientError], None] = lambda seconds, fault: None
 
     async def run(
         self, ask: Callable[[], Awaitable[Completion]], slot: AbstractAsyncContextManager[object]
@@ -65,10 +67,16 @@ class Retries:
             stop=stop_after_attempt(self.attempts),
             wait=self._wait,
             sleep=self.sleep,
+            before_sleep=self._tell,
             retry_error_callback=_give_up,
         )
         completion: Completion = await retrying(one_try)
         return replace(completion, tries=completion.tries + failed, queue_seconds=queued)
+
+    def _tell(self, state: RetryCallState) -> None:
+        fault = state.outcome.exception() if state.outcome else None
+        if isinstance(fault, TransientError) and state.next_action is not None:
+            self.notify(state.next_action.sleep, fault)
 
     def _wait(self, state: RetryCallState) -> float:
         backoff = wait_random_exponential(multiplier=self.first_wait, max=self.longest_wait)(state)

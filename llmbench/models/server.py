@@ -9,9 +9,11 @@ import aiohttp
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
+from llmbench.config import TimeLimits
 from llmbench.errors import UsageError
 from llmbench.models.faults import Faults
 from llmbench.models.presets import Preset, base_url_of, is_loopback
+from llmbench.models.pricing import Price, offered_price
 
 TRANSPORT_ERRORS = (httpx.HTTPError, aiohttp.ClientError)
 """What a broken connection raises: the transport lets some faults of aiohttp through as they
@@ -34,11 +36,11 @@ NO_CHAT_ID = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class TimeLimits:
-    """Longest waits in seconds: for a connection, and for the next byte of an answer."""
+class Offer:
+    """A chat model that a server offers, and its price where the server tells one."""
 
-    connect: float = 10.0
-    idle: float = 300.0
+    id: str
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ class Server:
         key = self.client.headers.get("authorization", "").removeprefix("Bearer ") or None
         return Faults(who, self.base_url, self.preset, key)
 
-    async def list_models(self) -> list[str]:
-        """Ids of the chat models that the server offers, in its order.
+    async def list_models(self) -> list[Offer]:
+        """The chat models that the server offers, each once, in its order.
 
         Raises:
             ModelError: the server cannot be reached or does not tell.
@@ -66,11 +68,11 @@ class Server:
         try:
             response = await self.client.get("models", timeout=timeout)
         except TRANSPORT_ERRORS as error:
-            fault = faults.of_transport(error, LIST_SECONDS)
+            fault = faults.of_transport(error)
         else:
             if response.is_success:
                 try:
-                    return _chat_ids(response.json())
+                    return _offers(response.json())
                 except (ValueError, TypeError, AttributeError):
                     fault = faults.foreign(response.headers.get("content-type", ""))
             else:
@@ -114,7 +116,7 @@ def connect(
         client = HttpxAiohttpClient(
             base_url=url,
             headers=headers,
-            timeout=httpx.Timeout(None, connect=limits.connect, read=limits.idle),
+            timeout=httpx.Timeout(None, connect=limits.connect),
             # Zero connections stand for no bound at this transport.
             limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_SECONDS),
             trust_env=not is_loopback(url),
@@ -145,10 +147,15 @@ def choose_model(models: Sequence[str], base_url: str) -> str:
     )
 
 
-def _chat_ids(body: Any) -> list[str]:
-    """The ids of a `/models` answer that can chat, each once."""
+def _offers(body: Any) -> list[Offer]:
+    """The models of a `/models` answer that can chat, each once."""
     items = body if isinstance(body, list) else body["data"] if "data" in body else body["models"]
-    return list(dict.fromkeys(str(item["id"]) for item in items or () if _can_chat(item)))
+    found: dict[str, Offer] = {}
+    for item in items or ():
+        if _can_chat(item):
+            id_ = str(item["id"])
+            found.setdefault(id_, Offer(id_, offered_price(item)))
+    return list(found.values())
 
 
 def _can_chat(item: Mapping[str, Any]) -> bool:

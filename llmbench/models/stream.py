@@ -1,7 +1,6 @@
 """One answer, gathered from its stream and timed."""
 
 import json
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +8,13 @@ from typing import Any
 import anyio
 import httpx
 
+from llmbench.config import TimeLimits
 from llmbench.models.faults import Faults
 from llmbench.models.server import TRANSPORT_ERRORS
 from llmbench.models.sse import EventDecoder
-from llmbench.records import Completion, Usage
+from llmbench.models.thoughts import AnswerStart
+from llmbench.models.usage import number, usage_of
+from llmbench.records import Completion
 
 DONE = b"[DONE]"
 
@@ -21,19 +23,34 @@ DRAIN_SECONDS = 0.5
 again."""
 
 
-class Answer:
-    """What one request has brought so far; its clock starts when it is made."""
+SLACK = 0.1
+"""Part by which a stall may be noticed late: the deadline is not moved at every token."""
 
-    def __init__(self, faults: Faults) -> None:
+
+class Answer:
+    """What one request has brought so far; its clock starts when it is made.
+
+    `scope` is cancelled when a time limit is over: the request is made inside it.
+    """
+
+    def __init__(self, faults: Faults, limits: TimeLimits) -> None:
         self._faults = faults
+        self._limits = limits
         self._started = time.perf_counter()
+        self._renew_at = 0.0
+        self._end = anyio.current_time() + limits.answer
+        first = anyio.current_time() + limits.first_token
+        self.scope = anyio.CancelScope(deadline=min(first, self._end))
         self._first: float | None = None
+        self._finished: float | None = None
         self._ended: float | None = None
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._model: str | None = None
+        self._provider: str | None = None
+        self._start = AnswerStart()
 
     async def read(self, response: httpx.Response) -> Completion:
         """Take in a whole response, streamed or not.
@@ -45,11 +62,26 @@ class Answer:
             self._take(await response.aread())
             if self._is_empty:
                 raise self._faults.foreign("JSON")
-            self._first = None  # it came in one piece: nobody saw when its first token was made
+            self._first = self._start.at = None  # in one piece: nobody saw its first token made
             self._ended = time.perf_counter()
         else:
             await self._read_events(response)
         return self._completion()
+
+    def late(self) -> Completion:
+        """The answer when a time limit was over: whole if only its end was left open.
+
+        Raises:
+            ModelError: the answer is not whole.
+        """
+        if self._finish_reason is not None:
+            self._ended = self._ended or self._finished
+            return self._completion()
+        if self.scope.deadline == self._end:  # not by the clock, which may be seen late
+            raise self._faults.endless(self._limits)
+        if self._first is None:
+            raise self._faults.unheard(self._limits)
+        raise self._faults.stalled(self._limits)
 
     @property
     def _is_empty(self) -> bool:
@@ -98,11 +130,13 @@ class Answer:
                     self._take_delta(delta)
                 if choice.get("finish_reason"):
                     self._finish_reason = str(choice["finish_reason"])
+                    self._finished = time.perf_counter()
             usage = chunk.get("usage")
             if isinstance(usage, dict):
                 self._usage = usage
             if self._model is None:
                 self._model = chunk.get("model")
+                self._provider = chunk.get("provider")
         except (ValueError, AttributeError, TypeError) as error:
             shown = data[:80].decode("utf-8", "replace")
             raise self._faults.odd(shown) from error
@@ -112,15 +146,25 @@ class Answer:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         if not text and not thought:
             return
+        now = time.perf_counter()
         if self._first is None:
-            self._first = time.perf_counter()
+            self._first = now
+        if now >= self._renew_at:
+            self._renew(now)
         if isinstance(text, list):  # content in typed parts
             thought = "".join(_texts(part.get("thinking")) for part in text) or thought
             text = _texts(text)
         if isinstance(text, str):
             self._text.append(text)
+            self._start.hear(text, now)
         if isinstance(thought, str):
             self._reasoning.append(thought)
+
+    def _renew(self, now: float) -> None:
+        """Move the deadline on: the model is alive."""
+        limit = self._limits.between_tokens
+        self._renew_at = now + SLACK * limit
+        self.scope.deadline = min(anyio.current_time() + (1 + SLACK) * limit, self._end)
 
     def _completion(self) -> Completion:
         if self._is_empty:
@@ -135,35 +179,13 @@ class Answer:
             reasoning=_joined(self._reasoning),
             finish_reason=self._finish_reason,
             usage=usage_of(self._usage),
-            cost_usd=_number(self._usage, "cost"),
+            cost_usd=number(self._usage, "cost"),
             llm_seconds=ended - self._started,
             ttft_seconds=None if self._first is None else self._first - self._started,
+            ttfa_seconds=None if self._start.at is None else self._start.at - self._started,
             model=self._model if isinstance(self._model, str) else None,
+            provider=self._provider if isinstance(self._provider, str) else None,
         )
-
-
-def usage_of(usage: Mapping[str, Any]) -> Usage:
-    """The token counts of a `usage` object; what is missing or no number stays None."""
-    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    cached = _count(prompt, "cached_tokens")
-    return Usage(
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        completion_tokens=_count(usage, "completion_tokens"),
-        reasoning_tokens=_count(completion, "reasoning_tokens"),
-        cached_tokens=_count(usage, "prompt_cache_hit_tokens") if cached is None else cached,
-    )
-
-
-def _number(mapping: object, name: str) -> float | None:
-    value = mapping.get(name) if isinstance(mapping, Mapping) else None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _count(mapping: object, name: str) -> int | None:
-    value = _number(mapping, name)
-    return None if value is None or value < 0 else int(value)
 
 
 def _texts(parts: object) -> str:

@@ -17,11 +17,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from llmbench.events import Asked, Draining, Event, Finished, TargetStopped
+from llmbench.events import Asked, BudgetSpent, Draining, Event, Finished, TargetStopped, Waiting
 from llmbench.records import Outcome
 
 PLAIN_SECONDS = 15.0
 """Least time between two plain lines of one target."""
+
+
+WAIT_SECONDS = 5.0
+"""Shorter waits before a request is made again are not worth a line."""
 
 
 class _Tally:
@@ -32,6 +36,7 @@ class _Tally:
         self.asked = 0
         self.outcomes: Counter[str] = Counter()
         self.shown_at = time.monotonic()
+        self.silent_until = 0.0
 
     @property
     def done(self) -> int:
@@ -40,6 +45,15 @@ class _Tally:
     def words(self) -> str:
         names = (f"{count} {name.replace('_', ' ')}" for name, count in self._ordered())
         return ", ".join(names)
+
+    def waiting(self, event: Waiting) -> str | None:
+        """A line about a wait; None where it is short, or others wait as was said just now."""
+        now = time.monotonic()
+        if event.seconds < WAIT_SECONDS or now < self.silent_until:
+            return None
+        self.silent_until = now + PLAIN_SECONDS
+        asked = "" if event.asked is None else f" (the server asked for {event.asked:.0f} s)"
+        return f"waiting {event.seconds:.0f} s{asked}: {event.reason}"
 
     def _ordered(self) -> list[tuple[str, int]]:
         return [(name.value, self.outcomes[name]) for name in Outcome if self.outcomes[name]]
@@ -91,6 +105,11 @@ class LiveProgress:
                 self._progress.update(bar, completed=tally.done, rate=rate, words=tally.words())
             case TargetStopped(target, reason):
                 self._progress.console.print(f"stopped {target}: {reason}", style="red")
+            case Waiting(target):
+                if said := self._tallies[target].waiting(event):
+                    self._progress.console.print(said, style="yellow")
+            case BudgetSpent():
+                self._progress.console.print(budget_words(event), style="yellow")
             case Draining(in_flight):
                 self._progress.console.print(draining_words(in_flight), style="yellow")
             case _:
@@ -123,10 +142,23 @@ class PlainProgress:
                     self._console.print(line, soft_wrap=True)
             case TargetStopped(target, reason):
                 self._console.print(f"stopped {target}: {reason}", soft_wrap=True)
+            case Waiting(target):
+                if said := self._tallies[target].waiting(event):
+                    self._console.print(said, soft_wrap=True)
+            case BudgetSpent():
+                self._console.print(budget_words(event), soft_wrap=True)
             case Draining(in_flight):
                 self._console.print(draining_words(in_flight), soft_wrap=True)
             case _:
                 pass
+
+
+def budget_words(event: BudgetSpent) -> str:
+    """What the end of the budget says."""
+    return (
+        f"{event.spent:.4f} $ of --max-cost {event.limit:g} are spent: nothing new is asked, "
+        "what is in flight is finished"
+    )
 
 
 def draining_words(in_flight: int) -> str:

@@ -50,6 +50,7 @@ class InstantModel:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.learned: Mapping[str, str | None] = {}
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]

@@ -3,15 +3,17 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
 from anyio.abc import SocketStream
 
+from llmbench.config import TimeLimits
 from llmbench.models.presets import PRESETS
-from llmbench.models.server import Server, TimeLimits, connect
+from llmbench.models.server import Server, connect
 
+SHORT = TimeLimits(connect=2.0, first_token=5.0, between_tokens=5.0, answer=20.0)
 EVENTS = "text/event-stream; charset=utf-8"
 
 
@@ -107,18 +109,18 @@ async def _read_request(stream: SocketStream) -> tuple[str, bytes]:
 
 @asynccontextmanager
 async def scripted(
-    *scripts: Script, key: str | None = None, provider: str = "openrouter", idle: float = 5.0
+    *scripts: Script, key: str | None = None, provider: str = "openrouter", **limits: float
 ) -> AsyncIterator[tuple[ScriptedServer, Server]]:
     """A server that plays the scripts, and a client of it."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     server = ScriptedServer(list(scripts), f"http://127.0.0.1:{port}/v1")
-    limits = TimeLimits(connect=2.0, idle=idle)
+    waits = replace(SHORT, **limits)
     failure = None
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, server.handle)
         try:
-            async with connect(PRESETS[provider], server.base_url, key, limits) as client:
+            async with connect(PRESETS[provider], server.base_url, key, waits) as client:
                 yield server, client
         except Exception as error:  # kept from the task group, which would wrap it
             failure = error

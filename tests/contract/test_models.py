@@ -21,8 +21,9 @@ from llmbench.models import recorded
 from llmbench.models.base import Model
 from llmbench.models.chat import ChatModel
 from llmbench.models.presets import PRESETS
+from llmbench.models.pricing import Price
 from llmbench.models.retry import Retries
-from llmbench.models.server import Server, choose_model, connect
+from llmbench.models.server import Offer, Server, choose_model, connect
 from llmbench.records import Completion, Message, Problem, Sampling, Target, Usage
 
 pytestmark = pytest.mark.anyio
@@ -280,12 +281,66 @@ async def test_all_counts_and_the_cost_are_taken_from_the_last_usage() -> None:
     assert completion.usage == Usage(11, 22, 5, 4)
     assert completion.cost_usd == 0.00123
 
+    assert completion.usage_source == "server"
 
-async def test_what_the_server_does_not_count_stays_unknown() -> None:
+
+async def test_what_the_server_does_not_count_is_estimated_and_said_to_be() -> None:
     completion = await answer_to(Script([HELLO]))
-    assert completion.usage == Usage(None, None, None, None)
+    asked = sum(len(message.content) for message in ASK)
+    assert completion.usage == Usage(-(-asked // 4), 3, None, None)  # "Hello world" is 11 bytes
+    assert completion.usage_source == "estimated"
     assert completion.cost_usd is None
-    assert completion.tokens_per_second is None
+
+
+async def test_an_answer_whose_cost_the_server_does_not_tell_costs_tokens_times_prices() -> None:
+    counts = {"prompt_tokens": 100, "completion_tokens": 10}
+    lasts: list[dict[str, Any]] = [
+        {"choices": [], "usage": usage} for usage in (counts, counts | {"cost": 0.5})
+    ]
+    scripts = [Script([events(chunk("x", "stop"), last)]) for last in lasts]
+    async with scripted(*scripts) as (_, server):
+        model = ChatModel(model_of(server).target, server, price=Price(1e-4, 1e-3))
+        assert (await ask(model)).cost_usd == pytest.approx(0.02)
+        assert (await ask(model)).cost_usd == 0.5
+
+
+async def test_the_prices_that_a_server_tells_come_with_its_models() -> None:
+    pricing = {"prompt": "0.000003", "completion": "0.000015"}
+    body = {"data": [{"id": "a", "pricing": pricing}, {"id": "b"}]}
+    async with scripted(Script([json.dumps(body).encode()], 200, JSON)) as (_, server):
+        offers = await server.list_models()
+    assert offers == [Offer("a", Price(3e-6, 15e-6)), Offer("b")]
+
+
+async def test_a_count_that_the_server_gives_is_kept_beside_one_that_is_estimated() -> None:
+    half = {"choices": [], "usage": {"completion_tokens": 999}}
+    completion = await answer_to(Script([events(chunk("x", "stop"), half)]))
+    assert completion.usage.completion_tokens == 999
+    assert completion.usage.prompt_tokens
+    assert completion.usage_source == "estimated"
+
+
+async def test_who_a_router_says_gave_the_answer_is_kept() -> None:
+    completion = await answer_to(Script([events(chunk("x", "stop") | {"provider": "Fast Inc"})]))
+    assert (completion.model, completion.provider) == ("served-model", "Fast Inc")
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        event(chunk(None, reasoning_content="Hm.")),
+        event(chunk("<think>Hm.")),
+        event(chunk("<thi")) + event(chunk("nk>Hm.")),
+    ],
+)
+async def test_the_first_token_of_the_answer_is_timed_apart_from_thoughts(thought: bytes) -> None:
+    end = b"" if b"reasoning_content" in thought else event(chunk("</think>\n\n"))
+    script = Script([thought, 0.3, end + event(chunk("42")), 0.2, events(chunk(None, "stop"))])
+    completion = await answer_to(script)
+    assert completion.ttft_seconds is not None
+    assert completion.ttfa_seconds is not None
+    assert completion.ttft_seconds < 0.2 < 0.29 < completion.ttfa_seconds
+    assert completion.ttfa_seconds < completion.llm_seconds - 0.15
 
 
 async def test_an_answer_that_came_in_one_piece_has_no_time_to_first_token() -> None:
@@ -348,8 +403,9 @@ async def test_a_parameter_that_the_server_refuses_is_learned_once_and_remembere
         Script([HELLO]),
     ) as (wire, server):
         model = model_of(server, max_tokens=9, temperature=0.2)
-        assert (await ask(model)).tries == 4
-        assert (await ask(model)).tries == 1
+        first, second = await ask(model), await ask(model)
+        assert (first.tries, second.tries) == (4, 1)
+        assert first.unsent == second.unsent == ("temperature", "seed")
     assert wire.bodies[3] == wire.bodies[4]
     assert wire.bodies[3]["max_completion_tokens"] == 9
     assert not {"stream_options", "max_tokens", "temperature"} & set(wire.bodies[3])
@@ -399,8 +455,8 @@ JSON = "application/json"
         (Script([b"data: \xff\n\n"]), TransientError, "no chat completion chunk"),
         (Script([b"junk"], headers=["Content-Encoding: gzip"]), TransientError, "broke"),
         (Script([b""], 302, headers=["Location: https://else.example/v1"]), TargetError, "else."),
-        (Script([event(chunk("x")), 5.0]), TransientError, "sent nothing for 0.2 s"),
-        (Script([5.0]), TransientError, "sent nothing for 0.2 s"),
+        (Script([event(chunk("x")), 5.0]), TransientError, "no further token for 0.2 s"),
+        (Script([5.0]), TransientError, "no token within 0.3 s"),
     ],
 )
 async def test_what_goes_wrong_is_sorted_told_in_one_line_and_holds_no_key(
@@ -408,7 +464,7 @@ async def test_what_goes_wrong_is_sorted_told_in_one_line_and_holds_no_key(
 ) -> None:
     caplog.set_level("DEBUG")
     with pytest.raises(ModelError) as caught:
-        await answer_to(script, key=KEY, idle=0.2)
+        await answer_to(script, key=KEY, first_token=0.3, between_tokens=0.2)
     fault = caught.value
     assert type(fault) is kind
     assert says in str(fault)
@@ -444,6 +500,53 @@ async def test_retry_after_reaches_the_retry() -> None:
     with pytest.raises(TransientError) as caught:
         await answer_to(Script([b""], 503, headers=["Retry-After: 7"]))
     assert caught.value.retry_after == 7
+
+
+async def test_keep_alives_are_no_tokens_and_do_not_stretch_a_time_limit() -> None:
+    alive: list[bytes | float] = [b": OPENROUTER PROCESSING\n\n", 0.05] * 40
+    with anyio.fail_after(1.5), pytest.raises(TransientError, match=r"no token within 0\.3 s"):
+        await answer_to(Script(alive), first_token=0.3)
+    with anyio.fail_after(1.5), pytest.raises(TransientError, match=r"token for 0\.3 s"):
+        await answer_to(Script([event(chunk("x")), *alive]), between_tokens=0.3)
+
+
+async def test_a_first_token_may_take_longer_than_any_other() -> None:
+    completion = await answer_to(Script([0.5, HELLO]), first_token=2.0, between_tokens=0.1)
+    assert completion.text == "Hello world"
+
+
+async def test_an_answer_that_goes_on_for_ever_is_ended_and_not_asked_again() -> None:
+    endless: list[bytes | float] = [event(chunk("x")), 0.02] * 200
+    async with scripted(Script(endless), answer=0.4) as (server, client):
+        with anyio.fail_after(1.5), pytest.raises(AttemptError, match=r"--answer-timeout"):
+            await ask(model_of(client, tries=3))
+        with anyio.fail_after(1):
+            await server.left_early.wait()
+    assert len(server.bodies) == 1
+
+
+async def test_an_answer_whose_end_is_left_open_is_whole_once_it_said_why_it_ended() -> None:
+    script = Script([events(chunk("x"), chunk(None, "stop"), done=False), 5.0])
+    completion = await answer_to(script, between_tokens=0.2)
+    assert (completion.text, completion.finish_reason) == ("x", "stop")
+    assert completion.llm_seconds < 0.15  # without the wait for an end that never came
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"", ["X-RateLimit-Remaining-Requests: 0", "X-RateLimit-Reset-Requests: 1m30s"]),
+        (
+            b'{"error": {"code": 429, "message": "slow down",'
+            b' "metadata": {"headers": {"X-RateLimit-Reset": "90"}}}}',
+            [],
+        ),
+    ],
+)
+async def test_the_reset_of_a_rate_limit_reaches_the_retry(body: bytes, headers: list[str]) -> None:
+    with pytest.raises(TransientError) as caught:
+        await answer_to(Script([body], 429, JSON, headers))
+    assert caught.value.retry_after == 90
 
 
 async def test_a_stream_that_dies_after_its_first_token_is_asked_again_and_counted() -> None:
@@ -540,9 +643,9 @@ async def test_a_proxy_is_never_used_for_this_machine(monkeypatch: pytest.Monkey
 async def models_in(body: Any, status: int = 200) -> list[str]:
     script = Script([json.dumps(body).encode()], status, JSON)
     async with scripted(script, key=KEY) as (wire, server):
-        models = await server.list_models()
+        offers = await server.list_models()
     assert wire.heads[0].startswith("GET /v1/models HTTP/1.1")
-    return models
+    return [offer.id for offer in offers]
 
 
 async def test_models_that_cannot_chat_are_left_out() -> None:
@@ -635,7 +738,7 @@ async def test_an_unknown_problem_gets_an_honest_answer_without_code(folder: Pat
 
 async def test_an_unknown_recorded_model_stops_the_target(folder: Path) -> None:
     async with demo(folder) as (_, client):
-        assert await client.list_models() == ["small"]
+        assert [offer.id for offer in await client.list_models()] == ["small"]
         with pytest.raises(TargetError, match=r"'big' does not exist.*--model"):
             await ask(model_of(client, "big"))
 

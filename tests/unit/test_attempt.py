@@ -1,7 +1,7 @@
 """What one attempt is: outcomes, rows, and what is kept."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +11,11 @@ from records_of import attempt
 
 from llmbench import config
 from llmbench.attempt import Bench
+from llmbench.cli.conclude import refusals
 from llmbench.config import Plan
 from llmbench.engine import Engine
 from llmbench.errors import AttemptError, ModelError, SandboxError, TargetError, TransientError
-from llmbench.events import Event, Finished, TargetStopped
+from llmbench.events import BudgetSpent, Event, Finished, TargetStopped
 from llmbench.records import Completion, Message, Outcome, Row, Submission, Target, Verdict
 from llmbench.sandboxes.runners import load_runners
 from llmbench.store import journal
@@ -33,6 +34,7 @@ class ScriptedModel:
     target: Target
     script: Sequence[Completion | ModelError]
     asked: Counter[int] = field(default_factory=Counter)
+    learned: Mapping[str, str | None] = field(default_factory=dict)
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
@@ -82,9 +84,12 @@ async def run(
     script: Sequence[Completion | ModelError],
     verdict: Verdict | SandboxError = PASSED,
     runs: int | None = None,
+    max_cost: float | None = None,
 ) -> Result:
     asked = attempt()
-    plan = Plan((asked.target,), (asked.problem,), runs or len(script), 1, 1, 9.0, True, False)
+    plan = Plan(
+        (asked.target,), (asked.problem,), runs or len(script), 1, 1, 9.0, True, False, max_cost
+    )
     model, sandbox = ScriptedModel(asked.target, script), ScriptedSandbox(verdict)
     events: list[Event] = []
     work = WorkFolder(tmp_path)
@@ -184,12 +189,36 @@ async def test_a_fatal_fault_stops_its_target_and_the_rest_is_counted(tmp_path: 
     assert stops == [TargetStopped("lmstudio/m", "no credit: top up")]
 
 
+async def test_once_the_budget_is_spent_nothing_more_is_asked(tmp_path: Path) -> None:
+    script = [Completion(CODE, cost_usd=0.25)]
+    result = await run(tmp_path, script, runs=9, max_cost=0.5)
+    assert [row.outcome for row in result.rows] == ["passed", "passed"]
+    assert (result.bench.not_asked, set(result.model.asked)) == (7, {1, 2})
+    said = [event for event in result.events if isinstance(event, BudgetSpent)]
+    assert said == [BudgetSpent(0.5, 0.5)]
+
+
 async def test_the_seed_of_a_row_is_that_of_its_run(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion(CODE)], runs=3)
     assert [row.seed for row in result.rows] == [7, 8, 9]
+
+
+async def test_a_parameter_that_was_not_sent_is_null_in_its_row(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion(CODE, unsent=("seed", "temperature"))])
+    (row,) = result.rows
+    assert (row.max_tokens, row.temperature, row.seed) == (4096, None, None)
 
 
 async def test_a_completion_is_journaled_before_it_is_graded(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion(CODE)])
     kinds = [type(entry).__name__ for entry in journal.read(result.bench.journal.path, pytest.fail)]
     assert kinds == ["Bought", "Judged"]
+
+
+def test_parameters_that_a_server_refused_are_said_in_the_end() -> None:
+    learned = {"temperature": None, "max_tokens": "max_completion_tokens"}
+    model = ScriptedModel(attempt().target, [], learned=learned)
+    assert list(refusals({"lmstudio/m": model})) == [
+        "lmstudio/m: the server refuses temperature, which is not sent",
+        "lmstudio/m: the server refuses max_tokens, which is sent as max_completion_tokens",
+    ]

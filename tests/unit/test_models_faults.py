@@ -1,5 +1,6 @@
 import json
 import time
+from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
 from llmbench.models.chat import refused
-from llmbench.models.faults import Faults, retry_after, words_of
+from llmbench.models.faults import Faults, words_of
 from llmbench.models.presets import PRESETS
+from llmbench.models.waits import asked_wait, reset_after, retry_after
 
 KEY = "sk-or-v1-secret"
 FAULTS = Faults("openrouter/m", "https://openrouter.ai/api/v1", PRESETS["openrouter"], KEY)
@@ -155,3 +157,50 @@ def test_only_a_parameter_that_is_really_refused_is_given_up(
 ) -> None:
     assert refused(SENT, words_of(error)) == name
     assert refused({}, words_of(error)) is None
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"),
+    [
+        ("1s", 1),
+        ("20ms", 0.02),
+        ("6m0s", 360),
+        ("2m59.56s", 179.56),
+        ("1h2m", 3720),
+        ("12", 12),
+        ("0.5", 0.5),
+        ("soon", None),
+        ("", None),
+        ("-4s", None),
+    ],
+)
+def test_the_reset_of_a_rate_limit_is_read_in_seconds(reset: str, seconds: float | None) -> None:
+    assert reset_after({"x-ratelimit-reset-tokens": reset}) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("shape", ["{:.0f}", "{:.3f}", "ms", "iso"])
+def test_the_reset_of_a_rate_limit_is_read_as_a_time(shape: str) -> None:
+    then = time.time() + 30
+    text = {
+        "ms": str(int(then * 1000)),
+        "iso": datetime.fromtimestamp(then, UTC).isoformat(),
+    }.get(shape, shape.format(then))
+    assert reset_after({"x-ratelimit-reset": text}) == pytest.approx(30, abs=2)
+
+
+def test_of_several_limits_the_one_that_is_used_up_counts() -> None:
+    headers = {
+        "x-ratelimit-reset-requests": "1h",
+        "x-ratelimit-reset-tokens": "7s",
+        "x-ratelimit-remaining-requests": "99",
+        "x-ratelimit-remaining-tokens": "0",
+    }
+    assert reset_after(headers) == 7
+    assert reset_after(headers | {"x-ratelimit-remaining-requests": "0"}) == 3600
+
+
+def test_a_reset_counts_only_for_a_rate_limit_and_behind_retry_after() -> None:
+    headers = {"x-ratelimit-reset": "40"}
+    assert asked_wait(headers, limited=True) == 40
+    assert asked_wait(headers, limited=False) is None
+    assert asked_wait(headers | {"retry-after": "3"}, limited=True) == 3

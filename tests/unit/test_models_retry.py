@@ -137,3 +137,16 @@ async def test_cancellation_is_never_taken_for_a_fault(where: str) -> None:
     assert scope.cancelled_caught
     assert asked == 1
     assert slot.value == 1
+
+
+async def test_each_wait_is_told_before_it_begins() -> None:
+    told: list[tuple[float, TransientError]] = []
+
+    async def sleep(seconds: float) -> None:
+        assert told[-1][0] == seconds
+
+    fault = TransientError("x: HTTP 429", retry_after=30)
+    retries = Retries(sleep=sleep, notify=lambda *heard: told.append(heard))
+    await retries.run(answers(fault, fault, Completion("ok")), anyio.Semaphore(1))
+    assert [heard[1] for heard in told] == [fault, fault]
+    assert all(30 <= heard[0] <= 33 for heard in told)

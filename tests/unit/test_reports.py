@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from records_of import row
 from rich.console import Console
 
 from llmbench import stats
-from llmbench.events import Draining, Event, Finished, TargetStopped
+from llmbench.events import BudgetSpent, Draining, Event, Finished, TargetStopped, Waiting
 from llmbench.records import Outcome, Row
 from llmbench.reports.progress import LiveProgress, PlainProgress
 from llmbench.reports.summary import summary
@@ -32,6 +32,7 @@ def failed(**changes: object) -> Row:
     return row(outcome="failed", score=0.0, passed=False, **changes)
 
 
+@settings(deadline=None)  # what is slow is the first use of polars on a busy machine
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
 def test_pass_rate_and_std_score_are_those_of_the_scores(passes: list[bool]) -> None:
     rows = [row() if passed else failed() for passed in passes]
@@ -124,3 +125,30 @@ def test_progress_tells_outcomes_stops_and_drains(
     text = console.file.getvalue()
     for words in ("3/3", "2 passed", "1 out of memory", "no credit [top up]", "4 attempts are"):
         assert words in text
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_a_long_wait_is_said_once_for_all_who_wait(
+    kind: type[LiveProgress] | type[PlainProgress],
+) -> None:
+    console = Console(file=StringIO(), width=200, highlight=False, markup=False)
+    with kind(console, {"a/m": 9, "b/m": 9}) as progress:
+        progress(Waiting("a/m", 0.4, None, "a/m: HTTP 500"))
+        progress(Waiting("a/m", 30.2, 600.0, "a/m: HTTP 429: slow down"))
+        progress(Waiting("a/m", 31.0, 600.0, "a/m: HTTP 429: slow down"))
+        progress(Waiting("b/m", 8.0, None, "b/m: HTTP 503"))
+    assert isinstance(console.file, StringIO)
+    said = [line for line in console.file.getvalue().splitlines() if "waiting" in line]
+    assert said == [
+        "waiting 30 s (the server asked for 600 s): a/m: HTTP 429: slow down",
+        "waiting 8 s: b/m: HTTP 503",
+    ]
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_a_spent_budget_is_one_line(kind: type[LiveProgress] | type[PlainProgress]) -> None:
+    console = Console(file=StringIO(), width=200, highlight=False, markup=False)
+    with kind(console, {"a/m": 9}) as progress:
+        progress(BudgetSpent(0.51234, 0.5))
+    assert isinstance(console.file, StringIO)
+    assert "0.5123 $ of --max-cost 0.5 are spent: nothing new is asked" in console.file.getvalue()
