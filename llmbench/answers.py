@@ -8,6 +8,9 @@ from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
 
+REASONING = "think|thinking|thought|reasoning|reflection"
+"""Names of the tags that models put around their reasoning, as a regular expression."""
+
 MOST_MARKS = 10_000
 """Fences, and tags of reasoning, that are read: more stand only where a model repeats itself."""
 
@@ -114,7 +117,7 @@ def _normalised(text: str) -> str:
 
 # ---- Reasoning -----------------------------------------------------------------------------
 
-_NAMES = r"(?:seed:)?(?:think|thinking|thought|reasoning|reflection)"
+_NAMES = rf"(?:seed:)?(?:{REASONING})"
 _OPEN = (
     rf"(?i:<{_NAMES}>)|\[THINK\]|◁think▷"
     r"|<\|channel\|>(?:analysis|commentary)[^<\n]*<\|message\|>"
