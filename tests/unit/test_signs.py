@@ -1,0 +1,45 @@
+"""The signs of the shipped languages: code is told from prose, and one language from another."""
+
+import re
+
+import pytest
+
+from llmbench import problems
+from llmbench.answers import Found, extract
+from llmbench.config import shipped
+from llmbench.records import Problem
+from llmbench.sandboxes.runners import Runner, load_runners
+
+RUNNERS = load_runners(shipped("runners"))
+PROBLEMS = problems.load(
+    [shipped("problems")], {lang: runner.option_values for lang, runner in RUNNERS.items()}
+)
+
+
+def fits(runner: Runner, text: str) -> bool:
+    return any(re.search(sign, text, re.MULTILINE) for sign in runner.about.signs)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.id)
+def test_bare_code_is_found_and_fits_its_language_alone(problem: Problem) -> None:
+    about = RUNNERS[problem.lang].about
+    for code in (problem.reference or "", *problem.wrong.values()):
+        assert extract(code, fences=about.fences, signs=about.signs).how is Found.WHOLE_TEXT
+    reference = problem.reference or ""
+    assert [lang for lang, r in RUNNERS.items() if fits(r, reference)] == [problem.lang]
+
+
+@pytest.mark.parametrize(
+    "prose",
+    [
+        "import the module and return the value of f(x).",
+        "Define a class of things: each has a name.",
+        "from here on, import what you need",
+        "type the package name and let the function return",
+        "I cannot help with that.",
+        "package it well and func it up",
+    ],
+)
+@pytest.mark.parametrize("lang", RUNNERS)
+def test_prose_fits_no_language(lang: str, prose: str) -> None:
+    assert not fits(RUNNERS[lang], prose)
