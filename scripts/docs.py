@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from llmbench.cli.options import parser
+from llmbench.cli.options.run import parser
 from llmbench.models.presets import PRESETS
 from llmbench.records import columns
 

@@ -2,22 +2,34 @@
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from llmbench.cli.options import parse
-from llmbench.errors import LlmbenchError
+from llmbench.errors import LlmbenchError, UsageError
+
+RUN = "run"
+COMMANDS = {
+    RUN: "ask models, test their answers, write rows; also without its name",
+}
+"""Command to what it does. Its flags are in `options/`, the command beside this file."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
-    options = parse(sys.argv[1:] if argv is None else argv)
-    # Commands import what is slow to load; --help and wrong usage must not wait for it.
-    from llmbench.cli import run
-
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words.pop(0) if words and not words[0].startswith("-") else RUN
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        sys.stderr.write(f"llmbench: no command {name!r}; there are: {known}; see --help\n")
+        return UsageError.exit_code
+    options = import_module(f"{__name__}.options.{name}").parse(words)
+    # Only now: commands import what is slow to load; --help and wrong usage must not wait for it.
+    command = import_module(f"{__name__}.{name}")
     try:
-        return run.main(options)
+        code: int = command.main(options)
     except LlmbenchError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"llmbench: {line}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    return code

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from llmbench import config
 from llmbench import problems as problem_files
 from llmbench.attempt import Bench
-from llmbench.cli.options import Options
+from llmbench.cli.options.run import Options
 from llmbench.cli.screen import Ended, Screen
 from llmbench.config import Plan
 from llmbench.engine import Engine
@@ -50,7 +50,7 @@ async def _main(options: Options) -> int:
         work = WorkFolder(config.WORK_FOLDER)
         needed = {lang: runners[lang] for lang in sorted({p.lang for p in problems})}
         sandbox = await open_sandbox(
-            options.sandbox,
+            options.sandbox.kind,
             needed,
             run_id=work.run_id,
             own_answers=plan.recorded,
@@ -83,8 +83,8 @@ def _model(target: Target, server: Server, price: Price | None, emit: Listener) 
 
 def _problems(options: Options, runners: dict[str, Runner]) -> list[Problem]:
     languages = {lang: runner.option_values for lang, runner in runners.items()}
-    loaded = problem_files.load(options.problems, languages)
-    return problem_files.select(loaded, langs=options.langs, only=options.only)
+    loaded = problem_files.load(options.problems.paths, languages)
+    return problem_files.select(loaded, langs=options.problems.langs, only=options.problems.only)
 
 
 @asynccontextmanager
@@ -115,8 +115,8 @@ def _plan(
         problems=tuple(problems),
         runs=options.runs,
         concurrency=options.concurrency or preset.concurrency,
-        sandboxes=options.sandboxes,
-        test_timeout=options.docker_timeout,
+        sandboxes=options.sandbox.slots,
+        test_timeout=options.sandbox.timeout,
         local=preset.local and preset.name != DEMO,
         recorded=preset.name == DEMO,
         max_cost=options.max_cost,

@@ -9,7 +9,7 @@ import pytest
 from cli_runs import environment, run, serving
 from sandboxes_of import opened
 
-from llmbench.cli.options import parse
+from llmbench.cli.options.run import parse
 from llmbench.config import shipped
 from llmbench.records import Outcome
 from llmbench.sandboxes.runners import load_runners

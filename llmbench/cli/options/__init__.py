@@ -1,0 +1,155 @@
+"""Flags that several commands share, and how their values are read.
+
+Each command has its flags in a file of its name here, and what it does in `llmbench/cli/`: what
+reads flags must load nothing slow.
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from llmbench import config
+
+SANDBOXES = ("auto", "docker", "bubblewrap")
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemOptions:
+    """Which problems: files or folders, languages, globs of ids; empty means all."""
+
+    paths: tuple[Path, ...]
+    langs: tuple[str, ...]
+    only: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """Where tests run, how many at once, and their longest time in seconds."""
+
+    kind: Literal["auto", "docker", "bubblewrap"]
+    slots: int
+    timeout: float
+
+
+def problem_flags(group: argparse._ArgumentGroup) -> None:
+    """Add --problems, --langs and --only."""
+    group.add_argument(
+        "--langs",
+        type=words,
+        action="append",
+        default=[],
+        metavar="L,L",
+        help="only problems of these languages (default: all)",
+    )
+    group.add_argument(
+        "--problems",
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help="problem file or folder of them; repeatable (default: those shipped)",
+    )
+    group.add_argument(
+        "--only",
+        type=words,
+        action="append",
+        default=[],
+        metavar="GLOB,GLOB",
+        help="only problems whose id matches (default: all)",
+    )
+
+
+def problem_options(given: argparse.Namespace) -> ProblemOptions:
+    """What `problem_flags` read."""
+    return ProblemOptions(
+        paths=tuple(given.problems or [config.shipped("problems")]),
+        langs=tuple(dict.fromkeys(name for group in given.langs for name in group)),
+        only=tuple(glob for group in given.only for glob in group),
+    )
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return allowed or 1
+
+
+def sandbox_flags(group: argparse._ArgumentGroup, cores: int | None) -> None:
+    """Add the flags of the sandbox; `cores` is the default of --sandboxes (None: not counted)."""
+    group.add_argument(
+        "--sandbox",
+        choices=SANDBOXES,
+        default="auto",
+        help="auto is Docker or Podman if an engine answers, else bubblewrap (default: auto)",
+    )
+    group.add_argument(
+        "--sandboxes",
+        type=whole(1),
+        default=cores,
+        metavar="N",
+        help="test runs at once (default: cores" + (f", {cores} here)" if cores else ")"),
+    )
+    group.add_argument(
+        "--docker-timeout",
+        type=number(0.1, 86400),
+        default=config.TEST_TIMEOUT_SECONDS,
+        metavar="S",
+        help="longest test run in seconds, in any sandbox (default: %(default)g)",
+    )
+
+
+def sandbox_options(given: argparse.Namespace) -> SandboxOptions:
+    """What `sandbox_flags` read."""
+    return SandboxOptions(given.sandbox, given.sandboxes, given.docker_timeout)
+
+
+def output_flags(group: argparse._ArgumentGroup) -> None:
+    """Add --out and --quiet."""
+    group.add_argument(
+        "--out",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="result table, .csv or .parquet; repeatable (default: results.csv in the work folder)",
+    )
+    group.add_argument(
+        "--quiet", action="store_true", help="no progress and no summary (default: both)"
+    )
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `least` up."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
+        return value
+
+    return read
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """A reader of numbers from `least` to `most`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least:g} to {most:g}")
+        return value
+
+    return read
+
+
+def words(text: str) -> list[str]:
+    """The words between commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
