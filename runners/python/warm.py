@@ -23,8 +23,9 @@ PRIVATE = "/run"
 PR_SET_DUMPABLE = 4
 
 LOADED = (
-    *("fastapi", "fastapi.testclient", "httpx", "pydantic"),
-    *("sqlalchemy", "sqlalchemy.orm", "sqlalchemy.pool"),
+    *("fastapi", "fastapi.testclient", "httpx", "pydantic", "pydantic.v1"),
+    *("sqlalchemy", "sqlalchemy.orm", "sqlalchemy.pool", "sqlalchemy.dialects.sqlite"),
+    *("anyio.from_thread", "anyio._backends._asyncio", "sqlite3"),
     *("asyncio", "dataclasses", "datetime", "decimal", "json", "typing", "zoneinfo"),
 )
 """What solutions and tests import most, and what takes long to import."""
