@@ -6,6 +6,7 @@ https://arxiv.org/abs/2411.00640). And an attempt that failed for no fault of th
 and is in no rate.
 """
 
+from llmbench.stats.comparing import ALPHA, CHANGES, Compared, compare
 from llmbench.stats.intervals import (
     LEVEL,
     Interval,
@@ -17,6 +18,15 @@ from llmbench.stats.intervals import (
     student_quantile,
     wilson,
 )
+from llmbench.stats.paired import (
+    POWER,
+    detectable,
+    difference_interval,
+    holm,
+    least_p,
+    mcnemar,
+    sign_flip,
+)
 from llmbench.stats.rates import (
     by_tag,
     pass_at_k,
@@ -27,18 +37,29 @@ from llmbench.stats.rates import (
 )
 
 __all__ = [
+    "ALPHA",
+    "CHANGES",
     "LEVEL",
+    "POWER",
+    "Compared",
     "Interval",
     "bootstrap",
     "by_tag",
     "clustered_error",
     "clustered_interval",
+    "compare",
+    "detectable",
+    "difference_interval",
+    "holm",
+    "least_p",
+    "mcnemar",
     "normal_quantile",
     "pass_at_k",
     "pass_hat_k",
     "pass_rates_at",
     "percentiles",
     "rates",
+    "sign_flip",
     "student_interval",
     "student_quantile",
     "wilson",
