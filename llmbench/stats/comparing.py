@@ -82,13 +82,15 @@ class Compared:
     `flips`: a line per problem that is `broken` (never passes now), `fixed` (always) or `newly
     flaky`. `measures`: time, tokens and cost of an answer, means over problems. `left_out`: what
     could not be paired, with the reason. `unpaired`: results that have nothing to be compared with.
+    `recorded` is True where recorded answers were replayed: then no model was asked.
     """
 
     differences: pl.DataFrame
     flips: pl.DataFrame
     measures: pl.DataFrame
     left_out: pl.DataFrame
-    unpaired: tuple[str, ...] = ()
+    unpaired: tuple[str, ...]
+    recorded: bool
 
     def regressions(self, points: float | None = None) -> pl.DataFrame:
         """The lines of `differences` where b is worse than a.
@@ -153,6 +155,7 @@ def compare(results: Sequence[tuple[str, pl.DataFrame]], base: str | None = None
         _frame(measures, MEASURED),
         _frame(left_out, LEFT_OUT),
         tuple(side.name for side in sides if side.name not in paired),
+        any(bool(table["recorded"].any()) for _, table in results),
     )
 
 
