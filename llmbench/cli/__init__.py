@@ -10,6 +10,8 @@ RUN = "run"
 COMMANDS = {
     RUN: "ask models, test their answers, write rows; also without its name",
     "compare": "say what differs between results, and whether chance explains it",
+    "show": "show one attempt: prompt, answer, code, log",
+    "schema": "tell what each column of a result file means",
 }
 """Command to what it does. Its flags are in `options/`, the command beside this file."""
 

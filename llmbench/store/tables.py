@@ -37,11 +37,11 @@ _BOOLEANS = {"true": True, "false": False}
 _MAY_BE_EMPTY = ("tags", "log_head")
 
 
-def frame(rows: Iterable[Row]) -> pl.DataFrame:
+def frame(given: Iterable[Row]) -> pl.DataFrame:
     """Rows as a frame with the declared columns, in order of target, problem and run."""
     batches: list[pl.DataFrame] = [pl.DataFrame(schema=SCHEMA)]
     batch: list[tuple[object, ...]] = []
-    for row in rows:
+    for row in given:
         batch.append(astuple(row))
         if len(batch) == BATCH_ROWS:
             batches.append(pl.DataFrame(batch, schema=SCHEMA, orient="row"))
@@ -49,6 +49,11 @@ def frame(rows: Iterable[Row]) -> pl.DataFrame:
     if batch:
         batches.append(pl.DataFrame(batch, schema=SCHEMA, orient="row"))
     return pl.concat(batches).sort("target", "lang", "problem_id", "run", maintain_order=True)
+
+
+def rows(table: pl.DataFrame) -> list[Row]:
+    """The rows of a frame that has the declared columns."""
+    return [Row(**line) for line in table.select(SCHEMA.names()).iter_rows(named=True)]
 
 
 def write(table: pl.DataFrame, path: Path) -> None:
