@@ -10,6 +10,7 @@ from llmbench.errors import ModelError, SandboxError, TargetError
 from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
 from llmbench.models.base import Model
 from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Outcome, Row, Verdict
+from llmbench.sandboxes.allowance import Allowances
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.runners import Runner
 from llmbench.store.journal import Bought, Journal, Judged
@@ -38,6 +39,9 @@ class Bench:
     stopped: set[str] = field(default_factory=set)
     not_asked: int = 0
     spent: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._allowances = Allowances(self.sandbox, self.runners, self.plan.test_timeout)
 
     @property
     def budget_spent(self) -> bool:
@@ -105,9 +109,11 @@ class Bench:
         self._finish(attempt, completion, str(found.how), verdict)
 
     async def _run_tests(self, attempt: Attempt, runner: Runner, code: str) -> Verdict:
-        limit = min(attempt.problem.timeout or self.plan.test_timeout, self.plan.test_timeout)
-        submission = runner.submission(attempt.key, attempt.problem, code, limit)
         try:
+            allowed = await self._allowances.of(attempt.problem)
+            submission = runner.submission(
+                attempt.key, attempt.problem, code, allowed.timeout, allowed.cpu_seconds
+            )
             return await self.sandbox.run(submission)
         except SandboxError as error:
             return Verdict(Outcome.SANDBOX_ERROR, log=str(error))

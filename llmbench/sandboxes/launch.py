@@ -5,6 +5,7 @@ comes back to a `Capture`, so that they cannot differ in how they place files or
 """
 
 import io
+import math
 import re
 import secrets
 import tarfile
@@ -30,12 +31,14 @@ CLOCK_STEP = 0.03
 CGROUP = "/sys/fs/cgroup"
 """Where a container sees its own cgroup, and nothing of the machine's."""
 
-# Arguments: size of the archive, wall limit in seconds, path of run.sh, cgroup or nothing. The
+# Arguments: size of the archive, wall limit in seconds, processor limit in whole seconds, path of
+# run.sh, cgroup or nothing. The
 # mark comes on stdin and is in no argument or variable of a process, so tests do not know it. It
 # is printed before and after the tests with the machine's uptime and the processor time of the
-# cgroup: figures of the tests alone, without the making of the sandbox.
+# cgroup: figures of the tests alone, without the making of the sandbox. The canary's name goes on
+# to run.sh. Each process is held to the processor limit; for their sum, see `Capture.execution`.
 LAUNCHER = """
-read -r mark && head -c "$1" | tar -xof - || exit 125
+read -r mark && read -r canary && head -c "$1" | tar -xof - || exit 125
 clock() {
     read -r up _ </proc/uptime
     cpu=
@@ -44,11 +47,11 @@ clock() {
     done
     printf '%s %s %s\\n' "$mark" "$up" "$cpu" >&2
 }
-clock "$4"
-timeout -s KILL "$2" sh "$3" </dev/null
+clock "$5"
+printf '%s\\n' "$canary" | (ulimit -t "$3" && exec timeout -s KILL "$2" sh "$4")
 code=$?
 echo >&2
-clock "$4"
+clock "$5"
 exit $code
 """
 
@@ -59,18 +62,20 @@ class Launch:
 
     submission: Submission
     mark: str = field(default_factory=lambda: secrets.token_hex(16))
+    canary: str = field(default_factory=lambda: f"canary_{secrets.token_hex(16)}")
 
     def argv(self, archive: bytes, home: str = HOME, cgroup: str = "") -> list[str]:
         """The command that runs inside the sandbox.
 
         `home` holds run.sh there; `cgroup` is that of the sandbox alone, where there is one.
         """
-        seconds, script = f"{self.submission.timeout:.3f}", f"{home}/run.sh"
-        return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), seconds, script, cgroup]
+        wall, cpu = f"{self.submission.timeout:.3f}", str(math.ceil(self.submission.cpu_seconds))
+        script = f"{home}/run.sh"
+        return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), wall, cpu, script, cgroup]
 
     def stdin(self, archive: bytes) -> bytes:
-        """What the launcher reads: the mark, then the archive."""
-        return self.mark.encode() + b"\n" + archive
+        """What the launcher reads: the mark, the canary's name, the archive."""
+        return f"{self.mark}\n{self.canary}\n".encode() + archive
 
 
 def pack(files: Mapping[str, str]) -> bytes:
@@ -128,7 +133,9 @@ class Capture:
     def __init__(self, launch: Launch, limits: Limits) -> None:
         """Take the output of this launch."""
         self._mark = launch.mark.encode()
+        self._canary = launch.canary
         self._timeout = launch.submission.timeout
+        self._cpu_limit = launch.submission.cpu_seconds
         self._log = Bounded(limits.log_kb * 1024)
         self._report = Bounded(limits.report_kb * 1024)
         self._started: float | None = None
@@ -159,7 +166,8 @@ class Capture:
         """The evidence; `exit_code` is None when the sandbox struck.
 
         `timed_out` says that it did so after the outer timeout; `cpu_seconds` stands in where the
-        launcher could not read a cgroup.
+        launcher could not read a cgroup. The tests timed out too if all their processes together
+        took more processor time than they may.
 
         Raises:
             SandboxError: the tests never began.
@@ -176,6 +184,8 @@ class Capture:
             if cpu_start is not None and cpu_end is not None:
                 cpu_seconds = cpu_end - cpu_start
             log = log[: lines[-1].start()].removesuffix(b"\n")
+        if cpu_seconds is not None and cpu_seconds >= self._cpu_limit:
+            timed_out = True
         if exit_code == KILLED and seconds >= self._timeout - CLOCK_STEP:
             timed_out = True
         return Execution(
@@ -184,6 +194,7 @@ class Capture:
             out_of_memory=out_of_memory,
             # Half a report may lack the failures: it is none.
             report=b"" if self._report.dropped else self._report.kept(),
+            canary=self._canary,
             log=log[lines[0].end() :].decode("utf-8", "replace"),
             seconds=seconds,
             cpu_seconds=cpu_seconds,

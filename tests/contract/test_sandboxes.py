@@ -51,6 +51,7 @@ VERDICTS = {
     "exits_with_zero": {FAILED},
     "skips_every_test": {FAILED},
     "loops_forever": {TIMEOUT},
+    "burns_with_children": {TIMEOUT},
     "eats_memory": {OUT_OF_MEMORY},
     "floods_the_log": {PASSED},
     "prints_no_text": {PASSED},
@@ -64,6 +65,7 @@ CONFINED_VERDICTS = {
     "forks_without_end": {FAILED, TIMEOUT, OUT_OF_MEMORY, COMPILE_ERROR},
 }
 TIMEOUTS = {"loops_forever": 3.0, "stops_its_guard": 3.0, "forks_without_end": 6.0}
+CPU_SECONDS = {"burns_with_children": 3.0}
 
 
 @pytest.fixture
@@ -142,7 +144,9 @@ def submission(lang: str, name: str, *, port: int = 0) -> Submission:
         options=program.get("options", {}),
     )
     timeout = TIMEOUTS.get(name, 40.0)
-    return RUNNERS[lang].submission(AttemptKey("t", name, 1), problem, program["code"], timeout)
+    key = AttemptKey("t", name, 1)
+    cpu_seconds = CPU_SECONDS.get(name, timeout)
+    return RUNNERS[lang].submission(key, problem, program["code"], timeout, cpu_seconds)
 
 
 @pytest.fixture

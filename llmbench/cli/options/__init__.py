@@ -97,7 +97,7 @@ def sandbox_flags(group: argparse._ArgumentGroup, cores: int | None) -> None:
         type=number(0.1, 86400),
         default=config.TEST_TIMEOUT_SECONDS,
         metavar="S",
-        help="longest test run in seconds, in any sandbox (default: %(default)g)",
+        help="longest test run in seconds by the clock, in any sandbox (default: %(default)g)",
     )
 
 
