@@ -129,7 +129,7 @@ def _differences(compared: Compared) -> _View:
             _p(line["p_value"]) + ("" if line["exact"] else "*"),
             *([_p(line["p_adjusted"])] * corrected),
             *([_p(line["mcnemar_p"])] * single),
-            f"{100 * line['detectable']:.1f}",
+            _detects(line),
         ]
         for number, line in _numbered(compared)
     ]
@@ -170,10 +170,9 @@ def _measures(compared: Compared) -> _View:
 def _notes(compared: Compared) -> Iterator[str]:
     """What the figures cannot say, and what they leave out."""
     lines = _lines(compared)
-    points = [f"{100 * line['detectable']:.0f}" for line in lines]
     yield (
-        f"detects: the difference, in points ({', '.join(points)}), that this many problems and "
-        f"runs find in {stats.POWER:.0%} of all cases; a smaller one may be there unseen"
+        "detects: the difference in points that this many problems and runs find in "
+        f"{stats.POWER:.0%} of all cases; a smaller one may be there unseen"
     )
     fewest = min(line["problems"] for line in lines)
     if stats.least_p(fewest) > stats.ALPHA:
@@ -190,6 +189,10 @@ def _notes(compared: Compared) -> Iterator[str]:
 
 def _range(line: dict[str, Any]) -> str:
     return f"{100 * line['low']:+.1f} to {100 * line['high']:+.1f}"
+
+
+def _detects(line: dict[str, Any]) -> str:
+    return f"{100 * line['detectable']:.1f}" if line["detectable"] <= 1 else "none"
 
 
 def _p(value: float | None) -> str:
