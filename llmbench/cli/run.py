@@ -25,6 +25,7 @@ from llmbench.models.pricing import Price, price_of, read_prices
 from llmbench.models.retry import Retries
 from llmbench.models.server import Offer, Server, choose_model, connect
 from llmbench.records import Problem, Sampling, Target
+from llmbench.sandboxes.base import EngineOptions
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
 from llmbench.store import outputs
@@ -71,6 +72,7 @@ async def execute(options: Options, concluded: Concluded[T]) -> T:
             run_id=work.run_id,
             own_answers=plan.recorded,
             notify=screen.note,
+            engine=EngineOptions(options.sandbox.warm, options.sandbox.runtime),
         )
         try:
             with Journal(work.path) as journal, screen.progress(plan) as emit:
