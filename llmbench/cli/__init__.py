@@ -12,6 +12,7 @@ COMMANDS = {
     "compare": "say what differs between results, and whether chance explains it",
     "show": "show one attempt: prompt, answer, code, log",
     "schema": "tell what each column of a result file means",
+    "history": "show the trend over a folder of dated results",
 }
 """Command to what it does. Its flags are in `options/`, the command beside this file."""
 

@@ -7,6 +7,7 @@ and is in no rate.
 """
 
 from llmbench.stats.comparing import ALPHA, CHANGES, Compared, compare
+from llmbench.stats.history import history
 from llmbench.stats.intervals import (
     LEVEL,
     Interval,
@@ -50,6 +51,7 @@ __all__ = [
     "compare",
     "detectable",
     "difference_interval",
+    "history",
     "holm",
     "least_p",
     "mcnemar",

@@ -83,18 +83,21 @@ def write(table: pl.DataFrame, path: Path) -> None:
                 fresh.unlink(missing_ok=True)
 
 
-def load(paths: Sequence[Path]) -> pl.DataFrame:
+def load(paths: Sequence[Path], *, once: bool = False) -> pl.DataFrame:
     """The rows of result files, CSV and Parquet alike, in the order of the files.
 
     Columns: those declared in `records.Row`, and `source`, the path as it was given. A column that
     may be null and that an older file does not have is null; a column that is not ours is left
-    out.
+    out. `once` refuses an attempt that several files hold.
 
     Raises:
         ResultFileError: a file is not there, is no result table, or contradicts itself.
     """
     read_ = [read(path).with_columns(pl.lit(str(path)).alias(SOURCE)) for path in paths]
-    return pl.concat([pl.DataFrame(schema={**SCHEMA, SOURCE: pl.String()}), *read_])
+    table = pl.concat([pl.DataFrame(schema={**SCHEMA, SOURCE: pl.String()}), *read_])
+    if once:
+        _check_single(", ".join(map(str, paths)), table)
+    return table
 
 
 def read(path: Path) -> pl.DataFrame:
@@ -149,8 +152,12 @@ def _check(path: Path, table: pl.DataFrame) -> None:
         raise ResultFileError(
             f"{path}: outcome {min(strange)!r} is not known: a result of a newer llmbench?"
         )
+    _check_single(str(path), table)
+
+
+def _check_single(where: str, table: pl.DataFrame) -> None:
     key = list(AttemptKey._fields)
     double = table.filter(pl.struct(key).is_duplicated())
     if len(double):
         what = " ".join(f"{name} {double[name][0]}" for name in key)
-        raise ResultFileError(f"{path}: several rows for {what}: a run writes one; keep one")
+        raise ResultFileError(f"{where}: several rows for {what}: a run writes one; keep one")

@@ -77,6 +77,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the result files that the README's commands read."""
     folder = tmp_path_factory.mktemp("results")
     names = {word for line in OTHERS for word in shlex.split(line) if word.endswith(".parquet")}
+    (folder / "nights").mkdir()
+    names |= {"nights/2026-01-30.parquet", "nights/2026-01-31.parquet"}
     files = [word for name in sorted(names) for word in ("--out", name)]
     flags = ["--provider", "demo", "--model", "demo-small", "--only", "python-lru-ttl-cache"]
     subprocess.run(
