@@ -1,8 +1,6 @@
 """llmbench from Python: run, load, compare; the package offers these names as its own."""
 
-import io
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -13,9 +11,8 @@ from llmbench import stats
 from llmbench.attempt import Bench
 from llmbench.cli import run as command
 from llmbench.cli.conclude import conclude
-from llmbench.cli.options.run import Options, parse
+from llmbench.cli.options.run import Options, from_flags
 from llmbench.cli.screen import Ended, Screen
-from llmbench.errors import UsageError
 from llmbench.stats import Compared
 from llmbench.store import journal, tables
 
@@ -52,6 +49,8 @@ class Flags(TypedDict, total=False):
     sandbox: str
     sandboxes: int
     docker_timeout: float
+    warm: bool
+    docker_runtime: str
     out: Paths
     quiet: bool
 
@@ -67,7 +66,7 @@ def run(**flags: Unpack[Flags]) -> pl.DataFrame:
         UsageError: what was asked cannot be done as written.
         RunError: the run failed; what was done by then is in the work folder.
     """
-    options = _options(flags)
+    options = from_flags({"quiet": True} | flags)
     # A thread of its own: a notebook's is busy with a loop already.
     with start_blocking_portal() as portal:
         return portal.call(command.execute, options, _frame)
@@ -100,32 +99,12 @@ def _named(results: Sequence[PathLike | pl.DataFrame]) -> Iterator[tuple[str, pl
     """Each result under its name; a frame that was loaded from several files is several."""
     for number, result in enumerate(results, 1):
         if not isinstance(result, pl.DataFrame):
-            yield str(result), tables.read(Path(result))
+            yield str(result), tables.read_result(Path(result))
         elif tables.SOURCE in result.columns:
             for (source,), rows in result.group_by([tables.SOURCE], maintain_order=True):
                 yield str(source), rows
         else:
             yield f"result {number}", result
-
-
-def _options(flags: Flags) -> Options:
-    """The flags, read and checked as those of the command are."""
-    words = []
-    for name, value in ({"quiet": True} | flags).items():
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words += [flag] * value
-        elif isinstance(value, (list, tuple)):
-            words += [f"{flag}={each}" for each in value]
-        elif value is not None:
-            words.append(f"{flag}={value}")
-    said = io.StringIO()
-    try:
-        with redirect_stderr(said):
-            return parse(words)
-    except SystemExit:
-        fault = said.getvalue().splitlines()[-1]
-        raise UsageError(fault.removeprefix("llmbench: error: ")) from None
 
 
 def _frame(options: Options, bench: Bench, ended: Ended, screen: Screen) -> pl.DataFrame:

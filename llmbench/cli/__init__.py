@@ -13,6 +13,7 @@ COMMANDS = {
     "show": "show one attempt: prompt, answer, code, log",
     "schema": "tell what each column of a result file means",
     "history": "show the trend over a folder of dated results",
+    "sweep": "run targets × problem sets, one dated file per target",
 }
 """Command to what it does. Its flags are in `options/`, the command beside this file."""
 

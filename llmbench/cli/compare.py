@@ -23,7 +23,7 @@ def main(options: Options) -> int:
             "--fail-on-regression: one file has no before and after: give two, or --base TARGET"
         )
     screen = Screen(quiet=False)
-    results = [(str(path), tables.read(path)) for path in options.results]
+    results = [(str(path), tables.read_result(path)) for path in options.results]
     compared = stats.compare(results, options.base)
     if options.format == "json":
         sys.stdout.write(comparison.as_json(compared))

@@ -29,6 +29,9 @@ READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
     ".csv": lambda path: pl.read_csv(path, infer_schema=False, glob=False),
     ".parquet": lambda path: pl.read_parquet(path, glob=False),
 }
+Table = pl.DataFrame
+"""For those who hand a table on and know nothing of frames."""
+
 BATCH_ROWS = 5000
 SOURCE = "source"
 """Column that `load` adds: the file that a row came from."""
@@ -98,6 +101,20 @@ def load(paths: Sequence[Path], *, once: bool = False) -> pl.DataFrame:
     if once:
         _check_single(", ".join(map(str, paths)), table)
     return table
+
+
+def read_result(path: Path) -> pl.DataFrame:
+    """The rows of one result: a file, or a folder whose files are of one night.
+
+    Raises:
+        ResultFileError: as `load`, or the folder holds no result file.
+    """
+    if not path.is_dir():
+        return read(path)
+    files = sorted(file for file in path.iterdir() if file.suffix in READERS)
+    if not files:
+        raise ResultFileError(f"{path}: holds no result file, {' or '.join(READERS)}")
+    return load(files, once=True).drop(SOURCE)
 
 
 def read(path: Path) -> pl.DataFrame:

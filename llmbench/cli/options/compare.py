@@ -68,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="RESULT",
-        help="result file, .csv or .parquet; the first is the one to compare with",
+        help="result file, .csv or .parquet, or folder of them; the first is the one to compare "
+        "with",
     )
     made.add_argument(
         "--base",
