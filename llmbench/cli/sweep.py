@@ -50,7 +50,9 @@ def main(options: sweep.Options) -> int:
     Raises:
         UsageError: the sweep file cannot be read, or a flag in it is wrong.
     """
-    steps = list(_steps(options))  # all of them, so that each fault is told before anything is paid
+    steps = list(
+        steps_of(options)
+    )  # all of them, so that each fault is told before anything is paid
     return anyio.run(_sweep, steps, Screen(options.quiet))
 
 
@@ -101,7 +103,12 @@ def _heard(_: str) -> None:
     """Damaged lines were told when the run was concluded."""
 
 
-def _steps(options: sweep.Options) -> Iterator[Step]:
+def steps_of(options: sweep.Options) -> Iterator[Step]:
+    """The runs that a sweep file asks for, sets before targets, each with its flags checked.
+
+    Raises:
+        UsageError: the file cannot be read, or something in it is wrong.
+    """
     given = _read(options.file)
     for set_, chosen in given["sets"].items():
         for place, target in enumerate(given["targets"], 1):

@@ -29,9 +29,15 @@ OTHERS = [line for line in LLMBENCH if line not in RUNS]
 ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
     "python3 scripts/test.py",  # runs this test
+    "scripts/nightly.sh sweep.yaml nights",  # test_sweep.py runs it
     "docker compose build",  # scripts/test.py runs it
     "export OPENROUTER_API_KEY=…",  # set for the runs below
 }
+SWEEP = """\
+out: nights
+run: {only: python-lru-ttl-cache, sandbox: bubblewrap}
+targets: [{provider: demo, model: demo-small}]
+"""
 
 
 def test_flags_providers_and_columns_are_those_of_the_code() -> None:
@@ -77,8 +83,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the result files that the README's commands read."""
     folder = tmp_path_factory.mktemp("results")
     names = {word for line in OTHERS for word in shlex.split(line) if word.endswith(".parquet")}
-    (folder / "nights").mkdir()
-    names |= {"nights/2026-01-30.parquet", "nights/2026-01-31.parquet"}
+    (folder / "nights/all").mkdir(parents=True)
+    names |= {"nights/all/2026-01-30.parquet", "nights/all/2026-01-31.parquet"}
+    (folder / "sweep.yaml").write_text(SWEEP)
     files = [word for name in sorted(names) for word in ("--out", name)]
     flags = ["--provider", "demo", "--model", "demo-small", "--only", "python-lru-ttl-cache"]
     subprocess.run(

@@ -11,35 +11,12 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records_of import row
+from records_of import alike, result
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.multitest import multipletests
 
 from llmbench import stats
 from llmbench.errors import ResultFileError
-from llmbench.store import tables
-
-Passes = dict[str, list[int]]  # 1 or 0 for each run of each problem
-
-
-def result(passes: Passes, **changes: object) -> pl.DataFrame:
-    return tables.frame(
-        row(
-            **{"problem_sha256": f"hash of {problem}", **changes},
-            problem_id=problem,
-            run=run,
-            score=100.0 * passed,
-            passed=bool(passed),
-            outcome="passed" if passed else "failed",
-        )
-        for problem, runs in passes.items()
-        for run, passed in enumerate(runs, 1)
-    )
-
-
-def alike(**runs: list[int]) -> Passes:
-    """Six problems that never change, and those given."""
-    return {f"same-{i}": [1, 0, 1] for i in range(6)} | runs
 
 
 @given(st.lists(st.fractions(-1, 1, max_denominator=6), min_size=1, max_size=9))

@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records_of import alike, result
 from rich.console import Console
-from test_compare import alike, result
 
 from llmbench import stats
 from llmbench.reports import comparison

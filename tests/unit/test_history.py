@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from records_of import alike, result
 from rich.console import Console
-from test_compare import alike, result
 
 from llmbench import stats
 from llmbench.cli.history import main
