@@ -13,7 +13,7 @@ LEVEL = 0.95
 """Confidence level wherever none is named."""
 
 RESAMPLES = 2000
-_CHUNK = 2_000_000  # weights held at once by a bootstrap: 16 MB
+_CHUNK = 500_000  # draws held at once by a bootstrap: 4 MB and little more, which caches like
 
 
 class Interval(NamedTuple):
@@ -123,6 +123,8 @@ def bootstrap(
     `sums` and `counts` hold one entry per problem (two or more), as for `clustered_error`. The
     percentile interval, widened for few problems (Hesterberg 2015, "What Teachers Should Know
     About the Bootstrap", expanded percentile interval). The same `seed` gives the same bounds.
+    For rates near 0 or 1 over a dozen problems it covers nearer 90 than 95 in 100: there
+    `clustered_interval` is the one to trust.
     """
     tops = np.asarray(sums, dtype=np.float64)
     bottoms = np.asarray(counts, dtype=np.float64)
@@ -132,8 +134,8 @@ def bootstrap(
     left, chunk = resamples, max(1, _CHUNK // clusters)
     while left > 0:
         size = min(left, chunk)
-        weights = draws.multinomial(clusters, np.full(clusters, 1 / clusters), size=size)
-        means.append((weights @ tops) / (weights @ bottoms))
+        drawn = draws.integers(0, clusters, size=(size, clusters))
+        means.append(tops[drawn].sum(axis=1) / bottoms[drawn].sum(axis=1))
         left -= size
     wide = math.sqrt(clusters / (clusters - 1)) * student_quantile((1 + level) / 2, clusters - 1)
     tail = NormalDist().cdf(-wide)
