@@ -1,8 +1,10 @@
 """`llmbench [run]`: ask, test, write, tell."""
 
 import signal
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -32,13 +34,27 @@ from llmbench.store.work import WorkFolder
 
 DEMO = "demo"
 
+T = TypeVar("T", covariant=True)
+
+
+class Concluded(Protocol[T]):
+    """Ends a run: writes, tells, and returns what the caller wants of it."""
+
+    def __call__(self, options: Options, bench: Bench, ended: Ended, screen: Screen, /) -> T:
+        """End it."""
+
 
 def main(options: Options) -> int:
     """Do a whole run and return the exit code."""
-    return anyio.run(_main, options)
+    return anyio.run(execute, options, _concluded)
 
 
-async def _main(options: Options) -> int:
+async def execute(options: Options, concluded: Concluded[T]) -> T:
+    """Do a whole run and return what `concluded` makes of it.
+
+    Raises:
+        LlmbenchError: the run cannot begin, or `concluded` says that it failed.
+    """
     screen = Screen(options.quiet)
     runners = load_runners(config.shipped("runners"))
     problems = _problems(options, runners)
@@ -68,6 +84,10 @@ async def _main(options: Options) -> int:
                 ended = await _drive(bench)
         finally:
             await sandbox.aclose()
+    return concluded(options, bench, ended, screen)
+
+
+def _concluded(options: Options, bench: Bench, ended: Ended, screen: Screen) -> int:
     # Here and not above: what makes tables is slow to load, and no early fault must wait for it.
     from llmbench.cli.conclude import conclude
 
@@ -195,6 +215,9 @@ async def _heed_signals(
     *,
     task_status: TaskStatus[None],
 ) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        task_status.started()  # elsewhere no signal comes
+        return
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
         async for _ in signals:

@@ -6,7 +6,7 @@ reads flags must load nothing slow.
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from typing import Literal
 from llmbench import config
 
 SANDBOXES = ("auto", "docker", "bubblewrap")
+FORMATS = ("text", "json", "markdown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,13 @@ def output_flags(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--quiet", action="store_true", help="no progress and no summary (default: both)"
+    )
+
+
+def format_flag(group: argparse._ActionsContainer, formats: Sequence[str]) -> None:
+    """Add --format."""
+    group.add_argument(
+        "--format", choices=formats, default="text", help="what is written (default: text)"
     )
 
 

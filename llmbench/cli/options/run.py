@@ -1,9 +1,12 @@
 """Flags of `llmbench run`, their defaults and their help."""
 
 import argparse
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from llmbench import __version__, config
 from llmbench.cli import COMMANDS
@@ -20,6 +23,7 @@ from llmbench.cli.options import (
     whole,
 )
 from llmbench.config import TimeLimits
+from llmbench.errors import UsageError
 from llmbench.models.presets import PRESETS
 
 DESCRIPTION = """\
@@ -87,6 +91,30 @@ def parse(argv: Sequence[str]) -> Options:
         out=tuple(dict.fromkeys(given.out)),
         quiet=given.quiet,
     )
+
+
+def from_flags(flags: Mapping[str, Any]) -> Options:
+    """The flags by name, as `max_tokens`, read and checked as those of the command line are.
+
+    Raises:
+        UsageError: a flag is unknown, or its value is wrong.
+    """
+    words = []
+    for name, value in flags.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [flag] * value
+        elif isinstance(value, (list, tuple)):
+            words += [f"{flag}={each}" for each in value]
+        elif value is not None:
+            words.append(f"{flag}={value}")
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return parse(words)
+    except SystemExit:
+        fault = said.getvalue().splitlines()[-1]
+        raise UsageError(fault.removeprefix("llmbench: error: ")) from None
 
 
 def parser(cores: int | None) -> argparse.ArgumentParser:
