@@ -3,11 +3,12 @@
 python scripts/docs.py
 """
 
+import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from llmbench.cli.options.run import parser
+from llmbench.cli.options import problems, run
 from llmbench.models.presets import PRESETS
 from llmbench.records import columns
 
@@ -28,11 +29,31 @@ def providers() -> Iterator[str]:
 
 
 def flags() -> Iterator[str]:
-    """One line per flag."""
+    """One line per flag of a run."""
     yield "| flag | meaning |"
     yield "|---|---|"
-    made = parser(cores=None)
+    yield from _flags(run.parser(cores=None))
+
+
+def actions() -> Iterator[str]:
+    """The flags of each action of `llmbench problems` that a run has not."""
+    known = set(_flags(run.parser(cores=None)))
+    yield "| flag | meaning |"
+    yield "|---|---|"
+    made = problems.parser(cores=None)
+    (named,) = (a for a in made._actions if isinstance(a, argparse._SubParsersAction))
+    for choice in named._choices_actions:
+        yield f"| **`{choice.dest}`** | {choice.help} |"
+        yield from (line for line in _flags(named.choices[choice.dest]) if line not in known)
+
+
+def _flags(made: argparse.ArgumentParser) -> Iterator[str]:
     for action in made._actions:
+        if isinstance(action, argparse._HelpAction):
+            continue
+        if not action.option_strings:
+            yield f"| `{action.metavar}` | {action.help} |"
+            continue
         name = action.option_strings[-1]
         if action.choices is not None and action.metavar is None:
             value = " " + "\\|".join(map(str, action.choices))
@@ -51,7 +72,7 @@ def columns_() -> Iterator[str]:
         yield f"| `{column.name}` | {kind} | {column.unit} | {column.meaning} |"
 
 
-SECTIONS = {"providers": providers, "flags": flags, "columns": columns_}
+SECTIONS = {"providers": providers, "flags": flags, "actions": actions, "columns": columns_}
 
 
 def render(text: str) -> str:

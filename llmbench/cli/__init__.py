@@ -9,6 +9,7 @@ from llmbench.errors import LlmbenchError, UsageError
 RUN = "run"
 COMMANDS = {
     RUN: "ask models, test their answers, write rows; also without its name",
+    "problems": "list, show, write, check and import problems",
 }
 """Command to what it does. Its flags are in `options/`, the command beside this file."""
 

@@ -21,7 +21,9 @@ SHELL = [
     for line in block.splitlines()
     if line and not line.startswith("#")
 ]
-RUNS = [line for line in SHELL if line.startswith("python -m llmbench")]
+OURS = [line for line in SHELL if line.startswith("python -m llmbench")]
+PROBLEMS = [line for line in OURS if line.startswith("python -m llmbench problems")]
+RUNS = [line for line in OURS if line not in PROBLEMS]
 ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
     "python3 scripts/test.py",  # runs this test
@@ -35,7 +37,7 @@ def test_flags_providers_and_columns_are_those_of_the_code() -> None:
 
 
 def test_every_command_is_run_by_some_test() -> None:
-    assert set(SHELL) - set(RUNS) == ELSEWHERE
+    assert set(SHELL) - set(OURS) == ELSEWHERE
     assert len(RUNS) >= 5
 
 
@@ -65,3 +67,15 @@ async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
     assert ran.code == 0, ran.err
     for path in options.out:
         assert (tmp_path / path).stat().st_size > 0
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.anyio
+async def test_the_commands_for_a_first_problem_run_one_after_the_other(tmp_path: Path) -> None:
+    async with opened("bubblewrap", load_runners(shipped("runners"))):
+        pass
+    for line in PROBLEMS:
+        flags = shlex.split(line)[3:]
+        here = ["--sandbox", "bubblewrap"] if flags[1] == "check" else []
+        ran = await run(tmp_path, *flags, *here)
+        assert ran.code == 0, ran.err

@@ -1,0 +1,133 @@
+"""Flags of `llmbench problems`, their defaults and their help."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmbench.cli.options import (
+    ProblemOptions,
+    SandboxOptions,
+    cores,
+    problem_flags,
+    problem_options,
+    sandbox_flags,
+    sandbox_options,
+    whole,
+)
+
+REPEAT = 10
+
+DESCRIPTION = """\
+Lists, shows, writes, checks and imports the problems that models are asked."""
+
+EPILOG = """\
+your first problem:
+  llmbench problems new my-problem --lang python     writes my-problem.yaml, which holds already
+  llmbench problems check --problems my-problem.yaml proves it, also after each of your changes"""
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """What `list` shows."""
+
+    problems: ProblemOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ShowOptions:
+    """The problem that `show` shows, and whether with its tests and answers."""
+
+    id: str
+    problems: ProblemOptions
+    everything: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewOptions:
+    """The problem that `new` writes, and where."""
+
+    id: str
+    lang: str
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What `check` proves, where, and how often it runs each reference."""
+
+    problems: ProblemOptions
+    sandbox: SandboxOptions
+    repeat: int
+
+
+Options = ListOptions | ShowOptions | NewOptions | CheckOptions
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    given = parser(cores()).parse_args(argv)
+    match given.action:
+        case "list":
+            return ListOptions(problem_options(given))
+        case "show":
+            return ShowOptions(given.id, problem_options(given), given.everything)
+        case "new":
+            return NewOptions(given.id, given.lang, given.out or Path(f"{given.id}.yaml"))
+        case _:
+            return CheckOptions(problem_options(given), sandbox_options(given), given.repeat)
+
+
+def parser(cores: int | None) -> argparse.ArgumentParser:
+    """The actions and their flags; `cores` is the default of --sandboxes (None: named)."""
+    made = argparse.ArgumentParser(
+        prog="llmbench problems",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", help="one line per problem", allow_abbrev=False)
+    problem_flags(listed)
+    _show_flags(actions.add_parser("show", help="what a model is asked", allow_abbrev=False))
+    _new_flags(actions.add_parser("new", help="write a problem to begin with", allow_abbrev=False))
+    check = actions.add_parser(
+        "check", help="prove that problems hold, in the sandbox", allow_abbrev=False
+    )
+    _check_flags(check, cores)
+    return made
+
+
+def _show_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("id", metavar="ID", help="id of the problem")
+    problem_flags(made)
+    made.add_argument(
+        "--everything",
+        action="store_true",
+        help="with tests, reference and wrong answers (default: what a model sees)",
+    )
+
+
+def _new_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("id", metavar="ID", help="id of the new problem")
+    made.add_argument("--lang", required=True, metavar="L", help="its language")
+    made.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="problem file to write, or to add to (default: ID.yaml)",
+    )
+
+
+def _check_flags(made: argparse.ArgumentParser, cores: int | None) -> None:
+    problem_flags(made)
+    sandbox_flags(made, cores)
+    made.add_argument(
+        "--repeat",
+        type=whole(1),
+        default=REPEAT,
+        metavar="N",
+        help="times each reference must pass (default: %(default)s)",
+    )
