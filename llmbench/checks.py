@@ -8,6 +8,7 @@ import anyio
 
 from llmbench import answers
 from llmbench.errors import SandboxError
+from llmbench.mutations import Mutant
 from llmbench.records import AttemptKey, Outcome, Problem, Verdict
 from llmbench.sandboxes.allowance import Allowance, Allowances
 from llmbench.sandboxes.base import Sandbox
@@ -54,6 +55,24 @@ class Proof:
     log: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What became of a reference's mutants: `refused` did not compile and count for nothing.
+
+    `unjudged` met a sandbox that failed.
+    """
+
+    killed: int
+    survivors: tuple[Mutant, ...]
+    refused: int
+    unjudged: int
+
+    @property
+    def judged(self) -> int:
+        """Mutants that tests were run on."""
+        return self.killed + len(self.survivors)
+
+
 class _Trial(NamedTuple):
     name: str
     code: str
@@ -82,6 +101,34 @@ class Prover:
             return Proof(problem, 0, 0, None, (str(error),), ())
         trials = list(self._trials(problem, repeat))
         verdicts = await self._run_all(problem, trials, allowed)
+        return self._proof(problem, trials, verdicts, allowed)
+
+    async def mutate(self, problem: Problem, mutants: Sequence[Mutant]) -> Survey:
+        """See which mutants of its reference a problem's tests kill.
+
+        Raises:
+            SandboxError: the problem's limit cannot be measured.
+        """
+        allowed = await self._allowances.of(problem)
+        trials = [_Trial(mutant.operator, mutant.code) for mutant in mutants]
+        outcomes = [v.outcome for v in await self._run_all(problem, trials, allowed)]
+        survivors = tuple(
+            mutant
+            for mutant, outcome in zip(mutants, outcomes, strict=True)
+            if outcome is Outcome.PASSED
+        )
+        refused = outcomes.count(Outcome.COMPILE_ERROR)
+        unjudged = outcomes.count(Outcome.SANDBOX_ERROR)
+        killed = len(outcomes) - len(survivors) - refused - unjudged
+        return Survey(killed, survivors, refused, unjudged)
+
+    def _proof(
+        self,
+        problem: Problem,
+        trials: Sequence[_Trial],
+        verdicts: Sequence[Verdict],
+        allowed: Allowance,
+    ) -> Proof:
         references = [v for t, v in zip(trials, verdicts, strict=True) if t.name == REFERENCE]
         others = {t.name: v for t, v in zip(trials, verdicts, strict=True) if t.name != REFERENCE}
         passed = sum(v.outcome is Outcome.PASSED for v in references)

@@ -138,3 +138,23 @@ async def test_a_problem_without_a_reference_holds_with_a_warning(tmp_path: Path
     code, words = await checked(tmp_path)
     assert code == 0
     assert "warning: no reference: nothing shows that it can be solved" in words
+
+
+@pytest.mark.bubblewrap
+async def test_mistakes_that_the_tests_miss_are_shown_and_their_share_told(tmp_path: Path) -> None:
+    pytest.importorskip("tree_sitter")
+    await needs_bubblewrap()
+    tests = "from solution import twice\n\ndef test_of_two():\n    assert twice(2) == 4\n"
+    template(
+        tmp_path,
+        tests={"test_solution.py": tests},
+        reference="def twice(x):\n    return x * 2\n\n\ndef unused():\n    return 7\n",
+        wrong={"same": "def twice(x):\n    return x\n"},
+    )
+    code, words = await checked(tmp_path, "--repeat", "1", "--mutate")
+    assert code == 0, words
+    assert "mutants: 4 of 7 killed (57%)" in words
+    assert "survived: line 6, number: add a test" in words
+    assert "-    return 7\n" in words
+    assert "+    return 8\n" in words
+    assert "57% of the mutants of 1 references killed" in words

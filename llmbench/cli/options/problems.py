@@ -17,6 +17,7 @@ from llmbench.cli.options import (
 )
 
 REPEAT = 10
+MUTANTS = 50
 
 DESCRIPTION = """\
 Lists, shows, writes, checks and imports the problems that models are asked."""
@@ -54,11 +55,16 @@ class NewOptions:
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What `check` proves, where, and how often it runs each reference."""
+    """What `check` proves, where, and how often it runs each reference.
+
+    `mutants` bounds those of each reference (0: none), and `seed` chooses them.
+    """
 
     problems: ProblemOptions
     sandbox: SandboxOptions
     repeat: int
+    mutants: int
+    seed: int
 
 
 Options = ListOptions | ShowOptions | NewOptions | CheckOptions
@@ -75,7 +81,13 @@ def parse(argv: Sequence[str]) -> Options:
         case "new":
             return NewOptions(given.id, given.lang, given.out or Path(f"{given.id}.yaml"))
         case _:
-            return CheckOptions(problem_options(given), sandbox_options(given), given.repeat)
+            return CheckOptions(
+                problem_options(given),
+                sandbox_options(given),
+                given.repeat,
+                given.mutants if given.mutate else 0,
+                given.seed,
+            )
 
 
 def parser(cores: int | None) -> argparse.ArgumentParser:
@@ -130,4 +142,24 @@ def _check_flags(made: argparse.ArgumentParser, cores: int | None) -> None:
         default=REPEAT,
         metavar="N",
         help="times each reference must pass (default: %(default)s)",
+    )
+    made.add_argument(
+        "--mutate",
+        action="store_true",
+        help="also put one small mistake at a time into each reference, and report which the tests "
+        "miss (default: no)",
+    )
+    made.add_argument(
+        "--mutants",
+        type=whole(1),
+        default=MUTANTS,
+        metavar="N",
+        help="most mistakes tried per reference, chosen by --seed (default: %(default)s)",
+    )
+    made.add_argument(
+        "--seed",
+        type=whole(0),
+        default=1,
+        metavar="N",
+        help="chooses the mistakes (default: %(default)s)",
     )
