@@ -15,6 +15,7 @@ from llmbench.cli.options import (
     sandbox_options,
     whole,
 )
+from llmbench.importers import FORMATS
 
 REPEAT = 10
 MUTANTS = 50
@@ -67,7 +68,16 @@ class CheckOptions:
     seed: int
 
 
-Options = ListOptions | ShowOptions | NewOptions | CheckOptions
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What `import` reads, in which format, and the file it writes."""
+
+    format: str
+    source: Path
+    out: Path
+
+
+Options = ListOptions | ShowOptions | NewOptions | CheckOptions | ImportOptions
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -80,6 +90,8 @@ def parse(argv: Sequence[str]) -> Options:
             return ShowOptions(given.id, problem_options(given), given.everything)
         case "new":
             return NewOptions(given.id, given.lang, given.out or Path(f"{given.id}.yaml"))
+        case "import":
+            return ImportOptions(given.format, given.source, given.out)
         case _:
             return CheckOptions(
                 problem_options(given),
@@ -108,7 +120,25 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
         "check", help="prove that problems hold, in the sandbox", allow_abbrev=False
     )
     _check_flags(check, cores)
+    reads = "\n".join(f"  {name:13}{what}" for name, what in FORMATS.items())
+    imported = actions.add_parser(
+        "import",
+        help="convert another collection's problems from a local copy",
+        epilog=f"formats:\n{reads}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _import_flags(imported)
     return made
+
+
+def _import_flags(made: argparse.ArgumentParser) -> None:
+    formats = ", ".join(FORMATS)
+    made.add_argument("format", choices=FORMATS, metavar="FORMAT", help=f"one of {formats}")
+    made.add_argument("source", type=Path, metavar="SOURCE", help="the local copy: folder or file")
+    made.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FILE", help="problem file to write"
+    )
 
 
 def _show_flags(made: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from llmbench import problems as problem_files
 from llmbench.cli.options import ProblemOptions
 from llmbench.cli.options.problems import (
     CheckOptions,
+    ImportOptions,
     ListOptions,
     NewOptions,
     Options,
@@ -37,6 +38,10 @@ def main(options: Options) -> int:
             from llmbench.cli.problems import check
 
             return check.check(options, chosen(options.problems, runners), runners)
+        case ImportOptions():
+            from llmbench.cli.problems import imports
+
+            return imports.import_all(options, runners)
 
 
 def languages(runners: dict[str, Runner]) -> problem_files.Languages:
