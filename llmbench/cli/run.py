@@ -23,6 +23,7 @@ from llmbench.models.pricing import Price, price_of, read_prices
 from llmbench.models.retry import Retries
 from llmbench.models.server import Offer, Server, choose_model, connect
 from llmbench.records import Problem, Sampling, Target
+from llmbench.sandboxes.base import EngineOptions
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
 from llmbench.store import outputs
@@ -55,6 +56,7 @@ async def _main(options: Options) -> int:
             run_id=work.run_id,
             own_answers=plan.recorded,
             notify=screen.note,
+            engine=EngineOptions(options.sandbox.warm, options.sandbox.runtime),
         )
         try:
             with Journal(work.path) as journal, screen.progress(plan) as emit:

@@ -28,6 +28,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How a container engine is used: with warm containers, with an OCI runtime of this name."""
+
+    warm: bool = False
+    runtime: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """What a sandbox saw of one run of `run.sh`: evidence only, no judgement.
 

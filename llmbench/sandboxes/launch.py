@@ -12,6 +12,7 @@ import tarfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from llmbench.errors import SandboxError
 from llmbench.problems import is_inside
@@ -27,6 +28,9 @@ HOME = "/opt/runner"
 KILLED = 128 + 9
 CLOCK_STEP = 0.03
 """How much /proc/uptime can fall short of a wall limit that was reached, in seconds."""
+
+LAST_LINE = 3
+"""The mark stands before the tests, after them, and at the end of what goes on without them."""
 
 CGROUP = "/sys/fs/cgroup"
 """Where a container sees its own cgroup, and nothing of the machine's."""
@@ -127,6 +131,18 @@ class Bounded:
         return bytes(self._head) + note + bytes(self._tail[-self._half :])
 
 
+class Ending(NamedTuple):
+    """How an attempt ended in a sandbox that goes on.
+
+    `killed` counts processes killed for memory in the whole life of the sandbox; `clean` says that
+    nothing of the attempt is left there.
+    """
+
+    exit_code: int
+    killed: int
+    clean: bool
+
+
 class Capture:
     """Takes what one launch prints, bounded, and makes an execution of it."""
 
@@ -138,6 +154,8 @@ class Capture:
         self._cpu_limit = launch.submission.cpu_seconds
         self._log = Bounded(limits.log_kb * 1024)
         self._report = Bounded(limits.report_kb * 1024)
+        self._marks = {"stdout": 0, "stderr": 0}
+        self._ends = {"stdout": b"", "stderr": b""}
         self._started: float | None = None
 
     @property
@@ -145,15 +163,37 @@ class Capture:
         """True once the files are in place and the tests have begun."""
         return self._started is not None
 
+    @property
+    def finished(self) -> bool:
+        """True once a sandbox that goes on has said its last line on both streams."""
+        return self._marks["stderr"] == LAST_LINE and self._marks["stdout"] == 1
+
     def stdout(self, data: bytes) -> None:
         """Take bytes of the report."""
         self._report.feed(data)
+        self._count("stdout", data)
 
     def stderr(self, data: bytes) -> None:
         """Take bytes of the log."""
         self._log.feed(data)
-        if self._started is None and self._mark in self._log.kept():
+        self._count("stderr", data)
+        if self._started is None and self._marks["stderr"]:
             self._started = time.monotonic()
+
+    def _count(self, stream: str, data: bytes) -> None:
+        window = self._ends[stream] + data
+        self._marks[stream] += window.count(self._mark)
+        # Shorter than a mark: none is counted twice.
+        self._ends[stream] = window[1 - len(self._mark) :]
+
+    def _whole_report(self) -> bytes:
+        report, mark, _ = self._report.kept().partition(self._mark)
+        return report.removesuffix(b"\n") if mark else report
+
+    def ending(self) -> Ending:
+        """What the last line says of a sandbox that goes on, once it has `finished`."""
+        code, killed, state = self._log.kept().split(b"\n")[-2].split()[2:]
+        return Ending(int(code), int(killed), state == b"clean")
 
     def execution(
         self,
@@ -177,7 +217,7 @@ class Capture:
             raise SandboxError(f"the sandbox ended before the tests began; it said: {said}")
         seconds = time.monotonic() - self._started
         log = self._log.kept()
-        lines = list(re.finditer(rb"^%s (.*)\n?" % self._mark, log, re.MULTILINE))
+        lines = list(re.finditer(rb"^%s ([0-9].*)\n?" % self._mark, log, re.MULTILINE))
         if len(lines) > 1:
             (start, cpu_start), (end, cpu_end) = _clock(lines[0][1]), _clock(lines[-1][1])
             seconds = end - start
@@ -193,7 +233,7 @@ class Capture:
             timed_out=timed_out,
             out_of_memory=out_of_memory,
             # Half a report may lack the failures: it is none.
-            report=b"" if self._report.dropped else self._report.kept(),
+            report=b"" if self._report.dropped else self._whole_report(),
             canary=self._canary,
             log=log[lines[0].end() :].decode("utf-8", "replace"),
             seconds=seconds,

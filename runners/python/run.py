@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from canary import FAILED, Canary  # python -P leaves this folder out
 
+MOST = 16 << 20
 INI = Path(__file__).resolve().with_name("pytest.ini")
 
 
@@ -41,6 +43,8 @@ def in_child(work: Callable[[int], int], seconds: float | None = None) -> tuple[
     A child that was killed has the code 128 + signal; after `seconds` it is.
     """
     reading, writing = os.pipe()
+    # The child opens it by name, and may be another user by then.
+    os.fchmod(writing, 0o622)
     pid = os.fork()
     if pid == 0:
         # Never back into the parent's code, and past what the tests registered for the exit.
@@ -50,6 +54,8 @@ def in_child(work: Callable[[int], int], seconds: float | None = None) -> tuple[
             code = work(writing)
             sys.stdout.flush()
             sys.stderr.flush()
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(writing)
@@ -66,7 +72,8 @@ def in_child(work: Callable[[int], int], seconds: float | None = None) -> tuple[
 def _listen(pipe: int, end: int, seconds: float | None) -> bytes | None:
     """What comes through the pipe until the process ends; None if it does not end in time.
 
-    Others may hold the pipe longer: when the process has ended, all it wrote is in there.
+    Others may hold the pipe longer: when the process has ended, all it wrote is in there. What is
+    longer than any report is none, and is not kept.
     """
     os.set_blocking(pipe, False)
     deadline = None if seconds is None else time.monotonic() + seconds
@@ -80,10 +87,11 @@ def _listen(pipe: int, end: int, seconds: float | None) -> bytes | None:
             waiting.remove(end)
         with suppress(BlockingIOError):
             while data := os.read(pipe, 1 << 16):
-                said += data
+                if len(said) <= MOST:
+                    said += data
             if pipe in waiting:
                 waiting.remove(pipe)
-    return bytes(said)
+    return b"" if len(said) > MOST else bytes(said)
 
 
 def main() -> None:

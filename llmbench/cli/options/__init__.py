@@ -27,11 +27,16 @@ class ProblemOptions:
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """Where tests run, how many at once, and their longest time in seconds."""
+    """Where tests run, how many at once, and their longest time in seconds.
+
+    `warm` and `runtime` say how an engine is used.
+    """
 
     kind: Literal["auto", "docker", "bubblewrap"]
     slots: int
     timeout: float
+    warm: bool
+    runtime: str | None
 
 
 def problem_flags(group: argparse._ActionsContainer) -> None:
@@ -98,11 +103,25 @@ def sandbox_flags(group: argparse._ActionsContainer, cores: int | None) -> None:
         metavar="S",
         help="longest test run in seconds by the clock, in any sandbox (default: %(default)g)",
     )
+    group.add_argument(
+        "--warm",
+        action="store_true",
+        help="containers that serve many test runs, one after another, each as a user of its own: "
+        "several times as fast (default: a fresh container for each)",
+    )
+    group.add_argument(
+        "--docker-runtime",
+        metavar="NAME",
+        help="OCI runtime of the containers, as the engine knows it, for example runsc "
+        "(default: the engine's)",
+    )
 
 
 def sandbox_options(given: argparse.Namespace) -> SandboxOptions:
     """What `sandbox_flags` read."""
-    return SandboxOptions(given.sandbox, given.sandboxes, given.docker_timeout)
+    return SandboxOptions(
+        given.sandbox, given.sandboxes, given.docker_timeout, given.warm, given.docker_runtime
+    )
 
 
 def output_flags(group: argparse._ArgumentGroup) -> None:
