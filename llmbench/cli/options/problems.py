@@ -25,7 +25,7 @@ Lists, shows, writes, checks and imports the problems that models are asked."""
 
 EPILOG = """\
 your first problem:
-  llmbench problems new my-problem --lang python     writes my-problem.yaml, which holds already
+  llmbench problems new my-problem --lang L          writes my-problem.yaml, which holds already
   llmbench problems check --problems my-problem.yaml proves it, also after each of your changes"""
 
 
