@@ -20,7 +20,10 @@ FieldPath = tuple[str | int, ...]
 TIMES = re.compile(r"[0-9]+(\.[0-9]+)?x")
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
 REQUIRED = ("id", "lang", "prompt", "tests")
-OPTIONAL = ("reference", "wrong", "timeout", "tags", "difficulty", "files")
+OPTIONAL = (
+    *("reference", "wrong", "compile_errors", "timeout", "tags", "difficulty", "files"),
+    *("origin", "licence"),
+)
 
 _PROBLEM = TypeAdapter(Problem)
 
@@ -231,6 +234,9 @@ class _ProblemFile:
                     self.fault((index, field, path), reason)
         for path in problem.tests.keys() & problem.files.keys():
             self.fault((index, "files", path), "is a test file too")
+        for name in problem.compile_errors:
+            if name not in problem.wrong:
+                self.fault((index, "compile_errors"), f"{name!r} is no wrong answer's name")
 
     def _check_timeout(self, index: int, problem: Problem) -> None:
         given = problem.timeout

@@ -46,7 +46,8 @@ class Problem:
 
     `tests` and `files` map relative paths to texts. `timeout` is in seconds of processor time, or
     "5x": a multiple of what the reference takes. `options` are the runner's own settings, for
-    example how strict its compiler is.
+    example how strict its compiler is. `compile_errors` names the wrong answers that the compiler
+    must refuse; `origin` and `licence` say where a problem comes from.
     """
 
     id: str
@@ -60,6 +61,9 @@ class Problem:
     difficulty: Literal["easy", "medium", "hard"] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+    compile_errors: tuple[str, ...] = ()
+    origin: str | None = None
+    licence: str | None = None
 
     @property
     def timeout_factor(self) -> float | None:

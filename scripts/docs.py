@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from llmbench.cli.options import compare, history, run, show, sweep
+from llmbench.cli.options import compare, history, problems, run, show, sweep
 from llmbench.models.presets import PRESETS
 from llmbench.reports import schema
 
@@ -32,6 +32,22 @@ def flags(made: argparse.ArgumentParser) -> Iterator[str]:
     """One line per flag."""
     yield "| flag | meaning |"
     yield "|---|---|"
+    yield from _flags(made)
+
+
+def actions() -> Iterator[str]:
+    """The flags of each action of `llmbench problems` that a run has not."""
+    known = set(_flags(run.parser(cores=None)))
+    yield "| flag | meaning |"
+    yield "|---|---|"
+    made = problems.parser(cores=None)
+    (named,) = (a for a in made._actions if isinstance(a, argparse._SubParsersAction))
+    for choice in named._choices_actions:
+        yield f"| **`{choice.dest}`** | {choice.help} |"
+        yield from (line for line in _flags(named.choices[choice.dest]) if line not in known)
+
+
+def _flags(made: argparse.ArgumentParser) -> Iterator[str]:
     for action in made._actions:
         name = action.option_strings[-1] if action.option_strings else ""
         if action.choices is not None and action.metavar is None:
@@ -50,6 +66,7 @@ SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
     "flags of show": lambda: flags(show.parser()),
     "flags of sweep": lambda: flags(sweep.parser()),
     "flags of history": lambda: flags(history.parser()),
+    "actions": actions,
     "columns": schema.markdown,
 }
 

@@ -17,6 +17,8 @@ FILE = "runner.yaml"
 SCRIPT = "run.sh"
 SETUP = "setup.sh"
 CHECK = "check.sh"
+AUTHORING = "authoring"
+"""Folder of what helps to write problems of a language; no sandbox needs it."""
 
 ReportFormat = Literal["junit", "gotest"]
 

@@ -187,3 +187,8 @@ def test_problems_are_selected_by_language_and_glob(tmp_path: Path) -> None:
         problems.select(loaded, only=["x*"])
     with pytest.raises(UsageError, match="--langs go: no problem is in this language"):
         problems.select(loaded, langs=["go"])
+
+
+def test_compile_errors_must_name_wrong_answers(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, GOOD + "  compile_errors: [empty, full]\n")
+    assert told == "14: compile_errors: 'full' is no wrong answer's name"

@@ -40,7 +40,7 @@ class SandboxOptions:
     runtime: str | None
 
 
-def problem_flags(group: argparse._ArgumentGroup) -> None:
+def problem_flags(group: argparse._ActionsContainer) -> None:
     """Add --problems, --langs and --only."""
     group.add_argument(
         "--langs",
@@ -82,7 +82,7 @@ def cores() -> int:
     return allowed or 1
 
 
-def sandbox_flags(group: argparse._ArgumentGroup, cores: int | None) -> None:
+def sandbox_flags(group: argparse._ActionsContainer, cores: int | None) -> None:
     """Add the flags of the sandbox; `cores` is the default of --sandboxes (None: not counted)."""
     group.add_argument(
         "--sandbox",

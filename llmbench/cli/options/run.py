@@ -30,7 +30,7 @@ DESCRIPTION = """\
 Asks models to solve the same coding problems, runs the same tests on each answer in a container,
 repeats, and writes one row per problem and run."""
 
-COMMAND_LIST = "\n".join(f"  {name:8}{does}" for name, does in COMMANDS.items())
+COMMAND_LIST = "\n".join(f"  {name:10}{does}" for name, does in COMMANDS.items())
 
 EPILOG = f"""\
 commands, each with its own --help:
