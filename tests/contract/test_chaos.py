@@ -121,6 +121,18 @@ async def test_attempts_at_a_server_of_faults_end_in_their_own_rows(
         check(await run(tmp_path, client, 100), server, 100)
 
 
+async def test_ten_thousand_requests_with_30_percent_faults_are_all_sorted_right(
+    tmp_path: Path,
+) -> None:
+    runs = 8000
+    server = ChaoticServer([], seed=5)
+    async with serving(server, LIMITS) as client:
+        check(await run(tmp_path, client, runs), server, runs)
+    plays = [play for plays in server.plays.values() for play in plays]
+    assert len(plays) >= 10_000
+    assert {play.name for play in server.bad} <= {play.name for play in plays}
+
+
 @pytest.mark.parametrize(
     ("status", "message"),
     [(401, "no key"), (402, "pay"), (403, "forbidden"), (404, "no model m"), (429, "quota")],
