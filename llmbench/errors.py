@@ -63,8 +63,11 @@ class ModelError(RunError):
 class TransientError(ModelError):
     """A fault that another try may not meet again.
 
-    `retry_after` is the wait in seconds that the server asked for, or None.
+    `retry_after` is the wait in seconds that the server asked for, or None; `requests` counts
+    the requests that the try made.
     """
+
+    requests = 1
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
