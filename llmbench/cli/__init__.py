@@ -9,6 +9,7 @@ from llmbench.errors import LlmbenchError, UsageError
 RUN = "run"
 COMMANDS = {
     RUN: "ask models, test their answers, write rows; also without its name",
+    "grade": "test answers that are there already, and ask no model",
     "compare": "say what differs between results, and whether chance explains it",
     "show": "show one attempt: prompt, answer, code, log",
     "schema": "tell what each column of a result file means",
