@@ -34,6 +34,11 @@ ANSWER_SECONDS = 5.0
 API_SECONDS = 30.0
 """Longest wait for one answer of a busy engine, so that a stuck one is an error and no hang."""
 REMOVE_SECONDS = 10.0
+RESTART_SECONDS = 30.0
+"""How long an engine that fails is waited for: it may be starting anew."""
+ANSWER_PAUSE = 0.2
+LATE_SECONDS = 1.0
+"""How long an engine that was stuck has to hand on what it held back."""
 
 _STDOUT = 1
 
@@ -45,16 +50,18 @@ class DockerSandbox(GradingSandbox):
 
     def __init__(
         self,
-        docker: aiodocker.Docker,
+        engine: tuple[str, aiodocker.Docker],
         runners: Mapping[str, Runner],
         run_id: str,
         runtime: str | None = None,
     ) -> None:
-        """Use an open connection, which `aclose` closes."""
+        """Use the engine at an address over an open connection, which `aclose` closes."""
         super().__init__(runners)
-        self._docker = docker
+        self._address, self._docker = engine
         self._runtime = runtime
         self._labels = {RUN_LABEL: run_id, OWNER_LABEL: owners.mine()}
+        self._recovery = anyio.Lock()
+        self._away = False
 
     @classmethod
     async def open(
@@ -68,7 +75,7 @@ class DockerSandbox(GradingSandbox):
             NoSandboxError: no engine answers.
             SandboxError: the runtime or an image is missing; names the command that builds it.
         """
-        docker = await _connect()
+        address, docker = await _connect()
         try:
             await _reap(docker)
             await _check_runtime(docker, runtime)
@@ -76,7 +83,7 @@ class DockerSandbox(GradingSandbox):
         except BaseException:
             await _close(docker)
             raise
-        return cls(docker, runners, run_id, runtime)
+        return cls((address, docker), runners, run_id, runtime)
 
     async def execute(self, submission: Submission, runner: Runner) -> Execution:
         """Run once in a fresh container.
@@ -89,10 +96,30 @@ class DockerSandbox(GradingSandbox):
         async with self.started(config) as (container, stream):
             capture = Capture(launch, runner.limits)
             await write(stream, launch.stdin(archive))
-            if await read(stream, capture, submission.timeout):
-                return await last_words(container, capture)
+            if await read(container, stream, capture, submission.timeout):
+                return await last_words(container, capture, whole=capture.ended)
             out_of_memory = await _out_of_memory(container)
             return capture.execution(None, timed_out=True, out_of_memory=out_of_memory)
+
+    async def recovered(self) -> bool:
+        """True once the engine answers; it is waited for, but not again until it came back."""
+        async with self._recovery:
+            end = anyio.current_time() + (0.0 if self._away else RESTART_SECONDS)
+            while not await self._answers_anew():
+                if anyio.current_time() >= end:
+                    self._away = True
+                    return False
+                await anyio.sleep(ANSWER_PAUSE)
+            self._away = False
+            return True
+
+    async def _answers_anew(self) -> bool:
+        """Ask over a new connection: an engine that ends still serves those that it has."""
+        docker = _client(self._address)
+        try:
+            return await _answers(docker)
+        finally:
+            await _close(docker)
 
     async def aclose(self) -> None:
         """Remove what is left of this run, and close the connection."""
@@ -157,8 +184,12 @@ class DockerSandbox(GradingSandbox):
             # network that `none` is; the container has an empty network of its own either way.
             "NetworkDisabled": True,
             "Labels": self._labels,
+            # Nothing in it has anything to put in order.
+            "StopSignal": "SIGKILL",
             "HostConfig": {
-                "Init": True,
+                # The launcher is process 1, which no signal from inside ends: when it has not come
+                # to its end, it was ended from outside, or for memory.
+                "Init": False,
                 "NetworkMode": "none",
                 "ReadonlyRootfs": True,
                 "Tmpfs": {WORK: scratch, "/tmp": scratch},
@@ -198,27 +229,51 @@ async def write(stream: Stream, data: bytes) -> None:
         await _api("send files to a container", stream.write_in(data))
 
 
-async def read(stream: Stream, capture: Capture, timeout: float) -> bool:  # noqa: ASYNC109 - of the tests
-    """Read until the container has finished or ended; False when that did not come in time."""
-    started = False
-    with anyio.move_on_after(API_SECONDS) as scope:
-        while not capture.finished and (message := await stream.read_out()) is not None:
-            (capture.stdout if message.stream == _STDOUT else capture.stderr)(message.data)
-            if capture.started and not started:
-                scope.deadline = anyio.current_time() + timeout + OUTER_GRACE_SECONDS
-                started = True
+async def read(
+    container: DockerContainer,
+    stream: Stream,
+    capture: Capture,
+    timeout: float,  # noqa: ASYNC109 - of the tests
+) -> bool:
+    """Read until the container has finished or ended; False when that did not come in time.
+
+    Raises:
+        SandboxError: the connection broke, or the engine is stuck.
+    """
+    most = timeout + OUTER_GRACE_SECONDS
+    if await _hear(stream, capture, API_SECONDS, most):
+        return True
+    # A stuck engine is no timeout of the tests: it must answer, and has another moment to tell.
+    await _api("inspect a container", container.show())
+    return await _hear(stream, capture, LATE_SECONDS, most)
+
+
+async def _hear(stream: Stream, capture: Capture, seconds: float, started: float) -> bool:
+    """As `read`: so many seconds, and `started` more from the moment in which the tests begin."""
+    before = capture.started
+    try:
+        with anyio.move_on_after(seconds) as scope:
+            while not capture.finished and (message := await stream.read_out()) is not None:
+                (capture.stdout if message.stream == _STDOUT else capture.stderr)(message.data)
+                if capture.started and not before:
+                    scope.deadline, before = anyio.current_time() + started, True
+    except (aiohttp.ClientError, OSError) as error:
+        raise SandboxError(f"the engine hung up on a container: {error}") from error
     return not scope.cancelled_caught
 
 
-async def last_words(container: DockerContainer, capture: Capture) -> Execution:
-    """The evidence of a container that has ended by itself.
+async def last_words(container: DockerContainer, capture: Capture, *, whole: bool) -> Execution:
+    """The evidence of a container that has ended; `whole` says that it came to its own end.
 
     Raises:
-        SandboxError: the tests never began, or the engine does not tell.
+        SandboxError: somebody ended it from outside, the tests never began, or the engine does not
+            tell.
     """
     ended = await _api("wait for a container", container.wait())
     code: int = ended["StatusCode"]
     out_of_memory = code != 0 and await _out_of_memory(container)
+    if capture.started and not whole and not out_of_memory:
+        raise SandboxError(f"a container was ended from outside, with exit code {code}")
     return capture.execution(code, out_of_memory=out_of_memory)
 
 
@@ -292,22 +347,28 @@ def addresses() -> list[str]:
     return [f"unix://{path}" for path in sockets if path.is_socket()]
 
 
-async def _connect() -> aiodocker.Docker:
+async def _connect() -> tuple[str, aiodocker.Docker]:
+    """The address of the first engine that answers, and a connection to it."""
     tried = addresses()
     for address in tried:
         try:
             docker = _client(address)
         except ValueError:
             continue
-        try:
-            with anyio.fail_after(ANSWER_SECONDS):
-                await docker.version()
-        except (aiodocker.DockerError, aiohttp.ClientError, OSError):
-            await _close(docker)
-        else:
-            return docker
+        if await _answers(docker):
+            return address, docker
+        await _close(docker)
     where = f"at {', '.join(tried)}" if tried else "and no socket of Docker or Podman was found"
     raise NoSandboxError(f"no Docker engine answers {where}: start Docker, or set DOCKER_HOST")
+
+
+async def _answers(docker: aiodocker.Docker) -> bool:
+    try:
+        with anyio.fail_after(ANSWER_SECONDS):
+            await docker.version()
+    except (aiodocker.DockerError, aiohttp.ClientError, OSError):
+        return False
+    return True
 
 
 def _client(address: str) -> aiodocker.Docker:
