@@ -1,11 +1,8 @@
 """Docker, or any engine that speaks its API: a fresh container for each submission."""
 
-import json
-import os
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from uuid import uuid4
 
 import aiodocker
@@ -17,23 +14,15 @@ from yarl import URL
 
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission
-from llmbench.sandboxes import owners
+from llmbench.sandboxes import engine, owners
 from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, Execution
+from llmbench.sandboxes.engine import OWNER_LABEL, RUN_LABEL, api
 from llmbench.sandboxes.grading import GradingSandbox
 from llmbench.sandboxes.launch import CGROUP, WORK, Capture, Launch, pack
 from llmbench.sandboxes.runners import Runner
 
-T = TypeVar("T")
-
-RUN_LABEL = "llmbench.run"
-OWNER_LABEL = "llmbench.owner"
 UID = 10001
 
-ANSWER_SECONDS = 5.0
-"""How long an engine may take to say that it is there."""
-API_SECONDS = 30.0
-"""Longest wait for one answer of a busy engine, so that a stuck one is an error and no hang."""
-REMOVE_SECONDS = 10.0
 RESTART_SECONDS = 30.0
 """How long an engine that fails is waited for: it may be starting anew."""
 ANSWER_PAUSE = 0.2
@@ -50,14 +39,14 @@ class DockerSandbox(GradingSandbox):
 
     def __init__(
         self,
-        engine: tuple[str, aiodocker.Docker],
+        connection: tuple[str, aiodocker.Docker],
         runners: Mapping[str, Runner],
         run_id: str,
         runtime: str | None = None,
     ) -> None:
         """Use the engine at an address over an open connection, which `aclose` closes."""
         super().__init__(runners)
-        self._address, self._docker = engine
+        self._address, self._docker = connection
         self._runtime = runtime
         self._labels = {RUN_LABEL: run_id, OWNER_LABEL: owners.mine()}
         self._recovery = anyio.Lock()
@@ -75,13 +64,13 @@ class DockerSandbox(GradingSandbox):
             NoSandboxError: no engine answers.
             SandboxError: the runtime or an image is missing; names the command that builds it.
         """
-        address, docker = await _connect()
+        address, docker = await engine.connect()
         try:
-            await _reap(docker)
+            await engine.reap(docker)
             await _check_runtime(docker, runtime)
             await _check_images(docker, runners)
         except BaseException:
-            await _close(docker)
+            await engine.close(docker)
             raise
         return cls((address, docker), runners, run_id, runtime)
 
@@ -115,11 +104,11 @@ class DockerSandbox(GradingSandbox):
 
     async def _answers_anew(self) -> bool:
         """Ask over a new connection: an engine that ends still serves those that it has."""
-        docker = _client(self._address)
+        docker = engine.client(self._address)
         try:
-            return await _answers(docker)
+            return await engine.answers(docker)
         finally:
-            await _close(docker)
+            await engine.close(docker)
 
     async def aclose(self) -> None:
         """Remove what is left of this run, and close the connection."""
@@ -127,9 +116,9 @@ class DockerSandbox(GradingSandbox):
             try:
                 with suppress(SandboxError):  # a dead engine: the next start reaps what it left
                     for container in await self.containers():
-                        await _remove(container)
+                        await engine.remove(container)
             finally:
-                await _close(self._docker)
+                await engine.close(self._docker)
 
     async def containers(self) -> list[DockerContainer]:
         """The containers of this run that exist now.
@@ -137,7 +126,7 @@ class DockerSandbox(GradingSandbox):
         Raises:
             SandboxError: the engine does not tell.
         """
-        return await _labelled(self._docker, RUN_LABEL, self._labels)
+        return await engine.labelled(self._docker, RUN_LABEL, self._labels[RUN_LABEL])
 
     @asynccontextmanager
     async def started(
@@ -145,7 +134,7 @@ class DockerSandbox(GradingSandbox):
     ) -> AsyncIterator[tuple[DockerContainer, Stream]]:
         """A running container and its stdin, stdout and stderr; removed at the end."""
         async with self._container(config) as container, _attached(container) as stream:
-            await _api("start a container", container.start())
+            await api("start a container", container.start())
             yield container, stream
 
     @asynccontextmanager
@@ -157,11 +146,11 @@ class DockerSandbox(GradingSandbox):
         try:
             with anyio.CancelScope(shield=True):
                 created = self._docker.containers.create(config, name=name)
-                await _api("create a container", created)
+                await api("create a container", created)
             yield container
         finally:
             with anyio.CancelScope(shield=True):
-                await _remove(container)
+                await engine.remove(container)
 
     def config(self, runner: Runner, argv: list[str], options: Mapping[str, str]) -> dict[str, Any]:
         """What the engine is told of a container: every limit there is."""
@@ -217,7 +206,7 @@ async def _attached(container: DockerContainer) -> AsyncIterator[Stream]:
     # What `container.attach()` makes, without its asking the engine for a terminal we know of.
     stream = Stream(container.docker, request)
     try:
-        await _api("attach to a container", stream._init())
+        await api("attach to a container", stream._init())
         yield stream
     finally:
         await stream.close()
@@ -226,7 +215,7 @@ async def _attached(container: DockerContainer) -> AsyncIterator[Stream]:
 async def write(stream: Stream, data: bytes) -> None:
     """Send data to a container."""
     with suppress(ConnectionError, aiohttp.ClientError):  # it ended early: its output says why
-        await _api("send files to a container", stream.write_in(data))
+        await api("send files to a container", stream.write_in(data))
 
 
 async def read(
@@ -241,10 +230,10 @@ async def read(
         SandboxError: the connection broke, or the engine is stuck.
     """
     most = timeout + OUTER_GRACE_SECONDS
-    if await _hear(stream, capture, API_SECONDS, most):
+    if await _hear(stream, capture, engine.API_SECONDS, most):
         return True
     # A stuck engine is no timeout of the tests: it must answer, and has another moment to tell.
-    await _api("inspect a container", container.show())
+    await api("inspect a container", container.show())
     return await _hear(stream, capture, LATE_SECONDS, most)
 
 
@@ -269,7 +258,7 @@ async def last_words(container: DockerContainer, capture: Capture, *, whole: boo
         SandboxError: somebody ended it from outside, the tests never began, or the engine does not
             tell.
     """
-    ended = await _api("wait for a container", container.wait())
+    ended = await api("wait for a container", container.wait())
     code: int = ended["StatusCode"]
     out_of_memory = code != 0 and await _out_of_memory(container)
     if capture.started and not whole and not out_of_memory:
@@ -278,35 +267,14 @@ async def last_words(container: DockerContainer, capture: Capture, *, whole: boo
 
 
 async def _out_of_memory(container: DockerContainer) -> bool:
-    state = (await _api("inspect a container", container.show()))["State"]
+    state = (await api("inspect a container", container.show()))["State"]
     return bool(state["OOMKilled"])
-
-
-async def _remove(container: DockerContainer) -> None:
-    with suppress(SandboxError), anyio.move_on_after(REMOVE_SECONDS):
-        # Gone, being removed by somebody else, or the engine is: the next start reaps it.
-        await _api("remove a container", container.delete(force=True, v=True))
-
-
-async def _labelled(
-    docker: aiodocker.Docker, label: str, labels: Mapping[str, str] | None = None
-) -> list[DockerContainer]:
-    wanted = f"{label}={labels[label]}" if labels else label
-    filters = json.dumps({"label": [wanted]})
-    return await _api("list containers", docker.containers.list(all="true", filters=filters))
-
-
-async def _reap(docker: aiodocker.Docker) -> None:
-    """Remove the containers of processes that are dead."""
-    for container in await _labelled(docker, OWNER_LABEL):
-        if owners.is_dead(container["Labels"][OWNER_LABEL]):
-            await _remove(container)
 
 
 async def _check_runtime(docker: aiodocker.Docker, runtime: str | None) -> None:
     if runtime is None:
         return
-    known = (await _api("say what it can do", docker.system.info())).get("Runtimes") or {}
+    known = (await api("say what it can do", docker.system.info())).get("Runtimes") or {}
     if runtime not in known:
         names = ", ".join(sorted(known))
         raise NoSandboxError(
@@ -315,85 +283,9 @@ async def _check_runtime(docker: aiodocker.Docker, runtime: str | None) -> None:
 
 
 async def _check_images(docker: aiodocker.Docker, runners: Mapping[str, Runner]) -> None:
-    there = {
-        tag
-        for image in await _api("list images", docker.images.list())
-        for tag in image.get("RepoTags") or ()
-    }
-    missing = [r for r in runners.values() if not _is_there(r.about.image, there)]
+    there = await engine.images(docker)
+    missing = [r for r in runners.values() if not engine.is_there(r.about.image, there)]
     if missing:
         names = ", ".join(runner.about.image for runner in missing)
-        build = " && ".join(f"docker build -t {r.about.image} {r.folder}" for r in missing)
+        build = " && ".join(map(engine.build_command, missing))
         raise SandboxError(f"the engine has no image {names}; make it: {build}")
-
-
-def _is_there(image: str, tags: set[str]) -> bool:
-    tagged = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
-    return bool({tagged, f"localhost/{tagged}"} & tags)
-
-
-def addresses() -> list[str]:
-    """Where an engine may be, in the order of trying."""
-    if told := os.environ.get("DOCKER_HOST"):
-        return [told]
-    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
-    sockets = [
-        Path("/var/run/docker.sock"),
-        Path.home() / ".docker/run/docker.sock",
-        runtime / "docker.sock",
-        runtime / "podman/podman.sock",
-        Path("/run/podman/podman.sock"),
-    ]
-    return [f"unix://{path}" for path in sockets if path.is_socket()]
-
-
-async def _connect() -> tuple[str, aiodocker.Docker]:
-    """The address of the first engine that answers, and a connection to it."""
-    tried = addresses()
-    for address in tried:
-        try:
-            docker = _client(address)
-        except ValueError:
-            continue
-        if await _answers(docker):
-            return address, docker
-        await _close(docker)
-    where = f"at {', '.join(tried)}" if tried else "and no socket of Docker or Podman was found"
-    raise NoSandboxError(f"no Docker engine answers {where}: start Docker, or set DOCKER_HOST")
-
-
-async def _answers(docker: aiodocker.Docker) -> bool:
-    try:
-        with anyio.fail_after(ANSWER_SECONDS):
-            await docker.version()
-    except (aiodocker.DockerError, aiohttp.ClientError, OSError):
-        return False
-    return True
-
-
-def _client(address: str) -> aiodocker.Docker:
-    scheme = "unix://"
-    if not address.startswith(scheme):
-        return aiodocker.Docker(address)
-    # Each attached container holds a connection: the usual bound of 100 would stall the others.
-    connector = aiohttp.UnixConnector(address.removeprefix(scheme), limit=0)
-    return aiodocker.Docker(f"{scheme}localhost", connector=connector)
-
-
-async def _close(docker: aiodocker.Docker) -> None:
-    await docker.close()
-    await docker.connector.close()
-
-
-async def _api(what: str, call: Awaitable[T]) -> T:
-    """The engine's answer, in bounded time, any fault of it as a SandboxError."""
-    try:
-        with anyio.fail_after(API_SECONDS):
-            return await call
-    except aiodocker.DockerError as error:
-        raise SandboxError(f"the engine could not {what}: {error.message}") from error
-    except TimeoutError:
-        message = f"the engine could not {what} within {API_SECONDS:g} s"
-        raise SandboxError(message) from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise SandboxError(f"the engine could not {what}: {error}") from error

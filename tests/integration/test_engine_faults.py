@@ -14,7 +14,7 @@ from sandboxes_of import REQUIRED
 from llmbench.config import shipped
 from llmbench.errors import SandboxError
 from llmbench.records import AttemptKey, Outcome, Problem, Submission, Verdict
-from llmbench.sandboxes import docker
+from llmbench.sandboxes import docker, engine
 from llmbench.sandboxes.base import Execution
 from llmbench.sandboxes.docker import DockerSandbox
 from llmbench.sandboxes.runners import Runner, load_runners
@@ -38,16 +38,16 @@ def test_one():
 @pytest.fixture(scope="module")
 def shared() -> Iterator[PrivateEngine]:
     try:
-        with private_engine(IMAGE) as engine:
-            yield engine
+        with private_engine(IMAGE) as made:
+            yield made
     except NoEngineError as error:
         if "docker" in REQUIRED:
             pytest.fail(f"a private engine is required here: {error}")
         pytest.skip(str(error))
 
 
-@pytest.fixture
-def engine(shared: PrivateEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateEngine]:
+@pytest.fixture(name="private")
+def private_(shared: PrivateEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateEngine]:
     shared.start()
     monkeypatch.setenv("DOCKER_HOST", shared.host)
     yield shared
@@ -60,7 +60,7 @@ class Place:
     """A sandbox, and how often it was tried."""
 
     sandbox: DockerSandbox
-    engine: PrivateEngine
+    private: PrivateEngine
     tries: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ class Place:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(judged)
             for number, fault in enumerate(faults, 1):
-                while len(self.tries) < number or not self.engine.containers():
+                while len(self.tries) < number or not self.private.containers():
                     assert not found
                     await anyio.sleep(0.02)
                 await anyio.sleep(0.6)  # the tests have begun
@@ -104,17 +104,17 @@ class Place:
         return found[0]
 
     def kill_one(self) -> None:
-        self.engine.docker("kill", *self.engine.containers())
+        self.private.docker("kill", *self.private.containers())
 
 
 @pytest.fixture(params=[DockerSandbox, WarmDockerSandbox], ids=["fresh", "warm"])
-async def place(request: pytest.FixtureRequest, engine: PrivateEngine) -> AsyncIterator[Place]:
+async def place(request: pytest.FixtureRequest, private: PrivateEngine) -> AsyncIterator[Place]:
     kind: type[DockerSandbox] = request.param
     sandbox = await kind.open(RUNNERS, f"faults-{os.getpid()}")
     try:
-        yield Place(sandbox, engine)
+        yield Place(sandbox, private)
     finally:
-        engine.start()
+        private.start()
         await sandbox.aclose()
 
 
@@ -139,9 +139,9 @@ async def test_a_restart_of_the_engine_costs_no_attempt(
     place: Place, ends: Callable[[PrivateEngine], None]
 ) -> None:
     def restart() -> None:
-        ends(place.engine)
+        ends(place.private)
         time.sleep(0.5)
-        place.engine.start()
+        place.private.start()
 
     assert passed(await place.run())
     assert passed(await place.during(2.5, restart))
@@ -153,24 +153,24 @@ async def test_an_engine_that_stays_away_is_waited_for_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(docker, "RESTART_SECONDS", 3.0)
-    found = await place.during(2.0, place.engine.stop)
+    found = await place.during(2.0, place.private.stop)
     assert isinstance(found, SandboxError)
     began = time.monotonic()
     for _ in range(3):
         assert isinstance(await place.run(), SandboxError)
     assert time.monotonic() - began < 3
-    place.engine.start()
+    place.private.start()
     assert passed(await place.run())
 
 
 async def test_an_image_that_is_gone_is_no_verdict(place: Place) -> None:
-    place.engine.docker("tag", IMAGE, "kept")
-    place.engine.docker("rmi", IMAGE)
+    place.private.docker("tag", IMAGE, "kept")
+    place.private.docker("rmi", IMAGE)
     try:
         found = await place.run()
     finally:
-        place.engine.docker("tag", "kept", IMAGE)
-        place.engine.docker("rmi", "kept")
+        place.private.docker("tag", "kept", IMAGE)
+        place.private.docker("rmi", "kept")
     assert isinstance(found, SandboxError)
     assert "No such image" in str(found)
     assert len(place.tries) == 2
@@ -178,7 +178,7 @@ async def test_an_image_that_is_gone_is_no_verdict(place: Place) -> None:
 
 
 async def test_a_full_disk_is_no_verdict(place: Place) -> None:
-    with place.engine.full():
+    with place.private.full():
         found = await place.run()
     assert isinstance(found, SandboxError)
     assert "no space left" in str(found)
@@ -195,8 +195,9 @@ class Stuck:
     patience: pytest.MonkeyPatch
 
     def stick(self) -> None:
-        for name in ("API_SECONDS", "REMOVE_SECONDS", "ANSWER_SECONDS", "RESTART_SECONDS"):
-            self.patience.setattr(docker, name, 1.0)
+        for name in ("API_SECONDS", "REMOVE_SECONDS", "ANSWER_SECONDS"):
+            self.patience.setattr(engine, name, 1.0)
+        self.patience.setattr(docker, "RESTART_SECONDS", 1.0)
         self.proxy.stick()
 
     def flow(self) -> None:
@@ -206,17 +207,17 @@ class Stuck:
 
 @pytest.fixture(params=[DockerSandbox, WarmDockerSandbox], ids=["fresh", "warm"])
 async def stuck(
-    request: pytest.FixtureRequest, engine: PrivateEngine, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, private: PrivateEngine, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Stuck]:
-    socket = engine.folder / "p"
-    proxy = StallingProxy(socket, engine.socket)
+    socket = private.folder / "p"
+    proxy = StallingProxy(socket, private.socket)
     monkeypatch.setenv("DOCKER_HOST", proxy.host)
     monkeypatch.setattr(docker, "OUTER_GRACE_SECONDS", 1.0)
     kind: type[DockerSandbox] = request.param
     sandbox = await kind.open(RUNNERS, f"faults-{os.getpid()}")
     patience = pytest.MonkeyPatch()
     try:
-        yield Stuck(Place(sandbox, engine), proxy, patience)
+        yield Stuck(Place(sandbox, private), proxy, patience)
     finally:
         patience.undo()
         proxy.flow()
