@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from llmbench.cli.options import compare, grade, history, problems, run, show, sweep
+from llmbench.cli.options import compare, doctor, grade, history, problems, run, show, sweep
 from llmbench.models.presets import PRESETS
 from llmbench.reports import schema
 
@@ -64,6 +64,7 @@ SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
     "flags": lambda: flags(run.parser(cores=None)),
     "flags of compare": lambda: flags(compare.parser()),
     "flags of grade": lambda: flags(grade.parser(cores=None)),
+    "flags of doctor": lambda: flags(doctor.parser()),
     "flags of show": lambda: flags(show.parser()),
     "flags of sweep": lambda: flags(sweep.parser()),
     "flags of history": lambda: flags(history.parser()),
