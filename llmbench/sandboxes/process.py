@@ -16,13 +16,14 @@ from anyio.to_thread import run_sync
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission
 from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, Execution, Limits
+from llmbench.sandboxes.cgroups import Group
 from llmbench.sandboxes.grading import GradingSandbox
 from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
 from llmbench.sandboxes.runners import Runner
 from llmbench.sandboxes.toolchains import Toolchain, set_up
 
 WATCH_SECONDS = 0.05
-"""How often memory and tasks are counted: a plain user can set no kernel limit for a group."""
+"""How often memory and tasks are counted, where the kernel does not hold a group to its limits."""
 
 START_SECONDS = 30.0
 """Longest wait for the files to be in place."""
@@ -38,12 +39,14 @@ class Start(NamedTuple):
     """What to start, in which folder, with which environment and no other.
 
     `private` says that the folder is of this start alone: who works in it later came from it.
+    `group` is what holds its processes to their limits; without one they are counted.
     """
 
     argv: list[str]
     folder: Path
     variables: dict[str, str]
     private: bool
+    group: Group | None = None
 
 
 class ProcessSandbox(GradingSandbox):
@@ -81,12 +84,13 @@ class ProcessSandbox(GradingSandbox):
                 start = self.start(launch, archive, stack)
                 child = stack.enter_context(_Child(start, runner.limits))
                 timed_out = not await child.follow(launch, archive, capture)
+                killed = start.group is not None and start.group.out_of_memory
         except OSError as error:
             raise SandboxError(f"the test process could not be run: {error}") from error
         return capture.execution(
             child.exit_code,
             timed_out=timed_out,
-            out_of_memory=child.out_of_memory,
+            out_of_memory=killed or child.out_of_memory,
             cpu_seconds=child.cpu_seconds,
         )
 
@@ -136,6 +140,7 @@ class _Child:
         self._limits = limits
         self._struck = False
         self._private = start.folder if start.private else None
+        self._counted = start.group is None
         self._process = subprocess.Popen(
             start.argv,
             cwd=start.folder,
@@ -174,7 +179,8 @@ class _Child:
                     outer.deadline = anyio.current_time() + grace
 
             async with anyio.create_task_group() as watching:
-                watching.start_soon(self._watch)
+                if self._counted:
+                    watching.start_soon(self._watch)
                 async with anyio.create_task_group() as group:
                     group.start_soon(_write, stdin, launch.stdin(archive))
                     group.start_soon(_read, stderr, log)

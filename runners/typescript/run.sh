@@ -37,7 +37,7 @@ else
     # In one process: a solution that ends it also ends the report.
     report=$(node --test --test-isolation=none --test-force-exit --import "$here/resolve.mjs" \
         --test-reporter="$here/log.mjs" --test-reporter-destination=stderr \
-        --test-reporter="$here/junit.mjs" --test-reporter-destination=/proc/self/fd/4 \
+        --test-reporter="$here/junit.mjs" --test-reporter-destination=stderr \
         "$here/tests.mjs" 4>&1 1>&2 3>&-) || true
 fi
 printf '%s\n' "$report" >&3
