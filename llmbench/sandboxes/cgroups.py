@@ -21,10 +21,10 @@ LEAVING_SECONDS = 2.0
 
 
 class _Controller(NamedTuple):
-    """What one controller is told, a file and a value each, and where it counts kills."""
+    """What one controller is told, a file and a value each, and the file where it counts."""
 
     settings: Callable[[Limits], Mapping[str, str]]
-    kills: str | None = None
+    counts: str = ""
 
 
 _V1 = {
@@ -33,7 +33,7 @@ _V1 = {
             "memory.limit_in_bytes": str(limits.memory_mb * 2**20),
             "memory.memsw.limit_in_bytes": str(limits.memory_mb * 2**20),
         },
-        kills="memory.oom_control",
+        "memory.oom_control",
     ),
     "pids": _Controller(lambda limits: {"pids.max": str(limits.pids)}),
     "cpu": _Controller(
@@ -42,6 +42,7 @@ _V1 = {
             "cpu.cfs_quota_us": str(round(limits.cpus * PERIOD_MICROSECONDS)),
         }
     ),
+    "cpuacct": _Controller(lambda _: {}, "cpuacct.usage"),
 }
 _V2 = {
     "memory": _Controller(
@@ -49,13 +50,14 @@ _V2 = {
             "memory.max": str(limits.memory_mb * 2**20),
             "memory.swap.max": "0",
         },
-        kills="memory.events",
+        "memory.events",
     ),
     "pids": _V1["pids"],
     "cpu": _Controller(
         lambda limits: {
             "cpu.max": f"{round(limits.cpus * PERIOD_MICROSECONDS)} {PERIOD_MICROSECONDS}"
-        }
+        },
+        "cpu.stat",
     ),
 }
 _WITHOUT_SWAP = ("memory.memsw.limit_in_bytes", "memory.swap.max")
@@ -68,6 +70,7 @@ class Group:
 
     folders: tuple[Path, ...]
     kills: Path
+    usage: Path
 
     @property
     def members(self) -> list[str]:
@@ -79,6 +82,13 @@ class Group:
         """True once the kernel has killed a process of the group for memory."""
         words = self.kills.read_text().split()
         return int(words[words.index("oom_kill") + 1]) > 0
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor seconds of all that ever ran in the group."""
+        words = self.usage.read_text().split()
+        # v2 begins with `usage_usec` and microseconds, v1 has nanoseconds alone.
+        return int(words[1]) / 1e6 if words[0] == "usage_usec" else int(words[0]) / 1e9
 
     def remove(self) -> bool:
         """Remove the group; False while there are processes in it."""
@@ -123,8 +133,11 @@ class Groups:
                 path = folders[key] / file
                 if file not in _WITHOUT_SWAP or path.exists():
                     path.write_text(value)
-        kills = folders["memory"] / str(self._controllers["memory"].kills)
-        return Group(tuple(dict.fromkeys(folders.values())), kills)
+        kills, usage = (
+            folders[key] / self._controllers[key].counts
+            for key in ("memory", "cpuacct" if "cpuacct" in folders else "cpu")
+        )
+        return Group(tuple(dict.fromkeys(folders.values())), kills, usage)
 
     def leave(self, group: Group) -> None:
         """Remove a group, at once or when its last process is gone."""
@@ -178,4 +191,4 @@ def _reap(parent: Path) -> None:
     for folder in parent.glob(f"{PREFIX}*"):
         pid = folder.name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", pid).exists():
-            Group((folder,), folder).remove()
+            Group((folder,), folder, folder).remove()

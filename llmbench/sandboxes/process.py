@@ -84,14 +84,14 @@ class ProcessSandbox(GradingSandbox):
                 start = self.start(launch, archive, stack)
                 child = stack.enter_context(_Child(start, runner.limits))
                 timed_out = not await child.follow(launch, archive, capture)
-                killed = start.group is not None and start.group.out_of_memory
+                out_of_memory, cpu_seconds = child.used(start.group, launch)
         except OSError as error:
             raise SandboxError(f"the test process could not be run: {error}") from error
         return capture.execution(
             child.exit_code,
             timed_out=timed_out,
-            out_of_memory=killed or child.out_of_memory,
-            cpu_seconds=child.cpu_seconds,
+            out_of_memory=out_of_memory,
+            cpu_seconds=cpu_seconds,
         )
 
     async def aclose(self) -> None:
@@ -135,8 +135,8 @@ class _Child:
 
     def __init__(self, start: Start, limits: Limits) -> None:
         self.exit_code: int | None = None
-        self.cpu_seconds: float | None = None
-        self.out_of_memory = False
+        self._waited_for: float | None = None
+        self._over_memory = False
         self._limits = limits
         self._struck = False
         self._private = start.folder if start.private else None
@@ -191,21 +191,29 @@ class _Child:
                 watching.cancel_scope.cancel()
         return not outer.cancelled_caught
 
+    def used(self, group: Group | None, launch: Launch) -> tuple[bool, float | None]:
+        """Whether it ran out of memory, and what it took of processor time, if that is known."""
+        if group is not None:
+            return group.out_of_memory, group.cpu_seconds
+        seconds = self._waited_for
+        # What the clock's guard kills is waited for by nobody: then the sum may lack it.
+        if self.exit_code == KILLED and seconds and seconds < launch.submission.cpu_seconds:
+            seconds = None
+        return self._over_memory, seconds
+
     async def _wait(self) -> None:
         _, status, used = await run_sync(os.wait4, self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self._kill_strays()
         if not self._struck:
             self.exit_code = self._process.returncode
-            # What was killed was waited for by nobody, and is not in the sum.
-            if self.exit_code != KILLED:
-                self.cpu_seconds = used.ru_utime + used.ru_stime
+            self._waited_for = used.ru_utime + used.ru_stime
 
     async def _watch(self) -> None:
         while True:
             pids = processes_below(self._process.pid)
-            self.out_of_memory = _memory(pids) > self._limits.memory_mb * 2**20
-            if self.out_of_memory or _tasks(pids) > self._limits.pids:
+            self._over_memory = _memory(pids) > self._limits.memory_mb * 2**20
+            if self._over_memory or _tasks(pids) > self._limits.pids:
                 self._struck = True
                 self._kill()
                 return

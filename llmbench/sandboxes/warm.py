@@ -1,18 +1,18 @@
 """Docker with warm containers: each serves many submissions, one after another."""
 
-import math
 import secrets
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import anyio
 from aiodocker.containers import DockerContainer
 from aiodocker.stream import Stream
 
-from llmbench.errors import SandboxError
+from llmbench.errors import SandboxError, UsageError
 from llmbench.records import Submission
 from llmbench.sandboxes.base import Execution
 from llmbench.sandboxes.docker import UID, DockerSandbox, last_words, read, write
@@ -59,6 +59,20 @@ class WarmDockerSandbox(DockerSandbox):
         super().__init__(*given)
         self._idle: dict[str, list[_Container]] = {}
         self._users = count(secrets.randbelow(USERS))
+
+    @classmethod
+    async def open(
+        cls, runners: Mapping[str, Runner], run_id: str, runtime: str | None = None
+    ) -> Self:
+        """As a `DockerSandbox`, but only on the engine's default runtime.
+
+        Raises:
+            UsageError: there is a `runtime`. Under gVisor what ran out of memory in a warm
+                container was seen to end as a timeout.
+        """
+        if runtime is not None:
+            raise UsageError(f"--warm works on the engine's default runtime, not on {runtime}")
+        return await super().open(runners, run_id)
 
     @property
     def idle(self) -> int:
@@ -118,7 +132,7 @@ class WarmDockerSandbox(DockerSandbox):
             launch.canary,
             FIRST_USER + next(self._users) % USERS,
             size,
-            math.ceil(submission.cpu_seconds),
+            launch.cpu_backstop,
             f"{submission.timeout:.3f}",
             runner.limits.pids,
             *(f"{name}={value}" for name, value in runner.environment(submission.options).items()),

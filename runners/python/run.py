@@ -4,6 +4,7 @@ The child's report comes through a pipe, so what it has once said stays said. Th
 ../README.md; `warm.py` uses the same functions.
 """
 
+import math
 import os
 import select
 import signal
@@ -21,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from canary import FAILED, Canary  # python -P leaves this folder out
 
 MOST = 16 << 20
+POLL_SECONDS = 0.005
+MANY_SECONDS = 3600.0
 INI = Path(__file__).resolve().with_name("pytest.ini")
 
 
@@ -43,8 +46,10 @@ def in_child(work: Callable[[int], int], seconds: float | None = None) -> tuple[
     A child that was killed has the code 128 + signal; after `seconds` it is.
     """
     reading, writing = os.pipe()
-    # The child opens it by name, and may be another user by then.
-    os.fchmod(writing, 0o622)
+    # The child opens it by name, and may be another user by then. gVisor refuses the change; it
+    # also needs none.
+    with suppress(PermissionError):
+        os.fchmod(writing, 0o622)
     pid = os.fork()
     if pid == 0:
         # Never back into the parent's code, and past what the tests registered for the exit.
@@ -59,38 +64,39 @@ def in_child(work: Callable[[int], int], seconds: float | None = None) -> tuple[
         finally:
             os._exit(code)
     os.close(writing)
-    end = os.pidfd_open(pid)
-    said = _listen(reading, end, seconds)
+    said = _listen(reading, pid, seconds)
     if said is None:
         os.kill(pid, signal.SIGKILL)
     os.close(reading)
-    os.close(end)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return (code if code >= 0 else 128 - code), said or b""
 
 
-def _listen(pipe: int, end: int, seconds: float | None) -> bytes | None:
+def _listen(pipe: int, pid: int, seconds: float | None) -> bytes | None:
     """What comes through the pipe until the process ends; None if it does not end in time.
 
     Others may hold the pipe longer: when the process has ended, all it wrote is in there. What is
     longer than any report is none, and is not kept.
     """
     os.set_blocking(pipe, False)
-    deadline = None if seconds is None else time.monotonic() + seconds
-    said, waiting = bytearray(), [pipe, end]
-    while end in waiting:
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready = select.select(waiting, [], [], left)[0]
-        if not ready:
-            return None
-        if end in ready:
-            waiting.remove(end)
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
+    said, ended, waiting = bytearray(), False, {pipe}
+    end, longest = None, POLL_SECONDS
+    with suppress(OSError):  # gVisor has no such descriptors
+        end, longest = os.pidfd_open(pid), math.inf
+        waiting.add(end)
+    while not ended and (left := deadline - time.monotonic()) > 0:
+        select.select(waiting, [], [], min(left, longest, MANY_SECONDS))
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         with suppress(BlockingIOError):
             while data := os.read(pipe, 1 << 16):
                 if len(said) <= MOST:
                     said += data
-            if pipe in waiting:
-                waiting.remove(pipe)
+            waiting.discard(pipe)
+    if end is not None:
+        os.close(end)
+    if not ended:
+        return None
     return b"" if len(said) > MOST else bytes(said)
 
 

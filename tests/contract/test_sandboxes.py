@@ -45,6 +45,8 @@ SANDBOXES = {
     "process": pytest.param("process"),
 }
 CONFINED = [SANDBOXES[name] for name in ("docker", "docker-warm", "bubblewrap")]
+GVISOR = pytest.param("docker-runsc", marks=pytest.mark.docker)
+"""Docker with gVisor as its runtime: the parts that a kernel of another make could change."""
 
 VERDICTS = {
     "passes": {PASSED},
@@ -68,6 +70,14 @@ CONFINED_VERDICTS = {
     "cannot_write_outside": {PASSED},
     "forks_without_end": {FAILED, TIMEOUT, OUT_OF_MEMORY, COMPILE_ERROR},
 }
+UNDER_GVISOR = [
+    "passes",
+    "fails",
+    "does_not_compile",
+    "loops_forever",
+    "eats_memory",
+    "leaves_a_process",
+]
 TIMEOUTS = {"loops_forever": 3.0, "stops_its_guard": 3.0, "forks_without_end": 6.0}
 CPU_SECONDS = {"burns_with_children": 3.0}
 
@@ -132,6 +142,8 @@ async def place(
 async def open_(name: str) -> Sandbox:
     if name == "docker-warm":
         return await WarmDockerSandbox.open(RUNNERS, f"contract-{os.getpid()}")
+    if name == "docker-runsc":
+        return await DockerSandbox.open(RUNNERS, f"contract-{os.getpid()}", "runsc")
     if name == "docker":
         return await DockerSandbox.open(RUNNERS, f"contract-{os.getpid()}")
     if name == "bubblewrap":
@@ -192,6 +204,18 @@ async def test_a_program_is_confined_and_leaves_nothing(
 ) -> None:
     verdict: Verdict = await place.run(submission(lang, name, port=port))
     assert verdict.outcome in CONFINED_VERDICTS[name], verdict.log
+    assert await place.leftovers() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", [*UNDER_GVISOR, *CONFINED_VERDICTS])
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("place", [GVISOR], indirect=True)
+async def test_a_program_gets_its_verdict_under_gvisor(
+    place: Place, lang: str, name: str, port: int
+) -> None:
+    verdict: Verdict = await place.run(submission(lang, name, port=port))
+    assert verdict.outcome in {**VERDICTS, **CONFINED_VERDICTS}[name], verdict.log
     assert await place.leftovers() == []
 
 
