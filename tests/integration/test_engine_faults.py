@@ -144,7 +144,7 @@ async def test_a_restart_of_the_engine_costs_no_attempt(
         place.private.start()
 
     assert passed(await place.run())
-    assert passed(await place.during(2.5, restart))
+    assert passed(await place.during(1.5, restart))
     assert len(place.tries) == 3
     assert passed(await place.run())
 
@@ -153,7 +153,7 @@ async def test_an_engine_that_stays_away_is_waited_for_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(docker, "RESTART_SECONDS", 3.0)
-    found = await place.during(2.0, place.private.stop)
+    found = await place.during(1.5, place.private.stop)
     assert isinstance(found, SandboxError)
     began = time.monotonic()
     for _ in range(3):
@@ -237,7 +237,7 @@ async def test_an_engine_that_is_stuck_is_no_hang(stuck: Stuck) -> None:
 
 async def test_an_engine_that_gets_stuck_while_tests_run_makes_no_timeout(stuck: Stuck) -> None:
     assert passed(await stuck.place.run())
-    assert isinstance(await stuck.place.during(1.5, stuck.stick, limit=3), SandboxError)
+    assert isinstance(await stuck.place.during(1.0, stuck.stick, limit=2), SandboxError)
     stuck.flow()
     assert passed(await stuck.place.run())
 
@@ -248,5 +248,5 @@ async def test_what_an_engine_held_back_for_a_while_is_heard(stuck: Stuck) -> No
         time.sleep(4)  # longer than the limit and its grace
         stuck.proxy.flow()
 
-    assert passed(await stuck.place.during(1.5, stick_for_a_while, limit=2))
+    assert passed(await stuck.place.during(1.0, stick_for_a_while, limit=2.5))
     assert len(stuck.place.tries) == 1
