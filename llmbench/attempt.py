@@ -64,7 +64,9 @@ class Bench:
         runner = self.runners[attempt.problem.lang]
         messages = prompts.messages(attempt.problem, runner.about.instructions)
         try:
-            completion = await self.models[label].complete(messages, run=attempt.run, slot=slot)
+            completion = attempt.given or await self.models[label].complete(
+                messages, run=attempt.run, slot=slot
+            )
         except ModelError as error:
             if isinstance(error, TargetError) and label not in self.stopped:
                 self.stopped.add(label)
@@ -141,6 +143,7 @@ def make_row(
     usage = completion.usage if completion else None
     unsent = completion.unsent if completion else ()
     seed = None if sampling.seed is None else sampling.seed + attempt.run - 1
+    timed = completion if completion and completion.timed else None
     return Row(
         problem_id=problem.id,
         lang=problem.lang,
@@ -148,7 +151,7 @@ def make_row(
         score=score,
         passed=None if score is None else score == 100,
         exit_code=verdict.exit_code,
-        llm_seconds=completion.llm_seconds if completion else None,
+        llm_seconds=timed.llm_seconds if timed else None,
         log_head=verdict.log[:LOG_HEAD_CHARS],
         outcome=verdict.outcome.value,
         provider=target.provider,
@@ -163,7 +166,7 @@ def make_row(
         ttft_seconds=completion.ttft_seconds if completion else None,
         ttfa_seconds=completion.ttfa_seconds if completion else None,
         tokens_per_second=completion.tokens_per_second if completion else None,
-        queue_seconds=completion.queue_seconds if completion else None,
+        queue_seconds=timed.queue_seconds if timed else None,
         test_seconds=verdict.seconds,
         test_cpu_seconds=verdict.cpu_seconds,
         usage_source=completion.usage_source if completion else None,
@@ -172,7 +175,7 @@ def make_row(
         reasoning_tokens=usage.reasoning_tokens if usage else None,
         cached_tokens=usage.cached_tokens if usage else None,
         cost_usd=completion.cost_usd if completion else None,
-        tries=completion.tries if completion else None,
+        tries=timed.tries if timed else None,
         max_tokens=None if "max_tokens" in unsent else sampling.max_tokens,
         temperature=None if "temperature" in unsent else sampling.temperature,
         seed=None if "seed" in unsent else seed,

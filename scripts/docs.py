@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from llmbench.cli.options import compare, history, problems, run, show, sweep
+from llmbench.cli.options import compare, doctor, grade, history, problems, run, show, sweep
 from llmbench.config import shipped
 from llmbench.models.presets import PRESETS
 from llmbench.reports import schema
@@ -81,6 +81,8 @@ SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
     "providers": providers,
     "flags": lambda: flags(run.parser(cores=None)),
     "flags of compare": lambda: flags(compare.parser()),
+    "flags of grade": lambda: flags(grade.parser(cores=None)),
+    "flags of doctor": lambda: flags(doctor.parser()),
     "flags of show": lambda: flags(show.parser()),
     "flags of sweep": lambda: flags(sweep.parser()),
     "flags of history": lambda: flags(history.parser()),

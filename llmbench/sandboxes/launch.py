@@ -178,6 +178,11 @@ class Capture:
         return self._started is not None
 
     @property
+    def ended(self) -> bool:
+        """True once the launcher has seen the tests end."""
+        return self._marks["stderr"] > 1
+
+    @property
     def finished(self) -> bool:
         """True once a sandbox that goes on has said its last line on both streams."""
         return self._marks["stderr"] == LAST_LINE and self._marks["stdout"] == 1

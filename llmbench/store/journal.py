@@ -88,7 +88,7 @@ def read(path: Path, on_damage: Callable[[str], None]) -> Iterator[Entry]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                yield _entry(from_json(line))
+                yield entry(from_json(line))
             except (ValueError, ValidationError):
                 if line.endswith(b"\n"):
                     on_damage(f"{path}:{number}: damaged line, left out")
@@ -96,12 +96,17 @@ def read(path: Path, on_damage: Callable[[str], None]) -> Iterator[Entry]:
 
 def rows(path: Path, on_damage: Callable[[str], None]) -> Iterator[Row]:
     """The rows of a journal in the order in which they came."""
-    for entry in read(path, on_damage):
-        if isinstance(entry, Judged):
-            yield entry.row
+    for each in read(path, on_damage):
+        if isinstance(each, Judged):
+            yield each.row
 
 
-def _entry(data: Any) -> Entry:
+def entry(data: Any) -> Entry:
+    """One entry from its line's JSON.
+
+    Raises:
+        ValidationError: it is none.
+    """
     if isinstance(data, dict) and "row" in data:
         return _JUDGED.validate_python(data)
     return _BOUGHT.validate_python(data)

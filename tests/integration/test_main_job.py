@@ -17,7 +17,7 @@ from sandboxes_of import CONFINED, opened
 from llmbench.config import shipped
 from llmbench.records import Outcome
 from llmbench.reports.summary import summary
-from llmbench.sandboxes.docker import RUN_LABEL
+from llmbench.sandboxes.engine import RUN_LABEL
 from llmbench.sandboxes.runners import load_runners
 from llmbench.store import tables
 
