@@ -159,8 +159,9 @@ class DockerSandbox(GradingSandbox):
         """What the engine is told of a container: every limit there is."""
         limits = runner.limits
         memory = limits.memory_mb * 2**20
-        # By owner and by mode: runc puts the mode of the image's folder in the place of ours.
-        scratch = f"rw,exec,nosuid,nodev,uid={UID},mode=1777,size={limits.work_mb}m"
+        # No uid=, which Podman refuses. runc puts the mode of the image's folder in place of ours,
+        # so /work is 1777 in each image, too.
+        scratch = f"rw,exec,nosuid,nodev,mode=1777,size={limits.work_mb}m"
         ulimits = {"fsize": limits.file_mb * 2**20, "nofile": limits.open_files, "core": 0}
         variables = {"HOME": "/tmp", "TMPDIR": "/tmp", **runner.environment(options)}
         return {
