@@ -20,7 +20,8 @@ def rates(table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         pl.len().alias("attempts"),
         pl.col("score").count().alias("scored"),
         pl.col("passed").mean().alias("pass_rate"),
-        pl.col("score").std(ddof=0).alias("std_score"),
+        # polars may give 0 for a group that holds nulls alone.
+        pl.when(pl.col("score").count() > 0).then(pl.col("score").std(ddof=0)).alias("std_score"),
         pl.col("ttft_seconds").median(),
         pl.col("tokens_per_second").median(),
         pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()).alias("cost_usd"),
