@@ -1,18 +1,19 @@
 """Meaning only: what one attempt is, from problem to row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
-from llmbench import answers, prompts
+from llmbench import answers, identity, prompts
 from llmbench.config import Plan
 from llmbench.errors import ModelError, SandboxError, TargetError
 from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
 from llmbench.models.base import Model
-from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Outcome, Row, Verdict
+from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Message, Outcome, Row, Verdict
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.runners import Runner
 from llmbench.store.journal import Bought, Journal, Judged
+from llmbench.store.ledger import Ledger
 from llmbench.store.work import WorkFolder
 
 
@@ -35,9 +36,33 @@ class Bench:
     journal: Journal
     work: WorkFolder
     emit: Listener
+    ledger: Ledger | None = None
     stopped: set[str] = field(default_factory=set)
     not_asked: int = 0
     spent: float = 0.0
+
+    def go_on(self, ledger: Ledger) -> None:
+        """Take what an earlier part of this run has bought and judged."""
+        self.ledger = ledger
+        self.spent = ledger.spent
+
+    def remaining(self) -> Iterator[Attempt]:
+        """The attempts of the plan that have no row yet, or that of an infrastructure error."""
+        for attempt in self.plan.attempts():
+            if self.ledger is None or not self.ledger.is_done(self.identity(attempt)[1]):
+                yield attempt
+
+    def identity(self, attempt: Attempt) -> tuple[str, str]:
+        """Hashes of what is asked, and of that with what grades it."""
+        asked = identity.asked(attempt, self._messages(attempt))
+        return asked, identity.graded(attempt, asked, self._limit(attempt))
+
+    def _messages(self, attempt: Attempt) -> tuple[Message, ...]:
+        about = self.runners[attempt.problem.lang].about
+        return prompts.messages(attempt.problem, about.instructions)
+
+    def _limit(self, attempt: Attempt) -> float:
+        return min(attempt.problem.timeout or self.plan.test_timeout, self.plan.test_timeout)
 
     @property
     def budget_spent(self) -> bool:
@@ -53,12 +78,16 @@ class Bench:
         meet stops the target: its remaining attempts are not asked, get no row, and are counted.
         """
         label = attempt.target.label
+        messages = self._messages(attempt)
+        asked = identity.asked(attempt, messages)
+        earlier = self.ledger.completion(asked) if self.ledger else None
+        if earlier is not None:
+            self.emit(Answered(attempt.key, earlier))
+            return Answer(attempt, earlier)
         if label in self.stopped or self.budget_spent:
             self.not_asked += 1
             return None
         self.emit(Asked(attempt.key))
-        runner = self.runners[attempt.problem.lang]
-        messages = prompts.messages(attempt.problem, runner.about.instructions)
         try:
             completion = await self.models[label].complete(messages, run=attempt.run, slot=slot)
         except ModelError as error:
@@ -67,7 +96,7 @@ class Bench:
                 self.emit(TargetStopped(label, str(error)))
             self._finish(attempt, None, None, Verdict(Outcome.PROVIDER_ERROR, log=str(error)))
             return None
-        self.journal.append(Bought(attempt.key, completion))
+        self.journal.append(Bought(attempt.key, completion, asked))
         self.emit(Answered(attempt.key, completion))
         self._pay(completion)
         return Answer(attempt, completion)
@@ -105,8 +134,7 @@ class Bench:
         self._finish(attempt, completion, str(found.how), verdict)
 
     async def _run_tests(self, attempt: Attempt, runner: Runner, code: str) -> Verdict:
-        limit = min(attempt.problem.timeout or self.plan.test_timeout, self.plan.test_timeout)
-        submission = runner.submission(attempt.key, attempt.problem, code, limit)
+        submission = runner.submission(attempt.key, attempt.problem, code, self._limit(attempt))
         try:
             return await self.sandbox.run(submission)
         except SandboxError as error:
@@ -122,7 +150,7 @@ class Bench:
         sandbox = self.sandbox.name if verdict.seconds is not None else None
         row = make_row(attempt, completion, verdict, extraction)
         row = replace(row, sandbox=sandbox, recorded=self.plan.recorded)
-        self.journal.append(Judged(row))
+        self.journal.append(Judged(row, self.identity(attempt)[1]))
         self.emit(Finished(row))
 
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from llmbench.attempt import Bench
+from llmbench.cli import resume
 from llmbench.cli.screen import Ended, Screen
 from llmbench.errors import OutputError, RunError
 from llmbench.models.base import Model
 from llmbench.records import Outcome
 from llmbench.reports.summary import summary
-from llmbench.store import journal, tables
+from llmbench.store import tables
 
 INTERRUPTED = 130
 
@@ -21,15 +22,17 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         RunError: the run was cut short, or a table could not be written; the rest was done.
     """
     plan = bench.plan
-    table = tables.frame(journal.rows(bench.journal.path, screen.warn))
+    stream = tables.stream(lambda: resume.rows(bench, screen))
     faults = [str(ended.failure)] if ended.failure else []
     written = []
+    about = _ended(bench, faults)
     for path in out or [bench.work.path / "results.csv"]:
         try:
-            tables.write(table, path)
+            tables.write(stream, path, about, bench.work.run_id)
             written.append(path)
         except OutputError as error:
             faults.append(str(error))
+    table = tables.figures(stream)
     screen.tell([*summary(table)])
     screen.say(*refusals(bench.models))
     screen.say(*(f"rows: {path}" for path in written), f"answers, code, logs: {bench.work.path}")
@@ -42,6 +45,14 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         return INTERRUPTED
     broken = (table["outcome"] == Outcome.SANDBOX_ERROR.value).any()
     return 1 if missing or bench.stopped or broken or not table["score"].count() else 0
+
+
+def _ended(bench: Bench, faults: list[str]) -> dict[str, str]:
+    try:
+        return resume.end(bench)
+    except OutputError as error:
+        faults.append(str(error))
+        return {}
 
 
 def refusals(models: Mapping[str, Model]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from llmbench import config
 from llmbench import problems as problem_files
 from llmbench.attempt import Bench
+from llmbench.cli import resume
 from llmbench.cli.options.run import Options
 from llmbench.cli.screen import Ended, Screen
 from llmbench.config import Plan
@@ -27,14 +28,14 @@ from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
 from llmbench.store import outputs
 from llmbench.store.journal import Journal
-from llmbench.store.work import WorkFolder
+from llmbench.store.ledger import Ledger
 
 DEMO = "demo"
 
 
 def main(options: Options) -> int:
     """Do a whole run and return the exit code."""
-    return anyio.run(_main, options)
+    return anyio.run(_main, resume.merged(options))
 
 
 async def _main(options: Options) -> int:
@@ -47,7 +48,7 @@ async def _main(options: Options) -> int:
         offers = await _offered(server, needed=not options.models)
         plan = _plan(options, server, problems, _models(options, server, offers, screen))
         prices = _prices(plan, given, offers)
-        work = WorkFolder(config.WORK_FOLDER)
+        work = resume.work_folder(options)
         needed = {lang: runners[lang] for lang in sorted({p.lang for p in problems})}
         sandbox = await open_sandbox(
             options.sandbox.kind,
@@ -63,6 +64,10 @@ async def _main(options: Options) -> int:
                     for target in plan.targets
                 }
                 bench = Bench(plan, models, needed, sandbox, journal, work, emit)
+                if options.resume:
+                    bench.go_on(Ledger(journal.path, screen.warn))
+                    resume.tell(bench, screen)
+                resume.begin(options, bench)
                 ended = await _drive(bench)
         finally:
             await sandbox.aclose()
@@ -110,8 +115,10 @@ def _plan(
     # The demo's answer to run n is chosen by the seed, which makes a demo repeatable.
     seed = 1 if preset.name == DEMO and options.seed is None else options.seed
     sampling = Sampling(options.max_tokens, options.temperature, seed)
+    # Its port is another one each time.
+    address = "embedded" if preset.name == DEMO else server.base_url
     return Plan(
-        targets=tuple(Target(preset.name, name, server.base_url, sampling) for name in models),
+        targets=tuple(Target(preset.name, name, address, sampling) for name in models),
         problems=tuple(problems),
         runs=options.runs,
         concurrency=options.concurrency or preset.concurrency,
@@ -175,7 +182,7 @@ async def _drive(bench: Bench) -> Ended:
     try:
         async with anyio.create_task_group() as tasks:
             await tasks.start(_heed_signals, tasks, engine, bench.emit, ended)
-            await engine.run(plan.attempts())
+            await engine.run(bench.remaining())
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         ours = group.subgroup(LlmbenchError)

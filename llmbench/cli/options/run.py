@@ -60,11 +60,28 @@ class Options:
     max_cost: float | None
     out: tuple[Path, ...]
     quiet: bool
+    resume: str | None
+    words: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
 
 
 def parse(argv: Sequence[str]) -> Options:
     """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help and --version."""
-    given = parser(cores()).parse_args(argv)
+    return _options(parser(cores()).parse_args(argv), [list(argv)])
+
+
+def merge(commands: Sequence[Sequence[str]]) -> Options:
+    """Read several sets of flags: what a later one gives takes the place of an earlier one's."""
+    given = parser(cores()).parse_args(commands[0])
+    for words in commands[1:]:
+        later = parser(None)
+        for action in later._actions:
+            action.default = argparse.SUPPRESS
+        given = argparse.Namespace(**vars(given) | vars(later.parse_args(words)))
+    return _options(given, commands)
+
+
+def _options(given: argparse.Namespace, commands: Sequence[Sequence[str]]) -> Options:
     return Options(
         provider=given.provider,
         models=tuple(dict.fromkeys(given.model)),
@@ -86,6 +103,9 @@ def parse(argv: Sequence[str]) -> Options:
         ),
         out=tuple(dict.fromkeys(given.out)),
         quiet=given.quiet,
+        resume=given.resume,
+        words=tuple(commands[-1]),
+        commands=tuple(map(tuple, commands)),
     )
 
 
@@ -104,6 +124,14 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
     problem_flags(made.add_argument_group("which problems"))
     sandbox_flags(made.add_argument_group("where tests run"), cores)
     output_flags(made.add_argument_group("what is written"))
+    made.add_argument(
+        "--resume",
+        nargs="?",
+        const="latest",
+        metavar="RUN",
+        help="go on with an earlier run and its flags; those given now replace them "
+        "(default: a new run; without RUN: the latest)",
+    )
     made.add_argument("--version", action="version", version=f"llmbench {__version__}")
     return made
 
