@@ -1,0 +1,158 @@
+"""Killed at any point, a run goes on: nothing is lost, nothing is asked twice."""
+
+import ctypes
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+import pytest
+from cli_runs import command, environment, run
+from sandboxes_of import opened
+
+from llmbench.config import shipped
+from llmbench.sandboxes.runners import load_runners
+
+RUNNERS = load_runners(shipped("runners"))
+CONCURRENCY = 4
+FLAGS = [
+    *("--model", "demo-large", "--model", "demo-small", "--seed", "1", "--runs", "3"),
+    *("--only", "python-lru*,python-outage*", "--concurrency", str(CONCURRENCY)),
+    *("--out", "rows.parquet"),
+]
+ATTEMPTS = 2 * 3 * 2
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): orphans become ours, and can be seen
+
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def logging_server(folder: Path) -> Iterator[str]:
+    """The address of a server that outlives what asks it."""
+    script = Path(__file__).with_name("logging_server.py")
+    env = environment(PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+    with subprocess.Popen([sys.executable, str(script), str(folder)], env=env) as server:
+        try:
+            until = time.monotonic() + 60
+            while not (folder / "address").exists():
+                assert server.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield (folder / "address").read_text()
+        finally:
+            server.kill()
+
+
+def killed(folder: Path, flags: list[str], seconds: float) -> bool:
+    """Run for so long and kill; True when it had ended by itself."""
+    env = environment(TMPDIR=str(folder / "tmp"))
+    with (folder / "err").open("w") as err:
+        process = subprocess.Popen(
+            command(*flags), cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=err
+        )
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return False
+    assert process.returncode == 0, (folder / "err").read_text()
+    return True
+
+
+def orphans(known: set[int]) -> set[int]:
+    """Processes that fell to us and still live, after the time that a killed one may take."""
+    until = time.monotonic() + 15
+    while left := children() - known:
+        for pid in left:
+            os.waitpid(pid, os.WNOHANG)
+        if time.monotonic() > until:
+            return left
+        time.sleep(0.02)
+    return set()
+
+
+def children() -> set[int]:
+    """Our child processes."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for task in tasks for pid in task.read_text().split()}
+
+
+def bought(folder: Path) -> Counter[tuple[str, str, int]]:
+    """How often each completion is in the journals, by model, problem and run."""
+    found: Counter[tuple[str, str, int]] = Counter()
+    for journal in folder.glob("_work/*/journal.jsonl"):
+        for line in journal.read_bytes().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # torn by the kill
+            if "completion" in entry:
+                target, problem_id, number = entry["key"]
+                found[target.partition("/")[2], problem_id, number] += 1
+    return found
+
+
+def asked(folder: Path) -> list[tuple[str, str, int]]:
+    """What the server was asked, in order."""
+    return [tuple(json.loads(line)) for line in (folder / "requests").read_text().splitlines()]
+
+
+def comparable(path: Path) -> pl.DataFrame:
+    """A table without its timings, also those in logs."""
+    timings = pl.selectors.ends_with("_seconds") | pl.selectors.by_name("tokens_per_second")
+    log = pl.col("log_head").str.replace_all(r"\d+\.\d+s|0x[0-9a-f]+", "…")
+    return pl.read_parquet(path).drop(timings).with_columns(log)
+
+
+async def torture(folder: Path, kind: str, points: int, latest: float) -> None:
+    """Kill runs at so many seeded points and hold each against an uninterrupted one."""
+    async with opened(kind, RUNNERS):
+        pass
+    assert ctypes.CDLL(None).prctl(SUBREAPER, 1) == 0
+    chance = random.Random(5)
+    with logging_server(folder) as address:
+        flags = [*FLAGS, "--base-url", address, "--sandbox", kind]
+        plain = folder / "plain"
+        plain.mkdir()
+        assert (await run(plain, *flags)).code == 0
+        whole = comparable(plain / "rows.parquet")
+        assert len(whole) == ATTEMPTS
+        known, kills, number = children(), 0, 0
+        while kills < points:
+            number += 1
+            here = folder / str(number)
+            (here / "tmp").mkdir(parents=True)
+            before = len(asked(folder))
+            seen: list[tuple[int, set[tuple[str, str, int]]]] = []
+            ended = False
+            while not ended:
+                started = any(here.glob("_work/*/run.json"))
+                last = 60.0 if kills >= points else chance.uniform(0.2, latest)
+                ended = killed(here, ["--resume"] if started else flags, last)
+                if not ended:
+                    kills += 1
+                    assert orphans(known) == set()
+                    seen.append((len(asked(folder)), set(bought(here))))
+            requests = asked(folder)
+            for position, had in seen:
+                assert not had & set(requests[position:]), "a journaled answer was asked again"
+            assert set(bought(here).values()) == {1}
+            assert len(bought(here)) == ATTEMPTS
+            assert len(requests) - before <= ATTEMPTS + len(seen) * CONCURRENCY
+            assert comparable(here / "rows.parquet").equals(whole, null_equal=True)
+            assert list(here.rglob("*.tmp")) == []
+            assert list((here / "tmp").iterdir()) == []
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize("points", [5, pytest.param(100, marks=pytest.mark.slow)])
+async def test_killed_runs_go_on_to_the_same_table(tmp_path: Path, points: int) -> None:
+    await torture(tmp_path, "bubblewrap", points, 2.5)
