@@ -12,6 +12,7 @@ from llmbench.models.base import Model
 from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Message, Outcome, Row, Verdict
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.runners import Runner
+from llmbench.store.cache import Cache
 from llmbench.store.journal import Bought, Journal, Judged
 from llmbench.store.ledger import Ledger
 from llmbench.store.work import WorkFolder
@@ -37,6 +38,7 @@ class Bench:
     work: WorkFolder
     emit: Listener
     ledger: Ledger | None = None
+    cache: Cache | None = None
     stopped: set[str] = field(default_factory=set)
     not_asked: int = 0
     spent: float = 0.0
@@ -80,7 +82,7 @@ class Bench:
         label = attempt.target.label
         messages = self._messages(attempt)
         asked = identity.asked(attempt, messages)
-        earlier = self.ledger.completion(asked) if self.ledger else None
+        earlier = self._earlier(attempt, asked)
         if earlier is not None:
             self.emit(Answered(attempt.key, earlier))
             return Answer(attempt, earlier)
@@ -100,6 +102,15 @@ class Bench:
         self.emit(Answered(attempt.key, completion))
         self._pay(completion)
         return Answer(attempt, completion)
+
+    def _earlier(self, attempt: Attempt, asked: str) -> Completion | None:
+        """An answer that this run or, with a cache, another one has bought."""
+        found = self.ledger.completion(asked) if self.ledger else None
+        if found is None and self.cache is not None:
+            found = self.cache.completion(asked)
+            if found is not None:
+                self.journal.append(Bought(attempt.key, found, asked))
+        return found
 
     def _pay(self, completion: Completion) -> None:
         before = self.budget_spent
@@ -163,6 +174,7 @@ def make_row(
     usage = completion.usage if completion else None
     unsent = completion.unsent if completion else ()
     seed = None if sampling.seed is None else sampling.seed + attempt.run - 1
+    timed = completion if completion and not completion.cached else None
     return Row(
         problem_id=problem.id,
         lang=problem.lang,
@@ -170,7 +182,7 @@ def make_row(
         score=score,
         passed=None if score is None else score == 100,
         exit_code=verdict.exit_code,
-        llm_seconds=completion.llm_seconds if completion else None,
+        llm_seconds=timed.llm_seconds if timed else None,
         log_head=verdict.log[:LOG_HEAD_CHARS],
         outcome=verdict.outcome.value,
         provider=target.provider,
@@ -185,7 +197,7 @@ def make_row(
         ttft_seconds=completion.ttft_seconds if completion else None,
         ttfa_seconds=completion.ttfa_seconds if completion else None,
         tokens_per_second=completion.tokens_per_second if completion else None,
-        queue_seconds=completion.queue_seconds if completion else None,
+        queue_seconds=timed.queue_seconds if timed else None,
         test_seconds=verdict.seconds,
         test_cpu_seconds=verdict.cpu_seconds,
         usage_source=completion.usage_source if completion else None,
@@ -199,6 +211,7 @@ def make_row(
         temperature=None if "temperature" in unsent else sampling.temperature,
         seed=None if "seed" in unsent else seed,
         recorded=False,
+        cached=completion is not None and completion.cached,
         sandbox=None,
         difficulty=problem.difficulty,
         tags=",".join(problem.tags),

@@ -156,6 +156,7 @@ class Completion:
     reasoning; `queue_seconds` is the wait for a model slot, over all tries. `usage_source` tells
     whether prompt and completion tokens are the server's own. `model` and `provider` are as the
     server reported them. `unsent` names the sampling parameters that were not sent.
+    `cached` is True when an earlier run bought it: its timings and cost mean nothing then.
     """
 
     text: str
@@ -172,6 +173,7 @@ class Completion:
     ttfa_seconds: float | None = None
     usage_source: Literal["server", "estimated"] | None = None
     unsent: tuple[str, ...] = ()
+    cached: bool = False
 
     @property
     def truncated(self) -> bool:
@@ -285,6 +287,7 @@ class Row:
     temperature: Annotated[float | None, _About("as sent; null if it was refused")]
     seed: Annotated[int | None, _About("as sent for this run; null if it was refused")]
     recorded: Annotated[bool, _About("true: a recorded answer was replayed, no model was asked")]
+    cached: Annotated[bool, _About("true: an earlier run's answer was reused; it has no timings")]
     sandbox: Annotated[str | None, _About("where the tests ran")]
     difficulty: Annotated[str | None, _About("as the problem says")]
     tags: Annotated[str, _About("of the problem, joined by commas")]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from llmbench import config, prompts
 from llmbench.attempt import Bench
@@ -28,6 +29,11 @@ def merged(options: Options) -> Options:
     Raises:
         UsageError: there is no such run.
     """
+    address = urlsplit(options.base_url or "")
+    if address.username or address.password:
+        raise UsageError(
+            "--base-url: holds a name or password, and would be written down: use a key"
+        )
     if options.resume is None:
         return options
     folder = _folder(options.resume)

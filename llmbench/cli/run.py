@@ -27,6 +27,7 @@ from llmbench.records import Problem, Sampling, Target
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
 from llmbench.store import outputs
+from llmbench.store.cache import Cache
 from llmbench.store.journal import Journal
 from llmbench.store.ledger import Ledger
 
@@ -67,6 +68,8 @@ async def _main(options: Options) -> int:
                 if options.resume:
                     bench.go_on(Ledger(journal.path, screen.warn))
                     resume.tell(bench, screen)
+                if options.cache:
+                    bench.cache = Cache(config.WORK_FOLDER, journal.path)
                 resume.begin(options, bench)
                 ended = await _drive(bench)
         finally:

@@ -156,3 +156,47 @@ async def torture(folder: Path, kind: str, points: int, latest: float) -> None:
 @pytest.mark.parametrize("points", [5, pytest.param(100, marks=pytest.mark.slow)])
 async def test_killed_runs_go_on_to_the_same_table(tmp_path: Path, points: int) -> None:
     await torture(tmp_path, "bubblewrap", points, 2.5)
+
+
+@pytest.mark.bubblewrap
+async def test_only_what_is_missing_or_changed_is_done(tmp_path: Path) -> None:
+    async with opened("bubblewrap", RUNNERS):
+        pass
+    source = (shipped("problems") / "python.yaml").read_text()
+    file = tmp_path / "p.yaml"
+    file.write_text(source)
+    only = ["--problems", "p.yaml", "--only", "python-lru*", "--model", "demo-large", "--seed", "1"]
+    with logging_server(tmp_path) as address:
+        flags = [*only, "--base-url", address, "--sandbox", "bubblewrap", "--runs", "1"]
+
+        async def requests_of(*words: str) -> tuple[int, str]:
+            before = len(asked(tmp_path))
+            ran = await run(tmp_path, *words)
+            assert ran.code == 0, ran.err
+            return len(asked(tmp_path)) - before, ran.err
+
+        assert (await requests_of(*flags))[0] == 1
+        number, told = await requests_of("--resume")
+        assert number == 0
+        assert "is complete: nothing is left to do" in told
+        assert (await requests_of("--resume", "--runs", "2"))[0] == 1
+        file.write_text(source.replace("test_solution.py: |\n", "test_solution.py: |\n      # x\n"))
+        number, told = await requests_of("--resume")
+        assert number == 0
+        assert "problem python-lru-ttl-cache has changed since: 2 attempts are done again" in told
+        assert "2 answers are graded without asking again, 0 are asked" in told
+        number, told = await requests_of("--resume", "--temperature", "0.5")
+        assert number == 2
+        assert "of lmstudio/demo-large have changed since: 2 attempts are done again" in told
+        number, _ = await requests_of(*flags, "--cache", "--out", "cached.parquet")
+        assert number == 0
+    (row,) = pl.read_parquet(tmp_path / "cached.parquet").to_dicts()
+    assert row["cached"]
+    assert row["llm_seconds"] is row["ttft_seconds"] is row["queue_seconds"] is None
+    record = json.loads(pl.read_parquet_metadata(tmp_path / "cached.parquet")["llmbench"])
+    assert record["sessions"][-1]["end"]
+
+
+async def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
+    ran = await run(tmp_path, "--resume")
+    assert (ran.code, ran.err) == (2, "llmbench: --resume: no run in _work\n")

@@ -60,6 +60,7 @@ class Options:
     max_cost: float | None
     out: tuple[Path, ...]
     quiet: bool
+    cache: bool
     resume: str | None
     words: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...]
@@ -103,6 +104,7 @@ def _options(given: argparse.Namespace, commands: Sequence[Sequence[str]]) -> Op
         ),
         out=tuple(dict.fromkeys(given.out)),
         quiet=given.quiet,
+        cache=given.cache,
         resume=given.resume,
         words=tuple(commands[-1]),
         commands=tuple(map(tuple, commands)),
@@ -124,6 +126,12 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
     problem_flags(made.add_argument_group("which problems"))
     sandbox_flags(made.add_argument_group("where tests run"), cores)
     output_flags(made.add_argument_group("what is written"))
+    made.add_argument(
+        "--cache",
+        action="store_true",
+        help="reuse answers of earlier runs to the same target, parameters, prompt and run number "
+        "(default: ask anew)",
+    )
     made.add_argument(
         "--resume",
         nargs="?",
