@@ -10,6 +10,7 @@ from llmbench.errors import ModelError, SandboxError, TargetError
 from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
 from llmbench.models.base import Model
 from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Message, Outcome, Row, Verdict
+from llmbench.sandboxes.allowance import Allowances
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.runners import Runner
 from llmbench.store.cache import Cache
@@ -43,6 +44,9 @@ class Bench:
     not_asked: int = 0
     spent: float = 0.0
 
+    def __post_init__(self) -> None:
+        self._allowances = Allowances(self.sandbox, self.runners, self.plan.test_timeout)
+
     def go_on(self, ledger: Ledger) -> None:
         """Take what an earlier part of this run has bought and judged."""
         self.ledger = ledger
@@ -57,14 +61,11 @@ class Bench:
     def identity(self, attempt: Attempt) -> tuple[str, str]:
         """Hashes of what is asked, and of that with what grades it."""
         asked = identity.asked(attempt, self._messages(attempt))
-        return asked, identity.graded(attempt, asked, self._limit(attempt))
+        return asked, identity.graded(attempt, asked, self.plan.test_timeout)
 
     def _messages(self, attempt: Attempt) -> tuple[Message, ...]:
         about = self.runners[attempt.problem.lang].about
         return prompts.messages(attempt.problem, about.instructions)
-
-    def _limit(self, attempt: Attempt) -> float:
-        return min(attempt.problem.timeout or self.plan.test_timeout, self.plan.test_timeout)
 
     @property
     def budget_spent(self) -> bool:
@@ -145,8 +146,11 @@ class Bench:
         self._finish(attempt, completion, str(found.how), verdict)
 
     async def _run_tests(self, attempt: Attempt, runner: Runner, code: str) -> Verdict:
-        submission = runner.submission(attempt.key, attempt.problem, code, self._limit(attempt))
         try:
+            allowed = await self._allowances.of(attempt.problem)
+            submission = runner.submission(
+                attempt.key, attempt.problem, code, allowed.timeout, allowed.cpu_seconds
+            )
             return await self.sandbox.run(submission)
         except SandboxError as error:
             return Verdict(Outcome.SANDBOX_ERROR, log=str(error))

@@ -39,9 +39,9 @@ class Plan:
     """All that decides what a run asks and how it grades.
 
     `concurrency` bounds the answers that stream at once, `sandboxes` the tests that run at once;
-    `test_timeout` is in seconds and bounds problems that name no limit of their own as well as
-    those that do. `recorded` is True when answers are replayed and no model is asked. Once answers
-    have cost `max_cost` USD nothing more is asked.
+    `test_timeout` bounds the tests of any problem, in seconds by the clock. `recorded` is True when
+    answers are replayed and no model is asked. Once answers have cost `max_cost` USD nothing more
+    is asked.
     """
 
     targets: tuple[Target, ...]

@@ -4,7 +4,8 @@
     ├── UsageError                exit 2: what was asked cannot be done as written
     │   ├── ProblemFileError      one or many faults in problem files, each with file, line, field
     │   ├── RunnerFileError       a fault in a runner folder
-    │   └── OutputError           a result file cannot be written
+    │   ├── OutputError           a result file cannot be written
+    │   └── ResultFileError       a result file cannot be read, or not be compared
     └── RunError                  exit 1: what was asked failed while being done
         ├── ModelError
         │   ├── TransientError    worth another try (connection, 429, 5xx, cut stream)
@@ -47,6 +48,10 @@ class OutputError(UsageError):
     """A result file or the work folder cannot be written."""
 
 
+class ResultFileError(UsageError):
+    """A result file cannot be read, or results cannot be compared."""
+
+
 class RunError(LlmbenchError):
     """What was asked failed while being done."""
 
@@ -58,8 +63,11 @@ class ModelError(RunError):
 class TransientError(ModelError):
     """A fault that another try may not meet again.
 
-    `retry_after` is the wait in seconds that the server asked for, or None.
+    `retry_after` is the wait in seconds that the server asked for, or None; `requests` counts
+    the requests that the try made.
     """
+
+    requests = 1
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -17,9 +17,13 @@ Languages = Mapping[str, Mapping[str, Sequence[str]]]
 
 FieldPath = tuple[str | int, ...]
 
+TIMES = re.compile(r"[0-9]+(\.[0-9]+)?x")
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
 REQUIRED = ("id", "lang", "prompt", "tests")
-OPTIONAL = ("reference", "wrong", "timeout", "tags", "difficulty", "files")
+OPTIONAL = (
+    *("reference", "wrong", "compile_errors", "timeout", "tags", "difficulty", "files"),
+    *("origin", "licence"),
+)
 
 _PROBLEM = TypeAdapter(Problem)
 
@@ -222,10 +226,7 @@ class _ProblemFile:
             self.fault((index, "prompt"), "is empty")
         if not problem.tests:
             self.fault((index, "tests"), "holds no test file")
-        if problem.timeout is not None and not 0 < problem.timeout < float("inf"):
-            self.fault(
-                (index, "timeout"), f"{problem.timeout:g} is not a number of seconds above 0"
-            )
+        self._check_timeout(index, problem)
         for field in ("tests", "files"):
             for path in getattr(problem, field):
                 if not is_inside(path):
@@ -233,6 +234,22 @@ class _ProblemFile:
                     self.fault((index, field, path), reason)
         for path in problem.tests.keys() & problem.files.keys():
             self.fault((index, "files", path), "is a test file too")
+        for name in problem.compile_errors:
+            if name not in problem.wrong:
+                self.fault((index, "compile_errors"), f"{name!r} is no wrong answer's name")
+
+    def _check_timeout(self, index: int, problem: Problem) -> None:
+        given = problem.timeout
+        if isinstance(given, str):
+            if not TIMES.fullmatch(given) or float(given[:-1]) < 1:
+                reason = (
+                    f"{given!r} is neither seconds nor, like 5x, times what the reference takes"
+                )
+                self.fault((index, "timeout"), reason)
+            elif problem.reference is None:
+                self.fault((index, "timeout"), f"{given} needs a reference to be measured by")
+        elif given is not None and not 0 < given < float("inf"):
+            self.fault((index, "timeout"), f"{given:g} is not a number of seconds above 0")
 
 
 def is_inside(path: str) -> bool:

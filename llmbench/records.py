@@ -44,8 +44,10 @@ class Outcome(StrEnum):
 class Problem:
     """One coding problem: what is asked and the tests that judge an answer.
 
-    `tests` and `files` map relative paths to texts. `timeout` is in seconds. `options` are the
-    runner's own settings, for example how strict its compiler is.
+    `tests` and `files` map relative paths to texts. `timeout` is in seconds of processor time, or
+    "5x": a multiple of what the reference takes. `options` are the runner's own settings, for
+    example how strict its compiler is. `compile_errors` names the wrong answers that the compiler
+    must refuse; `origin` and `licence` say where a problem comes from.
     """
 
     id: str
@@ -54,11 +56,19 @@ class Problem:
     tests: Mapping[str, str]
     reference: str | None = None
     wrong: Mapping[str, str] = field(default_factory=dict)
-    timeout: float | None = None
+    timeout: float | str | None = None
     tags: tuple[str, ...] = ()
     difficulty: Literal["easy", "medium", "hard"] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+    compile_errors: tuple[str, ...] = ()
+    origin: str | None = None
+    licence: str | None = None
+
+    @property
+    def timeout_factor(self) -> float | None:
+        """The limit as a multiple of the reference's processor time, where it is stated so."""
+        return float(self.timeout.removesuffix("x")) if isinstance(self.timeout, str) else None
 
     @cached_property
     def sha256(self) -> str:
@@ -193,13 +203,15 @@ class Completion:
 class Submission:
     """Files to place in the work folder, and what the runner is told.
 
-    `lang` names the runner folder; `timeout` is the wall limit of the tests in seconds.
+    `lang` names the runner folder; `timeout` is the wall limit of the tests in seconds and
+    `cpu_seconds` that of their processor time, which holds however busy the machine is.
     """
 
     key: AttemptKey
     lang: str
     files: Mapping[str, str]
     timeout: float
+    cpu_seconds: float
     options: Mapping[str, str] = field(default_factory=dict)
 
 

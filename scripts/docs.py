@@ -3,13 +3,14 @@
 python scripts/docs.py
 """
 
+import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from llmbench.cli.options.run import parser
+from llmbench.cli.options import compare, history, problems, run, show, sweep
 from llmbench.models.presets import PRESETS
-from llmbench.records import columns
+from llmbench.reports import schema
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -27,31 +28,47 @@ def providers() -> Iterator[str]:
         yield f"| `{preset.name}` | {address} | {key}{optional} |"
 
 
-def flags() -> Iterator[str]:
+def flags(made: argparse.ArgumentParser) -> Iterator[str]:
     """One line per flag."""
     yield "| flag | meaning |"
     yield "|---|---|"
-    made = parser(cores=None)
+    yield from _flags(made)
+
+
+def actions() -> Iterator[str]:
+    """The flags of each action of `llmbench problems` that a run has not."""
+    known = set(_flags(run.parser(cores=None)))
+    yield "| flag | meaning |"
+    yield "|---|---|"
+    made = problems.parser(cores=None)
+    (named,) = (a for a in made._actions if isinstance(a, argparse._SubParsersAction))
+    for choice in named._choices_actions:
+        yield f"| **`{choice.dest}`** | {choice.help} |"
+        yield from (line for line in _flags(named.choices[choice.dest]) if line not in known)
+
+
+def _flags(made: argparse.ArgumentParser) -> Iterator[str]:
     for action in made._actions:
-        name = action.option_strings[-1]
+        name = action.option_strings[-1] if action.option_strings else ""
         if action.choices is not None and action.metavar is None:
             value = " " + "\\|".join(map(str, action.choices))
         else:
             value = f" {action.metavar}" if action.metavar else ""
+            value = f" [{action.metavar}]" if action.nargs == "?" else value
         text = (action.help or "") % {"default": action.default, "prog": made.prog}
-        yield f"| `{name}{value}` | {text} |"
+        yield f"| `{(name + value).strip()}` | {text} |"
 
 
-def columns_() -> Iterator[str]:
-    """One line per column of a result row."""
-    yield "| column | type | unit | meaning |"
-    yield "|---|---|---|---|"
-    for column in columns():
-        kind = f"{column.type.__name__}{', may be null' if column.nullable else ''}"
-        yield f"| `{column.name}` | {kind} | {column.unit} | {column.meaning} |"
-
-
-SECTIONS = {"providers": providers, "flags": flags, "columns": columns_}
+SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
+    "providers": providers,
+    "flags": lambda: flags(run.parser(cores=None)),
+    "flags of compare": lambda: flags(compare.parser()),
+    "flags of show": lambda: flags(show.parser()),
+    "flags of sweep": lambda: flags(sweep.parser()),
+    "flags of history": lambda: flags(history.parser()),
+    "actions": actions,
+    "columns": schema.markdown,
+}
 
 
 def render(text: str) -> str:

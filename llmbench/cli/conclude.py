@@ -25,7 +25,11 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
     stream = tables.stream(lambda: resume.rows(bench, screen))
     faults = [str(ended.failure)] if ended.failure else []
     written = []
-    about = _ended(bench, faults)
+    try:
+        resume.end(bench)
+    except OutputError as error:
+        faults.append(str(error))
+    about = resume.about(bench)
     for path in out or [bench.work.path / "results.csv"]:
         try:
             tables.write(stream, path, about, bench.work.run_id)
@@ -45,14 +49,6 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         return INTERRUPTED
     broken = (table["outcome"] == Outcome.SANDBOX_ERROR.value).any()
     return 1 if missing or bench.stopped or broken or not table["score"].count() else 0
-
-
-def _ended(bench: Bench, faults: list[str]) -> dict[str, str]:
-    try:
-        return resume.end(bench)
-    except OutputError as error:
-        faults.append(str(error))
-        return {}
 
 
 def refusals(models: Mapping[str, Model]) -> Iterator[str]:

@@ -37,8 +37,20 @@ def merged(options: Options) -> Options:
     if options.resume is None:
         return options
     folder = _folder(options.resume)
-    commands = [*provenance.read(folder)["commands"], list(options.words)]
-    return replace(flags.merge(commands), resume=folder.name, commands=tuple(map(tuple, commands)))
+    record = provenance.read(folder)
+    merged = flags.merge([*record["commands"], list(options.words)])
+    return replace(merged, resume=folder.name, part_of=record.get("part_of"))
+
+
+def unfinished(part_of: str) -> str | None:
+    """The latest run that was begun as this part of something larger, by its name."""
+    for folder in reversed(_runs()):
+        try:
+            if provenance.read(folder).get("part_of") == part_of:
+                return folder.name
+        except UsageError:
+            continue  # not readable, so not ours
+    return None
 
 
 def work_folder(options: Options) -> WorkFolder:
@@ -65,6 +77,7 @@ def begin(options: Options, bench: Bench) -> None:
     }
     session["sandbox"] = bench.sandbox.name
     record: dict[str, Any] = {"run": bench.work.run_id, "commands": commands, "plan": _plan(plan)}
+    record["part_of"] = options.part_of
     template = json.dumps(
         [prompts.SYSTEM, {k: r.about.instructions for k, r in bench.runners.items()}]
     )
@@ -74,8 +87,14 @@ def begin(options: Options, bench: Bench) -> None:
     provenance.write(bench.work.path, record)
 
 
-def end(bench: Bench) -> dict[str, str]:
-    """Write the end into `run.json`; returns it as the metadata of tables.
+def about(bench: Bench) -> dict[str, str]:
+    """What made the run, as the metadata of tables."""
+    record = provenance.read(bench.work.path)
+    return {"llmbench": json.dumps(record, ensure_ascii=False)}
+
+
+def end(bench: Bench) -> None:
+    """Write the end into `run.json`.
 
     Raises:
         OutputError: it cannot be written.
@@ -83,7 +102,6 @@ def end(bench: Bench) -> dict[str, str]:
     record = provenance.read(bench.work.path)
     record["sessions"][-1]["end"] = provenance.now()
     provenance.write(bench.work.path, record)
-    return {"llmbench": json.dumps(record, ensure_ascii=False)}
 
 
 def tell(bench: Bench, screen: Screen) -> None:
@@ -140,16 +158,19 @@ def _changed(ledger: Ledger, attempt: Attempt, graded: str) -> str | None:
 
 
 def _folder(name: str) -> Path:
-    root = config.WORK_FOLDER
-    runs = sorted(path.parent for path in root.glob(f"*/{provenance.NAME}"))
+    runs = _runs()
     if not runs:
-        raise UsageError(f"--resume: no run in {root}")
+        raise UsageError(f"--resume: no run in {config.WORK_FOLDER}")
     if name == LATEST:
         return runs[-1]
     for folder in runs:
         if folder.name == Path(name).name:
             return folder
     raise UsageError(f"--resume {name}: no such run (the latest is {runs[-1].name})")
+
+
+def _runs() -> list[Path]:
+    return sorted(path.parent for path in config.WORK_FOLDER.glob(f"*/{provenance.NAME}"))
 
 
 def _plan(plan: Plan) -> dict[str, Any]:

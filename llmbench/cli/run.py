@@ -1,8 +1,10 @@
 """`llmbench [run]`: ask, test, write, tell."""
 
 import signal
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -24,6 +26,7 @@ from llmbench.models.pricing import Price, price_of, read_prices
 from llmbench.models.retry import Retries
 from llmbench.models.server import Offer, Server, choose_model, connect
 from llmbench.records import Problem, Sampling, Target
+from llmbench.sandboxes.base import EngineOptions
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
 from llmbench.store import outputs
@@ -33,13 +36,27 @@ from llmbench.store.ledger import Ledger
 
 DEMO = "demo"
 
+T = TypeVar("T", covariant=True)
+
+
+class Concluded(Protocol[T]):
+    """Ends a run: writes, tells, and returns what the caller wants of it."""
+
+    def __call__(self, options: Options, bench: Bench, ended: Ended, screen: Screen, /) -> T:
+        """End it."""
+
 
 def main(options: Options) -> int:
     """Do a whole run and return the exit code."""
-    return anyio.run(_main, resume.merged(options))
+    return anyio.run(execute, resume.merged(options), _concluded)
 
 
-async def _main(options: Options) -> int:
+async def execute(options: Options, concluded: Concluded[T]) -> T:
+    """Do a whole run and return what `concluded` makes of it.
+
+    Raises:
+        LlmbenchError: the run cannot begin, or `concluded` says that it failed.
+    """
     screen = Screen(options.quiet)
     runners = load_runners(config.shipped("runners"))
     problems = _problems(options, runners)
@@ -51,29 +68,36 @@ async def _main(options: Options) -> int:
         prices = _prices(plan, given, offers)
         work = resume.work_folder(options)
         needed = {lang: runners[lang] for lang in sorted({p.lang for p in problems})}
-        sandbox = await open_sandbox(
-            options.sandbox.kind,
-            needed,
-            run_id=work.run_id,
-            own_answers=plan.recorded,
-            notify=screen.note,
-        )
-        try:
-            with Journal(work.path) as journal, screen.progress(plan) as emit:
-                models = {
-                    target.label: _model(target, server, prices.get(target.label), emit)
-                    for target in plan.targets
-                }
-                bench = Bench(plan, models, needed, sandbox, journal, work, emit)
-                if options.resume:
-                    bench.go_on(Ledger(journal.path, screen.warn))
-                    resume.tell(bench, screen)
-                if options.cache:
-                    bench.cache = Cache(config.WORK_FOLDER, journal.path)
-                resume.begin(options, bench)
-                ended = await _drive(bench)
-        finally:
-            await sandbox.aclose()
+        # Locked before containers of its name are made, and until its tables are written.
+        with Journal(work.path) as journal:
+            sandbox = await open_sandbox(
+                options.sandbox.kind,
+                needed,
+                run_id=work.run_id,
+                own_answers=plan.recorded,
+                notify=screen.note,
+                engine=EngineOptions(options.sandbox.warm, options.sandbox.runtime),
+            )
+            try:
+                with screen.progress(plan) as emit:
+                    models = {
+                        target.label: _model(target, server, prices.get(target.label), emit)
+                        for target in plan.targets
+                    }
+                    bench = Bench(plan, models, needed, sandbox, journal, work, emit)
+                    if options.resume:
+                        bench.go_on(Ledger(journal.path, screen.warn))
+                        resume.tell(bench, screen)
+                    if options.cache:
+                        bench.cache = Cache(config.WORK_FOLDER, journal.path)
+                    resume.begin(options, bench)
+                    ended = await _drive(bench)
+            finally:
+                await sandbox.aclose()
+            return concluded(options, bench, ended, screen)
+
+
+def _concluded(options: Options, bench: Bench, ended: Ended, screen: Screen) -> int:
     # Here and not above: what makes tables is slow to load, and no early fault must wait for it.
     from llmbench.cli.conclude import conclude
 
@@ -203,6 +227,9 @@ async def _heed_signals(
     *,
     task_status: TaskStatus[None],
 ) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        task_status.started()  # elsewhere no signal comes
+        return
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
         async for _ in signals:

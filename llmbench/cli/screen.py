@@ -1,7 +1,7 @@
 """What people see of a run: notes and progress on stderr, the summary on stdout."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -66,6 +66,11 @@ class Screen:
         if not self._quiet:
             for part in parts:
                 self._out.print(part, "")
+
+    def read(self, parts: Iterable[RenderableType]) -> None:
+        """Show parts whose lines are to be kept as they are, however long."""
+        for part in parts:
+            self._out.print(part, soft_wrap=True)
 
     def say(self, *lines: str) -> None:
         """Plain lines on stdout."""

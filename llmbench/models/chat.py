@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from llmbench.errors import TransientError
 from llmbench.models.faults import Words, words_of
 from llmbench.models.pricing import Price
 from llmbench.models.retry import Retries
@@ -68,8 +69,12 @@ class ChatModel:
     async def _try(self, messages: Sequence[Message], run: int) -> Completion:
         """Ask once; where a parameter is refused, at once again without it, now and later."""
         requests = 1
-        while (completion := await self._request(body := self._body(messages, run))) is None:
-            requests += 1
+        try:
+            while (completion := await self._request(body := self._body(messages, run))) is None:
+                requests += 1
+        except TransientError as fault:
+            fault.requests = requests
+            raise
         unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
         completion = counted(replace(completion, tries=requests, unsent=unsent), messages)
         if completion.cost_usd is None and self._price is not None:

@@ -45,22 +45,25 @@ class Retries:
     ) -> Completion:
         """Ask until an answer is whole; `slot` is held during each try and free between tries.
 
-        The failed tries are added to the completion's `tries`; its `queue_seconds` becomes the
-        sum of the waits for the slot.
+        The requests of failed tries are added to the completion's `tries`; its `queue_seconds`
+        becomes the sum of the waits for the slot.
 
         Raises:
             TransientError: the fault of the last try, if all failed.
         """
-        failed = -1
+        failed = 0
         queued = 0.0
 
         async def one_try() -> Completion:
             nonlocal failed, queued
-            failed += 1
             asked = time.monotonic()
             async with slot:
                 queued += time.monotonic() - asked
-                return await ask()
+                try:
+                    return await ask()
+                except TransientError as fault:
+                    failed += fault.requests
+                    raise
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),

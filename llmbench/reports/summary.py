@@ -11,6 +11,7 @@ from llmbench import stats
 from llmbench.records import Outcome
 
 NOT_MODEL = "Recorded answers were replayed: no model was asked, and these figures rank nothing."
+INTERVAL = f"{stats.LEVEL:.0%} interval"
 
 
 def summary(table: pl.DataFrame) -> Iterator[RenderableType]:
@@ -32,7 +33,7 @@ def _targets(table: pl.DataFrame) -> Table:
     view = Table(title="by target", title_justify="left")
     view.add_column("target", overflow="fold")
     has_cost = table["cost_usd"].is_not_null().any()
-    titles = ["pass_rate", "std_score", "scored", "TTFT", "tokens/s"]
+    titles = ["pass_rate", INTERVAL, "std_score", "flaky", "scored", "TTFT", "tokens/s"]
     for title in [*titles, "cost"] if has_cost else titles:
         view.add_column(title, justify="right", no_wrap=True)
     lines = stats.rates(table, ["target"]).sort("pass_rate", descending=True, nulls_last=True)
@@ -40,7 +41,9 @@ def _targets(table: pl.DataFrame) -> Table:
         cells = [
             line["target"],
             _percent(line["pass_rate"]),
+            _interval(line["low"], line["high"]),
             _number(line["std_score"], 1),
+            _percent(line["flaky"], 0),
             f"{line['scored']}/{line['attempts']}",
             _number(line["ttft_seconds"], 2, " s"),
             _number(line["tokens_per_second"], 0),
@@ -110,8 +113,12 @@ def _advice(table: pl.DataFrame) -> Iterator[Text]:
         yield Text(f"{slow:.0%} of the attempts timed out: try a larger --docker-timeout.")
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:.{digits}%}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{100 * low:.0f}–{high:.0%}"
 
 
 def _number(value: float | None, digits: int, unit: str = "") -> str:

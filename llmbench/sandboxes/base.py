@@ -28,11 +28,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How a container engine is used: with warm containers, with an OCI runtime of this name."""
+
+    warm: bool = False
+    runtime: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """What a sandbox saw of one run of `run.sh`: evidence only, no judgement.
 
     `exit_code` is None when the sandbox had to kill it. `report` is what reached stdout, `log`
-    what reached stderr, both bounded; `seconds` and `cpu_seconds` are of the tests alone.
+    what reached stderr, both bounded; `canary` is part of the name of a test that must stand in
+    the report, failed. `seconds` and `cpu_seconds` are of the tests alone.
     """
 
     exit_code: int | None
@@ -40,6 +49,7 @@ class Execution:
     out_of_memory: bool
     report: bytes
     log: str
+    canary: str
     seconds: float
     cpu_seconds: float | None = None
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +13,8 @@ import anyio
 
 import llmbench
 from llmbench.errors import NoSandboxError
+from llmbench.sandboxes import seccomp
+from llmbench.sandboxes.cgroups import Groups
 from llmbench.sandboxes.launch import HOME, WORK, Launch
 from llmbench.sandboxes.process import ProcessSandbox, Start
 from llmbench.sandboxes.runners import Runner
@@ -25,7 +27,26 @@ SYSTEM = (
 """What of the machine the code sees, read-only, beside the programs of its language."""
 
 CHILDREN = "/proc/thread-self/children"
-"""Without it the memory of what was started cannot be watched."""
+"""Without it the memory of what was started cannot be counted."""
+
+COUNTED = (
+    "memory and processes of tests are counted now and then, as this user may set the kernel no "
+    "limit for them: for firm limits start with systemd-run --user --scope"
+)
+
+# Arguments: the filter of system calls, files that take this process into its group, --, bwrap.
+ENTER = """
+filter=$1
+shift
+while [ "$1" != -- ]; do
+    echo 0 >"$1" || exit 125
+    shift
+done
+shift
+exec "$@" 9<"$filter"
+"""
+FILTER = "9"
+"""The descriptor in ENTER."""
 
 SUPPORT = "/opt/support"
 SCRATCH = "/tmp"
@@ -40,6 +61,18 @@ class BubblewrapSandbox(ProcessSandbox):
     """Runs each submission under bwrap: own namespaces, no network, a root of read-only parts."""
 
     name = "bubblewrap"
+
+    def __init__(self, runners: Mapping[str, Runner], toolchains: Mapping[str, Toolchain]) -> None:
+        """Serve the languages of these runners, which are ready in `toolchains`.
+
+        Raises:
+            NoSandboxError: libseccomp is not installed.
+        """
+        super().__init__(runners, toolchains)
+        self._filter = seccomp.program()
+        self._groups: Groups | None = None
+        with suppress(OSError):
+            self._groups = Groups()
 
     @classmethod
     async def open(cls, runners: Mapping[str, Runner], notify: Callable[[str], None]) -> Self:
@@ -59,23 +92,38 @@ class BubblewrapSandbox(ProcessSandbox):
                 f"bwrap cannot confine here ({said.splitlines()[-1]}): "
                 "allow unprivileged user namespaces, or use Docker"
             )
-        if not os.access(CHILDREN, os.R_OK):
-            raise NoSandboxError(f"this kernel has no {CHILDREN}: use Docker")
-        return await super().open(runners, notify)
+        sandbox = await super().open(runners, notify)
+        if sandbox._groups is None:
+            if not os.access(CHILDREN, os.R_OK):
+                raise NoSandboxError(f"this kernel has no {CHILDREN}: use Docker")
+            notify(COUNTED)
+        return sandbox
+
+    async def aclose(self) -> None:
+        """Remove the groups; nothing else outlives a run."""
+        os.close(self._filter)
+        if self._groups:
+            await self._groups.aclose()
 
     def start(self, launch: Launch, archive: bytes, stack: ExitStack) -> Start:
         """How to start the launcher; all it writes is in memory, and gone with it."""
         lang = launch.submission.lang
         toolchain, limits = self.toolchains[lang], self.runners[lang].limits
         bwrap = shutil.which("bwrap") or "bwrap"
+        members, group = [], None
+        if self._groups is not None:
+            group = self._groups.make(limits)
+            stack.callback(self._groups.leave, group)
+            members = group.members
         argv = [
-            *(bwrap, *_confinement(limits.work_mb), *_views(toolchain)),
+            *("sh", "-c", ENTER, "sh", f"/proc/{os.getpid()}/fd/{self._filter}", *members, "--"),
+            *(bwrap, *_confinement(limits.work_mb), *_views(toolchain), "--seccomp", FILTER),
             *("--ro-bind", str(toolchain.runner), HOME),
             *("--ro-bind", str(toolchain.support), SUPPORT),
             *("--remount-ro", "/", "--chdir", WORK, "--"),
             *self.limited(launch, launch.argv(archive)),
         ]
-        return Start(argv, Path("/"), self.variables(launch, SCRATCH, SUPPORT), private=False)
+        return Start(argv, Path("/"), self.variables(launch, SCRATCH, SUPPORT), False, group)
 
 
 def _confinement(work_mb: int) -> list[str]:

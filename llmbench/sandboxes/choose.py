@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from llmbench.errors import NoSandboxError, SandboxError
-from llmbench.sandboxes.base import Sandbox
+from llmbench.errors import NoSandboxError, SandboxError, UsageError
+from llmbench.sandboxes.base import EngineOptions, Sandbox
 from llmbench.sandboxes.runners import Runner
 
 KINDS = ("auto", "docker", "bubblewrap")
+
+NOTHING_SPECIAL = EngineOptions()
 
 
 async def open_sandbox(
@@ -16,6 +18,7 @@ async def open_sandbox(
     run_id: str,
     own_answers: bool,
     notify: Callable[[str], None],
+    engine: EngineOptions = NOTHING_SPECIAL,
 ) -> Sandbox:
     """Open the sandbox of this kind (of KINDS) for these languages.
 
@@ -23,8 +26,10 @@ async def open_sandbox(
     error and no reason for another sandbox. Without an engine it is bubblewrap. Where every
     answer is a recorded one of our own (`own_answers`), a missing image is a reason to go on
     to bubblewrap, and a missing bubblewrap to a plain process. `notify` hears of each step down.
+    `engine` says how an engine is used; who asks for anything special there gets it or nothing.
 
     Raises:
+        UsageError: something special of an engine was asked for, and bubblewrap too.
         NoSandboxError: nothing of this kind works here; says why, and what to do.
         SandboxError: the engine answers but has not the images; says how to build them.
     """
@@ -32,9 +37,15 @@ async def open_sandbox(
     from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
     from llmbench.sandboxes.docker import DockerSandbox
     from llmbench.sandboxes.process import ProcessSandbox
+    from llmbench.sandboxes.warm import WarmDockerSandbox
 
-    if kind == "docker":
-        return await DockerSandbox.open(runners, run_id)
+    docker = WarmDockerSandbox if engine.warm else DockerSandbox
+    if engine != NOTHING_SPECIAL and kind == "bubblewrap":
+        raise UsageError(
+            "--warm and --docker-runtime need an engine: leave out --sandbox bubblewrap"
+        )
+    if kind == "docker" or engine != NOTHING_SPECIAL:
+        return await docker.open(runners, run_id, engine.runtime)
     if kind == "bubblewrap":
         return await BubblewrapSandbox.open(runners, notify)
     try:

@@ -43,28 +43,40 @@ class DockerSandbox(GradingSandbox):
 
     name = "docker"
 
-    def __init__(self, docker: aiodocker.Docker, runners: Mapping[str, Runner], run_id: str):
+    def __init__(
+        self,
+        docker: aiodocker.Docker,
+        runners: Mapping[str, Runner],
+        run_id: str,
+        runtime: str | None = None,
+    ) -> None:
         """Use an open connection, which `aclose` closes."""
         super().__init__(runners)
         self._docker = docker
+        self._runtime = runtime
         self._labels = {RUN_LABEL: run_id, OWNER_LABEL: owners.mine()}
 
     @classmethod
-    async def open(cls, runners: Mapping[str, Runner], run_id: str) -> Self:
+    async def open(
+        cls, runners: Mapping[str, Runner], run_id: str, runtime: str | None = None
+    ) -> Self:
         """Connect to the engine, remove what dead runs left there, and check the images.
+
+        `runtime` is the OCI runtime of the containers, as the engine knows it (None: its default).
 
         Raises:
             NoSandboxError: no engine answers.
-            SandboxError: an image is missing; names the command that builds it.
+            SandboxError: the runtime or an image is missing; names the command that builds it.
         """
         docker = await _connect()
         try:
             await _reap(docker)
+            await _check_runtime(docker, runtime)
             await _check_images(docker, runners)
         except BaseException:
             await _close(docker)
             raise
-        return cls(docker, runners, run_id)
+        return cls(docker, runners, run_id, runtime)
 
     async def execute(self, submission: Submission, runner: Runner) -> Execution:
         """Run once in a fresh container.
@@ -73,18 +85,14 @@ class DockerSandbox(GradingSandbox):
             SandboxError: the engine failed, or somebody else ended the container.
         """
         launch, archive = Launch(submission), pack(submission.files)
-        config = self._config(runner, launch.argv(archive, cgroup=CGROUP), submission.options)
-        async with self._container(config) as container, _attached(container) as stream:
-            await _api("start a container", container.start())
-            await _write(stream, launch.stdin(archive))
+        config = self.config(runner, launch.argv(archive, cgroup=CGROUP), submission.options)
+        async with self.started(config) as (container, stream):
             capture = Capture(launch, runner.limits)
-            if not await _read(stream, capture, submission.timeout):
-                out_of_memory = await _out_of_memory(container)
-                return capture.execution(None, timed_out=True, out_of_memory=out_of_memory)
-            ended = await _api("wait for a container", container.wait())
-            code: int = ended["StatusCode"]
-            out_of_memory = code != 0 and await _out_of_memory(container)
-            return capture.execution(code, out_of_memory=out_of_memory)
+            await write(stream, launch.stdin(archive))
+            if await read(stream, capture, submission.timeout):
+                return await last_words(container, capture)
+            out_of_memory = await _out_of_memory(container)
+            return capture.execution(None, timed_out=True, out_of_memory=out_of_memory)
 
     async def aclose(self) -> None:
         """Remove what is left of this run, and close the connection."""
@@ -105,6 +113,15 @@ class DockerSandbox(GradingSandbox):
         return await _labelled(self._docker, RUN_LABEL, self._labels)
 
     @asynccontextmanager
+    async def started(
+        self, config: dict[str, Any]
+    ) -> AsyncIterator[tuple[DockerContainer, Stream]]:
+        """A running container and its stdin, stdout and stderr; removed at the end."""
+        async with self._container(config) as container, _attached(container) as stream:
+            await _api("start a container", container.start())
+            yield container, stream
+
+    @asynccontextmanager
     async def _container(self, config: dict[str, Any]) -> AsyncIterator[DockerContainer]:
         # Named by us, so that it can be removed even when the engine's answer never came; not to
         # be interrupted, so that the engine is never asked to remove what it is still making.
@@ -119,9 +136,8 @@ class DockerSandbox(GradingSandbox):
             with anyio.CancelScope(shield=True):
                 await _remove(container)
 
-    def _config(
-        self, runner: Runner, argv: list[str], options: Mapping[str, str]
-    ) -> dict[str, Any]:
+    def config(self, runner: Runner, argv: list[str], options: Mapping[str, str]) -> dict[str, Any]:
+        """What the engine is told of a container: every limit there is."""
         limits = runner.limits
         memory = limits.memory_mb * 2**20
         # By owner and by mode: runc puts the mode of the image's folder in the place of ours.
@@ -154,6 +170,7 @@ class DockerSandbox(GradingSandbox):
                 "PidsLimit": limits.pids,
                 "Ulimits": [{"Name": n, "Soft": v, "Hard": v} for n, v in ulimits.items()],
                 "LogConfig": {"Type": "none"},
+                **({"Runtime": self._runtime} if self._runtime else {}),
             },
         }
 
@@ -175,21 +192,34 @@ async def _attached(container: DockerContainer) -> AsyncIterator[Stream]:
         await stream.close()
 
 
-async def _write(stream: Stream, data: bytes) -> None:
+async def write(stream: Stream, data: bytes) -> None:
+    """Send data to a container."""
     with suppress(ConnectionError, aiohttp.ClientError):  # it ended early: its output says why
         await _api("send files to a container", stream.write_in(data))
 
 
-async def _read(stream: Stream, capture: Capture, timeout: float) -> bool:  # noqa: ASYNC109 - of the tests
-    """Read until the container's end; False when it did not come in time."""
+async def read(stream: Stream, capture: Capture, timeout: float) -> bool:  # noqa: ASYNC109 - of the tests
+    """Read until the container has finished or ended; False when that did not come in time."""
     started = False
     with anyio.move_on_after(API_SECONDS) as scope:
-        while (message := await stream.read_out()) is not None:
+        while not capture.finished and (message := await stream.read_out()) is not None:
             (capture.stdout if message.stream == _STDOUT else capture.stderr)(message.data)
             if capture.started and not started:
                 scope.deadline = anyio.current_time() + timeout + OUTER_GRACE_SECONDS
                 started = True
     return not scope.cancelled_caught
+
+
+async def last_words(container: DockerContainer, capture: Capture) -> Execution:
+    """The evidence of a container that has ended by itself.
+
+    Raises:
+        SandboxError: the tests never began, or the engine does not tell.
+    """
+    ended = await _api("wait for a container", container.wait())
+    code: int = ended["StatusCode"]
+    out_of_memory = code != 0 and await _out_of_memory(container)
+    return capture.execution(code, out_of_memory=out_of_memory)
 
 
 async def _out_of_memory(container: DockerContainer) -> bool:
@@ -216,6 +246,17 @@ async def _reap(docker: aiodocker.Docker) -> None:
     for container in await _labelled(docker, OWNER_LABEL):
         if owners.is_dead(container["Labels"][OWNER_LABEL]):
             await _remove(container)
+
+
+async def _check_runtime(docker: aiodocker.Docker, runtime: str | None) -> None:
+    if runtime is None:
+        return
+    known = (await _api("say what it can do", docker.system.info())).get("Runtimes") or {}
+    if runtime not in known:
+        names = ", ".join(sorted(known))
+        raise NoSandboxError(
+            f"--docker-runtime {runtime}: the engine does not know it (it knows: {names})"
+        )
 
 
 async def _check_images(docker: aiodocker.Docker, runners: Mapping[str, Runner]) -> None:

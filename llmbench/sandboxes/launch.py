@@ -5,12 +5,14 @@ comes back to a `Capture`, so that they cannot differ in how they place files or
 """
 
 import io
+import math
 import re
 import secrets
 import tarfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from llmbench.errors import SandboxError
 from llmbench.problems import is_inside
@@ -24,18 +26,24 @@ HOME = "/opt/runner"
 """The runner's folder inside a sandbox, read-only."""
 
 KILLED = 128 + 9
+BACKSTOP = 1.25
 CLOCK_STEP = 0.03
 """How much /proc/uptime can fall short of a wall limit that was reached, in seconds."""
+
+LAST_LINE = 3
+"""The mark stands before the tests, after them, and at the end of what goes on without them."""
 
 CGROUP = "/sys/fs/cgroup"
 """Where a container sees its own cgroup, and nothing of the machine's."""
 
-# Arguments: size of the archive, wall limit in seconds, path of run.sh, cgroup or nothing. The
+# Arguments: size of the archive, wall limit in seconds, processor limit in whole seconds, path of
+# run.sh, cgroup or nothing. The
 # mark comes on stdin and is in no argument or variable of a process, so tests do not know it. It
 # is printed before and after the tests with the machine's uptime and the processor time of the
-# cgroup: figures of the tests alone, without the making of the sandbox.
+# cgroup: figures of the tests alone, without the making of the sandbox. The canary's name goes on
+# to run.sh. Each process is held to the processor limit; for their sum, see `Capture.execution`.
 LAUNCHER = """
-read -r mark && head -c "$1" | tar -xof - || exit 125
+read -r mark && read -r canary && head -c "$1" | tar -xof - || exit 125
 clock() {
     read -r up _ </proc/uptime
     cpu=
@@ -44,11 +52,11 @@ clock() {
     done
     printf '%s %s %s\\n' "$mark" "$up" "$cpu" >&2
 }
-clock "$4"
-timeout -s KILL "$2" sh "$3" </dev/null
+clock "$5"
+printf '%s\\n' "$canary" | (ulimit -t "$3" && exec timeout -s KILL "$2" sh "$4")
 code=$?
 echo >&2
-clock "$4"
+clock "$5"
 exit $code
 """
 
@@ -59,18 +67,29 @@ class Launch:
 
     submission: Submission
     mark: str = field(default_factory=lambda: secrets.token_hex(16))
+    canary: str = field(default_factory=lambda: f"canary_{secrets.token_hex(16)}")
+
+    @property
+    def cpu_backstop(self) -> int:
+        """Processor seconds at which the kernel kills a process.
+
+        For this limit it counts ticks of its clock, which on a busy machine was off by some
+        percent: so what a process took by then, counted exactly, is above the real limit.
+        """
+        return math.ceil(self.submission.cpu_seconds * BACKSTOP)
 
     def argv(self, archive: bytes, home: str = HOME, cgroup: str = "") -> list[str]:
         """The command that runs inside the sandbox.
 
         `home` holds run.sh there; `cgroup` is that of the sandbox alone, where there is one.
         """
-        seconds, script = f"{self.submission.timeout:.3f}", f"{home}/run.sh"
-        return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), seconds, script, cgroup]
+        wall, cpu = f"{self.submission.timeout:.3f}", str(self.cpu_backstop)
+        script = f"{home}/run.sh"
+        return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), wall, cpu, script, cgroup]
 
     def stdin(self, archive: bytes) -> bytes:
-        """What the launcher reads: the mark, then the archive."""
-        return self.mark.encode() + b"\n" + archive
+        """What the launcher reads: the mark, the canary's name, the archive."""
+        return f"{self.mark}\n{self.canary}\n".encode() + archive
 
 
 def pack(files: Mapping[str, str]) -> bytes:
@@ -122,15 +141,31 @@ class Bounded:
         return bytes(self._head) + note + bytes(self._tail[-self._half :])
 
 
+class Ending(NamedTuple):
+    """How an attempt ended in a sandbox that goes on.
+
+    `killed` counts processes killed for memory in the whole life of the sandbox; `clean` says that
+    nothing of the attempt is left there.
+    """
+
+    exit_code: int
+    killed: int
+    clean: bool
+
+
 class Capture:
     """Takes what one launch prints, bounded, and makes an execution of it."""
 
     def __init__(self, launch: Launch, limits: Limits) -> None:
         """Take the output of this launch."""
         self._mark = launch.mark.encode()
+        self._canary = launch.canary
         self._timeout = launch.submission.timeout
+        self._cpu_limit = launch.submission.cpu_seconds
         self._log = Bounded(limits.log_kb * 1024)
         self._report = Bounded(limits.report_kb * 1024)
+        self._marks = {"stdout": 0, "stderr": 0}
+        self._ends = {"stdout": b"", "stderr": b""}
         self._started: float | None = None
 
     @property
@@ -138,15 +173,37 @@ class Capture:
         """True once the files are in place and the tests have begun."""
         return self._started is not None
 
+    @property
+    def finished(self) -> bool:
+        """True once a sandbox that goes on has said its last line on both streams."""
+        return self._marks["stderr"] == LAST_LINE and self._marks["stdout"] == 1
+
     def stdout(self, data: bytes) -> None:
         """Take bytes of the report."""
         self._report.feed(data)
+        self._count("stdout", data)
 
     def stderr(self, data: bytes) -> None:
         """Take bytes of the log."""
         self._log.feed(data)
-        if self._started is None and self._mark in self._log.kept():
+        self._count("stderr", data)
+        if self._started is None and self._marks["stderr"]:
             self._started = time.monotonic()
+
+    def _count(self, stream: str, data: bytes) -> None:
+        window = self._ends[stream] + data
+        self._marks[stream] += window.count(self._mark)
+        # Shorter than a mark: none is counted twice.
+        self._ends[stream] = window[1 - len(self._mark) :]
+
+    def _whole_report(self) -> bytes:
+        report, mark, _ = self._report.kept().partition(self._mark)
+        return report.removesuffix(b"\n") if mark else report
+
+    def ending(self) -> Ending:
+        """What the last line says of a sandbox that goes on, once it has `finished`."""
+        code, killed, state = self._log.kept().split(b"\n")[-2].split()[2:]
+        return Ending(int(code), int(killed), state == b"clean")
 
     def execution(
         self,
@@ -159,7 +216,8 @@ class Capture:
         """The evidence; `exit_code` is None when the sandbox struck.
 
         `timed_out` says that it did so after the outer timeout; `cpu_seconds` stands in where the
-        launcher could not read a cgroup.
+        launcher could not read a cgroup. The tests timed out too if all their processes together
+        took more processor time than they may.
 
         Raises:
             SandboxError: the tests never began.
@@ -169,13 +227,15 @@ class Capture:
             raise SandboxError(f"the sandbox ended before the tests began; it said: {said}")
         seconds = time.monotonic() - self._started
         log = self._log.kept()
-        lines = list(re.finditer(rb"^%s (.*)\n?" % self._mark, log, re.MULTILINE))
+        lines = list(re.finditer(rb"^%s ([0-9].*)\n?" % self._mark, log, re.MULTILINE))
         if len(lines) > 1:
             (start, cpu_start), (end, cpu_end) = _clock(lines[0][1]), _clock(lines[-1][1])
             seconds = end - start
             if cpu_start is not None and cpu_end is not None:
                 cpu_seconds = cpu_end - cpu_start
             log = log[: lines[-1].start()].removesuffix(b"\n")
+        if cpu_seconds is not None and cpu_seconds >= self._cpu_limit:
+            timed_out = True
         if exit_code == KILLED and seconds >= self._timeout - CLOCK_STEP:
             timed_out = True
         return Execution(
@@ -183,7 +243,8 @@ class Capture:
             timed_out=timed_out,
             out_of_memory=out_of_memory,
             # Half a report may lack the failures: it is none.
-            report=b"" if self._report.dropped else self._report.kept(),
+            report=b"" if self._report.dropped else self._whole_report(),
+            canary=self._canary,
             log=log[lines[0].end() :].decode("utf-8", "replace"),
             seconds=seconds,
             cpu_seconds=cpu_seconds,

@@ -1,6 +1,5 @@
 """A local process: what bubblewrap confines; on its own fit only for answers of our own."""
 
-import math
 import os
 import shutil
 import signal
@@ -17,13 +16,14 @@ from anyio.to_thread import run_sync
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission
 from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, Execution, Limits
+from llmbench.sandboxes.cgroups import Group
 from llmbench.sandboxes.grading import GradingSandbox
 from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
 from llmbench.sandboxes.runners import Runner
 from llmbench.sandboxes.toolchains import Toolchain, set_up
 
 WATCH_SECONDS = 0.05
-"""How often memory and tasks are counted: a plain user can set no kernel limit for a group."""
+"""How often memory and tasks are counted, where the kernel does not hold a group to its limits."""
 
 START_SECONDS = 30.0
 """Longest wait for the files to be in place."""
@@ -39,12 +39,14 @@ class Start(NamedTuple):
     """What to start, in which folder, with which environment and no other.
 
     `private` says that the folder is of this start alone: who works in it later came from it.
+    `group` is what holds its processes to their limits; without one they are counted.
     """
 
     argv: list[str]
     folder: Path
     variables: dict[str, str]
     private: bool
+    group: Group | None = None
 
 
 class ProcessSandbox(GradingSandbox):
@@ -82,14 +84,14 @@ class ProcessSandbox(GradingSandbox):
                 start = self.start(launch, archive, stack)
                 child = stack.enter_context(_Child(start, runner.limits))
                 timed_out = not await child.follow(launch, archive, capture)
+                out_of_memory, cpu_seconds = child.used(start.group, launch)
         except OSError as error:
             raise SandboxError(f"the test process could not be run: {error}") from error
-        budget = _cpu_seconds(launch, runner.limits)
         return capture.execution(
             child.exit_code,
-            timed_out=timed_out or (child.exit_code != 0 and (child.cpu_seconds or 0) >= budget),
-            out_of_memory=child.out_of_memory,
-            cpu_seconds=child.cpu_seconds,
+            timed_out=timed_out,
+            out_of_memory=out_of_memory,
+            cpu_seconds=cpu_seconds,
         )
 
     async def aclose(self) -> None:
@@ -123,15 +125,9 @@ class ProcessSandbox(GradingSandbox):
         limits = self.runners[launch.submission.lang].limits
         script = (
             f"ulimit -c 0 && ulimit -n {limits.open_files} "
-            f"&& ulimit -f {limits.file_mb * 2**20 // 512} "
-            f'&& ulimit -t {_cpu_seconds(launch, limits)} && exec "$@"'
+            f'&& ulimit -f {limits.file_mb * 2**20 // 512} && exec "$@"'
         )
         return ["sh", "-c", script, "sh", *argv]
-
-
-def _cpu_seconds(launch: Launch, limits: Limits) -> int:
-    """Processor time that the tests may take: what a container's share comes to."""
-    return math.ceil(launch.submission.timeout * limits.cpus) + 1
 
 
 class _Child:
@@ -139,11 +135,12 @@ class _Child:
 
     def __init__(self, start: Start, limits: Limits) -> None:
         self.exit_code: int | None = None
-        self.cpu_seconds: float | None = None
-        self.out_of_memory = False
+        self._waited_for: float | None = None
+        self._over_memory = False
         self._limits = limits
         self._struck = False
         self._private = start.folder if start.private else None
+        self._counted = start.group is None
         self._process = subprocess.Popen(
             start.argv,
             cwd=start.folder,
@@ -182,7 +179,8 @@ class _Child:
                     outer.deadline = anyio.current_time() + grace
 
             async with anyio.create_task_group() as watching:
-                watching.start_soon(self._watch)
+                if self._counted:
+                    watching.start_soon(self._watch)
                 async with anyio.create_task_group() as group:
                     group.start_soon(_write, stdin, launch.stdin(archive))
                     group.start_soon(_read, stderr, log)
@@ -193,21 +191,29 @@ class _Child:
                 watching.cancel_scope.cancel()
         return not outer.cancelled_caught
 
+    def used(self, group: Group | None, launch: Launch) -> tuple[bool, float | None]:
+        """Whether it ran out of memory, and what it took of processor time, if that is known."""
+        if group is not None:
+            return group.out_of_memory, group.cpu_seconds
+        seconds = self._waited_for
+        # What the clock's guard kills is waited for by nobody: then the sum may lack it.
+        if self.exit_code == KILLED and seconds and seconds < launch.submission.cpu_seconds:
+            seconds = None
+        return self._over_memory, seconds
+
     async def _wait(self) -> None:
         _, status, used = await run_sync(os.wait4, self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self._kill_strays()
         if not self._struck:
             self.exit_code = self._process.returncode
-            # What was killed was waited for by nobody, and is not in the sum.
-            if self.exit_code != KILLED:
-                self.cpu_seconds = used.ru_utime + used.ru_stime
+            self._waited_for = used.ru_utime + used.ru_stime
 
     async def _watch(self) -> None:
         while True:
             pids = processes_below(self._process.pid)
-            self.out_of_memory = _memory(pids) > self._limits.memory_mb * 2**20
-            if self.out_of_memory or _tasks(pids) > self._limits.pids:
+            self._over_memory = _memory(pids) > self._limits.memory_mb * 2**20
+            if self._over_memory or _tasks(pids) > self._limits.pids:
                 self._struck = True
                 self._kill()
                 return

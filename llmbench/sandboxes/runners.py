@@ -17,6 +17,8 @@ FILE = "runner.yaml"
 SCRIPT = "run.sh"
 SETUP = "setup.sh"
 CHECK = "check.sh"
+AUTHORING = "authoring"
+"""Folder of what helps to write problems of a language; no sandbox needs it."""
 
 ReportFormat = Literal["junit", "gotest"]
 
@@ -63,12 +65,21 @@ class Runner:
         return {name: option.values for name, option in self.about.options.items()}
 
     def submission(
-        self, key: AttemptKey, problem: Problem, code: str, timeout: float
+        self,
+        key: AttemptKey,
+        problem: Problem,
+        code: str,
+        timeout: float,
+        cpu_seconds: float | None = None,
     ) -> Submission:
-        """The code as a submission: tests win over the code, the code over all other files."""
+        """The code as a submission: tests win over the code, the code over all other files.
+
+        `timeout` is the wall limit, `cpu_seconds` that of the processor time (None: the same).
+        """
         about = self.about
         files = {**about.made, **problem.files, about.solution: code, **problem.tests}
-        return Submission(key, self.lang, files, timeout, problem.options)
+        cpu_seconds = timeout if cpu_seconds is None else cpu_seconds
+        return Submission(key, self.lang, files, timeout, cpu_seconds, problem.options)
 
     def environment(self, options: Mapping[str, str]) -> dict[str, str]:
         """The variables that tell `run.sh` its options."""

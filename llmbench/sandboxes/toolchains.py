@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 
 from llmbench.errors import NoSandboxError
-from llmbench.sandboxes.runners import CHECK, SETUP, Runner
+from llmbench.sandboxes.runners import AUTHORING, CHECK, SETUP, Runner
 
 INSTALL = "pip install 'llmbench[toolchains]'"
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
@@ -100,7 +100,7 @@ def _digest(folder: Path, programs: Iterable[Path]) -> str:
     """A name for the state of a runner's folder, and of the programs that set it up."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and AUTHORING not in path.relative_to(folder).parts:
             digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
     for program in programs:
@@ -117,7 +117,7 @@ async def _make(runner: Runner, toolchain: Toolchain, folder: Path) -> None:
         raise NoSandboxError(f"{folder}: cannot be made: {error}; set XDG_CACHE_HOME") from None
     try:
         source, support = fresh / toolchain.runner.name, fresh / toolchain.support.name
-        shutil.copytree(runner.folder, source)
+        shutil.copytree(runner.folder, source, ignore=shutil.ignore_patterns(AUTHORING))
         support.mkdir()
         if (source / SETUP).exists():
             await _run_setup(runner, source / SETUP, support, toolchain.search_path)

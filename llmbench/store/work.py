@@ -9,6 +9,11 @@ from llmbench.errors import OutputError
 from llmbench.records import Attempt
 
 
+def new_run_id() -> str:
+    """A name that no other run has: date, time and chance."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
 class WorkFolder:
     """`<root>/<run id>/`, with a folder for each attempt below it."""
 
@@ -18,7 +23,7 @@ class WorkFolder:
         Raises:
             OutputError: it cannot be made.
         """
-        self.run_id = earlier or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        self.run_id = earlier or new_run_id()
         self.path = root / self.run_id
         try:
             self.path.mkdir(parents=True, exist_ok=earlier is not None)

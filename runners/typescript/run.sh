@@ -1,12 +1,11 @@
 #!/bin/sh
 # Checks, emits and runs the TypeScript tests of the current folder. The contract is in ../README.md.
 set -eu
-exec 3>&1 1>&2 </dev/null
+exec 3>&1 1>&2
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$PWD/.run
-report=$scratch/report.xml
 mkdir -p "$scratch/tmp"
-export HOME="$scratch" TMPDIR="$scratch/tmp"
+export HOME="$scratch" TMPDIR="$scratch/tmp" NO_COLOR=1
 
 case ${LLMBENCH_TYPECHECK:-strict} in
 strict) set -- --strict true ;;
@@ -17,7 +16,7 @@ esac
 ln -s "$here/node_modules" node_modules
 printf '{"extends": "%s/tsconfig.json"}\n' "$here" >tsconfig.json
 code=0
-"$here/tsc" -p . --singleThreaded "$@" 3>&- || code=$?
+"$here/tsc" -p . --singleThreaded "$@" </dev/null 3>&- || code=$?
 # With noEmitOnError, 1 is "there were errors"; anything else is a compiler that broke.
 case $code in
 0) ;;
@@ -27,24 +26,21 @@ esac
 
 tests=$(find . -name '*.test.js' -not -path './node_modules/*')
 [ -n "$tests" ] || { echo "no *.test.ts file"; exit 1; }
-code=0
+# The report comes through a pipe, so what it has once said stays said; the pipe's end is node's, as
+# node hands no descriptor on to what it starts. The canary's name goes to node on stdin.
 if find . -name '*.test.ts' -exec grep -qE "from +['\"]vitest['\"]" {} +; then
-    node node_modules/vitest/vitest.mjs run --config "$here/vitest.config.mjs" \
-        --configLoader native --root "$PWD" --outputFile.junit="$report" 3>&- || code=$?
+    cp "$here/canary.vitest.mjs" llmbench-canary.test.js
+    report=$(node node_modules/vitest/vitest.mjs run --config "$here/vitest.config.mjs" \
+        --configLoader native --root "$PWD" --outputFile.junit=/proc/self/fd/4 \
+        4>&1 1>&2 3>&-) || true
 else
     # In one process: a solution that ends it also ends the report.
-    node --test --test-isolation=none --test-force-exit --import "$here/resolve.mjs" \
-        --test-reporter=spec --test-reporter-destination=stderr \
-        --test-reporter=junit --test-reporter-destination="$report" $tests 3>&- || code=$?
+    report=$(node --test --test-isolation=none --test-force-exit --import "$here/resolve.mjs" \
+        --test-reporter="$here/log.mjs" --test-reporter-destination=stderr \
+        --test-reporter="$here/junit.mjs" --test-reporter-destination=stderr \
+        "$here/tests.mjs" 4>&1 1>&2 3>&-) || true
 fi
-[ -f "$report" ] || exit 1
-cat "$report" >&3
+printf '%s\n' "$report" >&3
 
-# Passed: a complete report without a failure, in which at least one test was not skipped. A file
-# without tests is reported as a test of its name.
-[ "$code" = 0 ] || exit 1
-tail -c 20 "$report" | grep -q '</testsuites>' || exit 1
-if grep -qE '<(failure|error)[ />]' "$report"; then exit 1; fi
-tests=$(grep '<testcase ' "$report" | grep -vc '<testcase name="[^"]*\.test\.js"')
-skipped=$(grep -o '<skipped' "$report" | wc -l)
-[ "$tests" -gt "$skipped" ]
+# All passed: of failures there is that of the canary alone.
+[ "$(printf '%s\n' "$report" | grep -cE '<(failure|error)[ >]')" = 1 ]

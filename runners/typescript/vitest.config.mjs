@@ -1,8 +1,41 @@
+import { fileURLToPath } from "node:url";
+import { BaseSequencer, DefaultReporter } from "vitest/node";
+import { name } from "./name.mjs";
+
+const isCanary = (path) => path.endsWith("/llmbench-canary.test.js");
+
+class CanaryLast extends BaseSequencer {
+  sort(specs) {
+    const path = (spec) => (isCanary(spec.moduleId) ? "~" : "") + spec.moduleId;
+    return specs.sort((a, b) => (path(a) < path(b) ? -1 : 1));
+  }
+}
+
+/** The report for people, of the problem's own tests only. */
+class Log extends DefaultReporter {
+  onTestModuleEnd(module) {
+    if (!isCanary(module.moduleId)) super.onTestModuleEnd(module);
+  }
+  onTestRunEnd(modules, errors, reason) {
+    super.onTestRunEnd(modules.filter((module) => !isCanary(module.moduleId)), errors, reason);
+  }
+}
+
 export default {
   cacheDir: ".run/vite",
   test: {
     include: ["**/*.test.js"],
-    reporters: ["default", "junit"],
+    reporters: [
+      new Log({ summary: false }),
+      [
+        "junit",
+        {
+          titleTemplate: ({ filepath, title }) => (isCanary(filepath) ? name : title),
+          includeConsoleOutput: false,
+        },
+      ],
+    ],
+    sequence: { sequencer: CanaryLast },
     // One thread for all files: there is one core, and starting workers is most of the time.
     pool: "threads",
     isolate: false,

@@ -1,12 +1,15 @@
 """An HTTP server that sends exactly the bytes a test wrote, when it says so."""
 
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
+import anyio.abc
 from anyio.abc import SocketStream
 
 from llmbench.config import TimeLimits
@@ -22,7 +25,8 @@ class Script:
     """One answer: `parts` are sent one by one; a number is a pause in seconds.
 
     Chunked encoding unless `chunked` is off; with `cut` the connection is dropped without the end
-    that the encoding promises; with `raw` the parts are the whole of it, head and all.
+    that the encoding promises; with `raw` the parts are the whole of it, head and all. With
+    `reset` the connection ends in a reset, which throws away what is under way.
     """
 
     parts: Sequence[bytes | float] = ()
@@ -32,6 +36,7 @@ class Script:
     cut: bool = False
     raw: bool = False
     chunked: bool = True
+    reset: bool = False
 
     def head(self) -> bytes:
         lines = [f"HTTP/1.1 {self.status} Said", f"Content-Type: {self.content_type}"]
@@ -59,17 +64,25 @@ class ScriptedServer:
             except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
                 pass
 
+    def choose(self, _: dict[str, Any]) -> Script:
+        """The script for a request with this body."""
+        return self.scripts[min(len(self.heads), len(self.scripts)) - 1]
+
     async def _answer_one(self, stream: SocketStream) -> bool:
         head, body = await _read_request(stream)
         self.heads.append(head)
         self.bodies.append(json.loads(body) if body else {})
-        script = self.scripts[min(len(self.heads), len(self.scripts)) - 1]
+        script = self.choose(self.bodies[-1])
         try:
             await self._play(stream, script)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             self.left_early.set()
             raise
-        return not (script.cut or script.raw or not script.chunked)
+        if script.reset:
+            linger = struct.pack("ii", 1, 0)
+            sock = stream.extra(anyio.abc.SocketAttribute.raw_socket)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        return not (script.reset or script.cut or script.raw or not script.chunked)
 
     async def _play(self, stream: SocketStream, script: Script) -> None:
         if not script.raw:
@@ -112,16 +125,25 @@ async def scripted(
     *scripts: Script, key: str | None = None, provider: str = "openrouter", **limits: float
 ) -> AsyncIterator[tuple[ScriptedServer, Server]]:
     """A server that plays the scripts, and a client of it."""
+    server = ScriptedServer(list(scripts))
+    async with serving(server, replace(SHORT, **limits), key, provider) as client:
+        yield server, client
+
+
+@asynccontextmanager
+async def serving(
+    server: ScriptedServer, waits: TimeLimits, key: str | None = None, provider: str = "openrouter"
+) -> AsyncIterator[Server]:
+    """The client of a server that runs meanwhile."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    server = ScriptedServer(list(scripts), f"http://127.0.0.1:{port}/v1")
-    waits = replace(SHORT, **limits)
+    server.base_url = f"http://127.0.0.1:{port}/v1"
     failure = None
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, server.handle)
         try:
             async with connect(PRESETS[provider], server.base_url, key, waits) as client:
-                yield server, client
+                yield client
         except Exception as error:  # kept from the task group, which would wrap it
             failure = error
         tasks.cancel_scope.cancel()

@@ -2,13 +2,15 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import docs
 import pytest
-from cli_runs import environment, run, serving
+from cli_runs import command, environment, run, serving
 from sandboxes_of import opened
 
+from llmbench.cli import COMMANDS, RUN
 from llmbench.cli.options.run import parse
 from llmbench.config import shipped
 from llmbench.records import Outcome
@@ -21,13 +23,22 @@ SHELL = [
     for line in block.splitlines()
     if line and not line.startswith("#")
 ]
-RUNS = [line for line in SHELL if line.startswith("python -m llmbench")]
+LLMBENCH = [line for line in SHELL if line.startswith("python -m llmbench")]
+RUNS = [line for line in LLMBENCH if shlex.split(line)[3:4] in ([], [RUN]) or " llmbench -" in line]
+PROBLEMS = [line for line in LLMBENCH if line.startswith("python -m llmbench problems")]
+RESULTS = [line for line in LLMBENCH if line not in RUNS + PROBLEMS]
 ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
     "python3 scripts/test.py",  # runs this test
+    "scripts/nightly.sh sweep.yaml nights",  # test_sweep.py runs it
     "docker compose build",  # scripts/test.py runs it
     "export OPENROUTER_API_KEY=…",  # set for the runs below
 }
+SWEEP = """\
+out: nights
+run: {only: python-lru-ttl-cache, sandbox: bubblewrap}
+targets: [{provider: demo, model: demo-small}]
+"""
 
 
 def test_flags_providers_and_columns_are_those_of_the_code() -> None:
@@ -35,8 +46,9 @@ def test_flags_providers_and_columns_are_those_of_the_code() -> None:
 
 
 def test_every_command_is_run_by_some_test() -> None:
-    assert set(SHELL) - set(RUNS) == ELSEWHERE
+    assert set(SHELL) - set(LLMBENCH) == ELSEWHERE
     assert len(RUNS) >= 5
+    assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS} == set(COMMANDS) - {RUN}
 
 
 def test_every_outcome_is_explained() -> None:
@@ -65,3 +77,43 @@ async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
     assert ran.code == 0, ran.err
     for path in options.out:
         assert (tmp_path / path).stat().st_size > 0
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the result files that the README's commands read."""
+    folder = tmp_path_factory.mktemp("results")
+    names = {word for line in RESULTS for word in shlex.split(line) if word.endswith(".parquet")}
+    (folder / "nights/all").mkdir(parents=True)
+    names |= {"nights/all/2026-01-30.parquet", "nights/all/2026-01-31.parquet"}
+    (folder / "sweep.yaml").write_text(SWEEP)
+    files = [word for name in sorted(names) for word in ("--out", name)]
+    flags = ["--provider", "demo", "--model", "demo-small", "--only", "python-lru-ttl-cache"]
+    subprocess.run(
+        command(*flags, "--sandbox", "bubblewrap", *files),
+        cwd=folder,
+        env=environment(),
+        check=True,
+    )
+    return folder
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.anyio
+@pytest.mark.parametrize("line", RESULTS)
+async def test_a_command_of_the_readme_reads_results(results: Path, line: str) -> None:
+    ran = await run(results, *shlex.split(line)[3:])
+    assert ran.code == 0, ran.err
+    assert ran.out
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.anyio
+async def test_the_commands_for_a_first_problem_run_one_after_the_other(tmp_path: Path) -> None:
+    async with opened("bubblewrap", load_runners(shipped("runners"))):
+        pass
+    for line in PROBLEMS:
+        flags = shlex.split(line)[3:]
+        here = ["--sandbox", "bubblewrap"] if flags[1] == "check" else []
+        ran = await run(tmp_path, *flags, *here)
+        assert ran.code == 0, ran.err

@@ -9,6 +9,7 @@ from sandboxes_of import CONFINED, opened
 from llmbench import problems
 from llmbench.config import TEST_TIMEOUT_SECONDS, shipped
 from llmbench.records import AttemptKey, Outcome, Problem
+from llmbench.sandboxes.allowance import Allowances
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.runners import load_runners
 
@@ -26,13 +27,16 @@ async def outcomes(
 ) -> dict[str, Outcome]:
     """The outcome of each code, under the problem's id and the code's name."""
     found: dict[str, Outcome] = {}
+    allowances = Allowances(sandbox, RUNNERS, TEST_TIMEOUT_SECONDS)
     limiter = anyio.CapacityLimiter(AT_ONCE)
 
     async def one(problem: Problem, name: str, code: str) -> None:
         key = AttemptKey("test", problem.id, 1)
-        timeout = problem.timeout or TEST_TIMEOUT_SECONDS
-        submission = RUNNERS[problem.lang].submission(key, problem, code, timeout)
         async with limiter:
+            allowed = await allowances.of(problem)
+            submission = RUNNERS[problem.lang].submission(
+                key, problem, code, allowed.timeout, allowed.cpu_seconds
+            )
             verdict = await sandbox.run(submission)
         found[f"{problem.id} {name}"] = verdict.outcome
 

@@ -25,7 +25,7 @@ async def test_help_loads_nothing_slow(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom llmbench.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
-        "slow = {'polars', 'httpx', 'aiohttp', 'aiodocker', 'pydantic', 'rich'}\n"
+        "slow = {'polars', 'httpx', 'aiohttp', 'aiodocker', 'pydantic', 'rich', 'numpy'}\n"
         "sys.stderr.write(' '.join(sorted(slow & set(sys.modules))))"
     )
     done = await anyio.run_process([sys.executable, "-c", code], cwd=tmp_path)

@@ -96,6 +96,28 @@ def test_all_faults_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("timeout", "fault"),
+    [
+        ("fast", "'fast' is neither seconds nor, like 5x,"),
+        ("0.5x", "'0.5x' is neither seconds nor, like 5x,"),
+        ("5x", "5x needs a reference to be measured by"),
+        ("-3", "-3 is not a number of seconds above 0"),
+        (".inf", "inf is not a number of seconds above 0"),
+    ],
+)
+def test_a_timeout_that_cannot_be_meant_is_refused(
+    tmp_path: Path, timeout: str, fault: str
+) -> None:
+    (told,) = faults(tmp_path, GOOD.replace("timeout: 2", f"timeout: {timeout}"))
+    assert told.startswith(f"10: timeout: {fault}")
+
+
+def test_a_timeout_may_be_a_multiple_of_the_references_time(tmp_path: Path) -> None:
+    text = GOOD.replace("timeout: 2", "timeout: 2.5x\n  reference: x")
+    assert problems.load([write(tmp_path, text)], LANGUAGES)[1].timeout_factor == 2.5
+
+
+@pytest.mark.parametrize(
     "path",
     ["/etc/passwd", "../x", "a/../../x", "a//b", "./x", "", "a\\b", "a/..", "x\ny", ".."],
 )
@@ -165,3 +187,8 @@ def test_problems_are_selected_by_language_and_glob(tmp_path: Path) -> None:
         problems.select(loaded, only=["x*"])
     with pytest.raises(UsageError, match="--langs go: no problem is in this language"):
         problems.select(loaded, langs=["go"])
+
+
+def test_compile_errors_must_name_wrong_answers(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, GOOD + "  compile_errors: [empty, full]\n")
+    assert told == "14: compile_errors: 'full' is no wrong answer's name"

@@ -75,6 +75,16 @@ def test_a_summary_names_every_target_language_problem_and_outcome() -> None:
     assert "timeout" not in text
 
 
+def test_a_summary_shows_how_far_chance_could_move_each_rate() -> None:
+    rows = [row(problem_id=f"p{i}", run=run) for i in range(9) for run in (1, 2)]
+    rows += [failed(problem_id="q", run=1), row(problem_id="q", run=2)]
+    (line,) = stats.rates(tables.frame(rows), ["target"]).to_dicts()
+    text = shown(rows)
+    assert "95% interval" in text
+    assert f"{100 * line['low']:.0f}–{line['high']:.0%}" in text
+    assert " 10% " in text  # flaky: one problem of ten
+
+
 def test_recorded_answers_are_said_to_be_no_model() -> None:
     assert "no model was asked" in shown([row(recorded=True)])
     assert "no model was asked" not in shown([row()])

@@ -21,8 +21,9 @@ ABOUT = RunnerFile(
     toolchain={"sh": None},
 )
 RUNNER = Runner("any", Path("/nowhere"), ABOUT, Limits())
-SUBMISSION = Submission(AttemptKey("t", "p", 1), "any", {}, 1.0)
-PASSED = Execution(0, False, False, b"<t><testcase/></t>", "", 0.1)
+SUBMISSION = Submission(AttemptKey("t", "p", 1), "any", {}, 1.0, 1.0)
+REPORT = b"<t><testcase name='a'/><testcase name='canary'><failure/></testcase></t>"
+PASSED = Execution(0, False, False, REPORT, "", "canary", 0.1)
 
 
 class Flaky(GradingSandbox):

@@ -13,8 +13,11 @@ from llmbench.sandboxes.launch import Bounded, Capture, Launch, pack
 LIMITS = Limits(log_kb=1, report_kb=1)
 
 
-def a_launch(timeout: float = 10.0, files: dict[str, str] | None = None) -> Launch:
-    return Launch(Submission(AttemptKey("t", "p", 1), "any", files or {"a.txt": "A"}, timeout))
+def a_launch(
+    timeout: float = 10.0, files: dict[str, str] | None = None, cpu_seconds: float = 10.0
+) -> Launch:
+    key = AttemptKey("t", "p", 1)
+    return Launch(Submission(key, "any", files or {"a.txt": "A"}, timeout, cpu_seconds))
 
 
 def captured(launch: Launch, log: bytes, exit_code: int | None = 0) -> Execution:
@@ -117,6 +120,15 @@ def test_the_clock_tells_a_timeout_from_another_kill(
     assert execution.exit_code == (None if timed_out else code)
 
 
+@pytest.mark.parametrize(("used", "timed_out"), [(2_900_000, False), (3_000_000, True)])
+def test_the_processor_time_of_all_processes_is_held_to_its_limit(
+    used: int, timed_out: bool
+) -> None:
+    launch = a_launch(cpu_seconds=3.0)
+    log = f"{launch.mark} 1.00 usage_usec 7\n\n{launch.mark} 2.00 usage_usec {used + 7}\n"
+    assert captured(launch, log.encode()).timed_out is timed_out
+
+
 def test_half_a_report_is_no_report() -> None:
     launch = a_launch()
     capture = Capture(launch, LIMITS)
@@ -152,7 +164,8 @@ def run_launcher(
 
 def test_the_launcher_places_the_files_and_runs_the_script(tmp_path: Path) -> None:
     execution, _ = run_launcher(tmp_path, "cat in/a.txt; echo log >&2; cat; exit 3")
-    assert (execution.exit_code, execution.report, execution.log) == (3, b"A", "log\n")
+    canary = f"{execution.canary}\n".encode()
+    assert (execution.exit_code, execution.report, execution.log) == (3, b"A" + canary, "log\n")
     assert execution.cpu_seconds is None
 
 

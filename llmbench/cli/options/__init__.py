@@ -6,7 +6,7 @@ reads flags must load nothing slow.
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from typing import Literal
 from llmbench import config
 
 SANDBOXES = ("auto", "docker", "bubblewrap")
+FORMATS = ("text", "json", "markdown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +28,19 @@ class ProblemOptions:
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """Where tests run, how many at once, and their longest time in seconds."""
+    """Where tests run, how many at once, and their longest time in seconds.
+
+    `warm` and `runtime` say how an engine is used.
+    """
 
     kind: Literal["auto", "docker", "bubblewrap"]
     slots: int
     timeout: float
+    warm: bool
+    runtime: str | None
 
 
-def problem_flags(group: argparse._ArgumentGroup) -> None:
+def problem_flags(group: argparse._ActionsContainer) -> None:
     """Add --problems, --langs and --only."""
     group.add_argument(
         "--langs",
@@ -76,7 +82,7 @@ def cores() -> int:
     return allowed or 1
 
 
-def sandbox_flags(group: argparse._ArgumentGroup, cores: int | None) -> None:
+def sandbox_flags(group: argparse._ActionsContainer, cores: int | None) -> None:
     """Add the flags of the sandbox; `cores` is the default of --sandboxes (None: not counted)."""
     group.add_argument(
         "--sandbox",
@@ -96,13 +102,27 @@ def sandbox_flags(group: argparse._ArgumentGroup, cores: int | None) -> None:
         type=number(0.1, 86400),
         default=config.TEST_TIMEOUT_SECONDS,
         metavar="S",
-        help="longest test run in seconds, in any sandbox (default: %(default)g)",
+        help="longest test run in seconds by the clock, in any sandbox (default: %(default)g)",
+    )
+    group.add_argument(
+        "--warm",
+        action="store_true",
+        help="containers that serve many test runs, one after another, each as a user of its own: "
+        "several times as fast (default: a fresh container for each)",
+    )
+    group.add_argument(
+        "--docker-runtime",
+        metavar="NAME",
+        help="OCI runtime of the containers, as the engine knows it, for example runsc "
+        "(default: the engine's)",
     )
 
 
 def sandbox_options(given: argparse.Namespace) -> SandboxOptions:
     """What `sandbox_flags` read."""
-    return SandboxOptions(given.sandbox, given.sandboxes, given.docker_timeout)
+    return SandboxOptions(
+        given.sandbox, given.sandboxes, given.docker_timeout, given.warm, given.docker_runtime
+    )
 
 
 def output_flags(group: argparse._ArgumentGroup) -> None:
@@ -117,6 +137,13 @@ def output_flags(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--quiet", action="store_true", help="no progress and no summary (default: both)"
+    )
+
+
+def format_flag(group: argparse._ActionsContainer, formats: Sequence[str]) -> None:
+    """Add --format."""
+    group.add_argument(
+        "--format", choices=formats, default="text", help="what is written (default: text)"
     )
 
 

@@ -1,9 +1,12 @@
 """Flags of `llmbench run`, their defaults and their help."""
 
 import argparse
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from llmbench import __version__, config
 from llmbench.cli import COMMANDS
@@ -20,13 +23,14 @@ from llmbench.cli.options import (
     whole,
 )
 from llmbench.config import TimeLimits
+from llmbench.errors import UsageError
 from llmbench.models.presets import PRESETS
 
 DESCRIPTION = """\
 Asks models to solve the same coding problems, runs the same tests on each answer in a container,
 repeats, and writes one row per problem and run."""
 
-COMMAND_LIST = "\n".join(f"  {name:8}{does}" for name, does in COMMANDS.items())
+COMMAND_LIST = "\n".join(f"  {name:10}{does}" for name, does in COMMANDS.items())
 
 EPILOG = f"""\
 commands, each with its own --help:
@@ -43,7 +47,11 @@ examples:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The flags of a run, checked one by one but not yet against each other."""
+    """The flags of a run, checked one by one but not yet against each other.
+
+    `words` are those given now, `commands` those of each part of a resumed run; `part_of` names
+    what larger thing the run is a part of.
+    """
 
     provider: str
     models: tuple[str, ...]
@@ -64,6 +72,7 @@ class Options:
     resume: str | None
     words: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...]
+    part_of: str | None = None
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -109,6 +118,30 @@ def _options(given: argparse.Namespace, commands: Sequence[Sequence[str]]) -> Op
         words=tuple(commands[-1]),
         commands=tuple(map(tuple, commands)),
     )
+
+
+def from_flags(flags: Mapping[str, Any]) -> Options:
+    """The flags by name, as `max_tokens`, read and checked as those of the command line are.
+
+    Raises:
+        UsageError: a flag is unknown, or its value is wrong.
+    """
+    words = []
+    for name, value in flags.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [flag] * value
+        elif isinstance(value, (list, tuple)):
+            words += [f"{flag}={each}" for each in value]
+        elif value is not None:
+            words.append(f"{flag}={value}")
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return parse(words)
+    except SystemExit:
+        fault = said.getvalue().splitlines()[-1]
+        raise UsageError(fault.removeprefix("llmbench: error: ")) from None
 
 
 def parser(cores: int | None) -> argparse.ArgumentParser:

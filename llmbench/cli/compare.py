@@ -1,0 +1,39 @@
+"""`llmbench compare`: read, pair, tell, and fail on a regression if asked to."""
+
+import sys
+
+from llmbench import stats
+from llmbench.cli.options.compare import Options
+from llmbench.cli.screen import Screen
+from llmbench.errors import UsageError
+from llmbench.reports import comparison
+from llmbench.store import tables
+
+REGRESSION = 1
+
+
+def main(options: Options) -> int:
+    """Compare results and return the exit code: 0, or 1 for a regression that shall fail.
+
+    Raises:
+        UsageError: the results cannot be read or compared.
+    """
+    if options.fail and len(options.results) == 1 and options.base is None:
+        raise UsageError(
+            "--fail-on-regression: one file has no before and after: give two, or --base TARGET"
+        )
+    screen = Screen(quiet=False)
+    results = [(str(path), tables.read_result(path)) for path in options.results]
+    compared = stats.compare(results, options.base)
+    if options.format == "json":
+        sys.stdout.write(comparison.as_json(compared))
+    elif options.format == "markdown":
+        sys.stdout.write(comparison.markdown(compared))
+    else:
+        screen.tell([*comparison.text(compared)])
+    if not options.fail:
+        return 0
+    worse = compared.regressions(options.points).to_dicts()
+    for line in worse:
+        screen.warn(f"regression: {comparison.verdict(line)}")
+    return REGRESSION if worse else 0

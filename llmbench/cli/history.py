@@ -1,0 +1,27 @@
+"""`llmbench history`: the trend over dated results."""
+
+import sys
+
+from llmbench import stats
+from llmbench.cli.options.history import Options
+from llmbench.cli.screen import Screen
+from llmbench.reports import trend
+from llmbench.store import tables
+from llmbench.store.nights import nights
+
+
+def main(options: Options) -> int:
+    """Show the trend and return the exit code.
+
+    Raises:
+        UsageError: there is no dated result, or one cannot be read.
+    """
+    found = list(nights(options.folder).items())[-(options.last or 0) :]
+    lines = stats.history([(night, tables.load(paths, once=True)) for night, paths in found])
+    if options.format == "json":
+        sys.stdout.write(trend.as_json(lines))
+    elif options.format == "markdown":
+        sys.stdout.write(trend.markdown(lines))
+    else:
+        Screen(quiet=False).tell([*trend.text(lines)])
+    return 0

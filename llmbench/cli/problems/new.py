@@ -1,0 +1,52 @@
+"""`llmbench problems new`: a problem that holds, to begin with."""
+
+from pathlib import Path
+
+from llmbench import problems as problem_files
+from llmbench.cli.options.problems import NewOptions
+from llmbench.cli.problems import languages
+from llmbench.cli.screen import Screen
+from llmbench.errors import OutputError, RunnerFileError, UsageError
+from llmbench.sandboxes.runners import AUTHORING, Runner
+
+TEMPLATE = "template.yaml"
+PLACE = "PROBLEM-ID"
+
+
+def new(options: NewOptions, runners: dict[str, Runner]) -> int:
+    """Write the language's template under this id, to a new file or at the end of one.
+
+    Raises:
+        UsageError: the language or the id will not do, or the id is taken.
+        OutputError: the file cannot be written.
+    """
+    template = _template(options.lang, runners)
+    if not problem_files.ID.fullmatch(options.id):
+        raise UsageError(f"{options.id!r}: an id holds letters, digits and . _ - only")
+    path = options.out
+    before = ""
+    if path.is_file():
+        taken = {problem.id for problem in problem_files.load([path], languages(runners))}
+        if options.id in taken:
+            raise UsageError(f"{path}: holds a problem {options.id!r} already: choose another id")
+        before = path.read_text(encoding="utf-8").rstrip() + "\n\n"
+    try:
+        path.write_text(before + template.replace(PLACE, options.id), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    Screen(quiet=False).say(
+        f"{path}: {'added' if before else 'written'}, a problem that holds; "
+        "now make prompt, tests, reference and wrong answers your own",
+        f"then: llmbench problems check --problems {path} --only {options.id}",
+    )
+    return 0
+
+
+def _template(lang: str, runners: dict[str, Runner]) -> str:
+    if lang not in runners:
+        raise UsageError(f"--lang {lang}: no such language; there are: {', '.join(runners)}")
+    path: Path = runners[lang].folder / AUTHORING / TEMPLATE
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunnerFileError(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,66 @@
+"""`llmbench problems list` and `show`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.table import Table
+
+from llmbench import prompts
+from llmbench.cli.options.problems import ShowOptions
+from llmbench.cli.screen import Screen
+from llmbench.errors import UsageError
+from llmbench.records import Problem
+from llmbench.sandboxes.runners import Runner
+
+
+def list_all(problems: Sequence[Problem]) -> int:
+    """One line per problem."""
+    view = Table()
+    for title in ("id", "lang", "difficulty", "reference", "wrong", "tags"):
+        view.add_column(title, overflow="fold")
+    for problem in problems:
+        view.add_row(
+            problem.id,
+            problem.lang,
+            problem.difficulty or "",
+            "yes" if problem.reference is not None else "no",
+            str(len(problem.wrong)),
+            ", ".join(problem.tags),
+        )
+    screen = Screen(quiet=False)
+    screen.tell([view])
+    screen.say(f"{len(problems)} problems; llmbench problems show ID")
+    return 0
+
+
+def show(options: ShowOptions, problems: Sequence[Problem], runners: Mapping[str, Runner]) -> int:
+    """What a model is asked, and with --everything how its answer is judged.
+
+    Raises:
+        UsageError: there is no problem of this id.
+    """
+    problem = next((p for p in problems if p.id == options.id), None)
+    if problem is None:
+        raise UsageError(f"{options.id}: no such problem; llmbench problems list names them all")
+    runner = runners[problem.lang]
+    screen = Screen(quiet=False)
+    screen.say(*_facts(problem, runner))
+    for message in prompts.messages(problem, runner.about.instructions):
+        screen.say("", f"── {message.role} ──", message.content)
+    if options.everything:
+        parts = {**problem.tests}
+        if problem.reference is not None:
+            parts["reference"] = problem.reference
+        parts |= {f"wrong: {name}": code for name, code in problem.wrong.items()}
+        for name, text in parts.items():
+            screen.say("", f"── {name} ──", text.rstrip())
+    return 0
+
+
+def _facts(problem: Problem, runner: Runner) -> Iterator[str]:
+    limit = problem.timeout if isinstance(problem.timeout, str) else f"{problem.timeout or '-'} s"
+    yield f"{problem.id}: {runner.about.title}, {problem.difficulty or 'no difficulty stated'}"
+    yield f"tags: {', '.join(problem.tags) or '-'}"
+    yield f"limit: {limit}; tests: {', '.join(problem.tests)}"
+    yield f"wrong answers: {', '.join(problem.wrong) or '-'}"
+    if problem.origin or problem.licence:
+        yield f"origin: {problem.origin or '-'}; licence: {problem.licence or '-'}"

@@ -1,0 +1,117 @@
+"""Exercism: instructions, stub, tests and reference of each exercise.
+
+https://exercism.org/docs/building/tracks/practice-exercises
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from llmbench.errors import UsageError
+from llmbench.importers.base import CannotConvertError, Imported, Language, rewritten
+
+CONFIG = Path(".meta", "config.json")
+LICENCE = "MIT (Exercism)"
+TEXTS = ("introduction.md", "instructions.md", "instructions.append.md")
+
+
+def read(source: Path, languages: Sequence[Language]) -> Imported:
+    """Every exercise of a track's folder, or the one that the folder is.
+
+    Raises:
+        UsageError: there is no exercise.
+    """
+    if (source / CONFIG).is_file():
+        exercises = [source]
+    else:
+        exercises = sorted(path.parent.parent for path in source.glob(f"exercises/*/*/{CONFIG}"))
+    if not exercises:
+        raise UsageError(f"{source}: no exercise here, such as exercises/practice/NAME/{CONFIG}")
+    return read_exercises(source, exercises, languages, "exercism")
+
+
+def read_exercises(
+    source: Path, exercises: Sequence[Path], languages: Sequence[Language], prefix: str
+) -> Imported:
+    """The exercises in these folders; ids begin with the prefix."""
+    imported = Imported()
+    for folder in exercises:
+        name = folder.name if folder == source else folder.relative_to(source).as_posix()
+        imported.take(name, partial(_exercise, folder, languages, prefix))
+    return imported
+
+
+def _exercise(folder: Path, languages: Sequence[Language], prefix: str) -> dict[str, Any]:
+    config = _config(folder)
+    files: Mapping[str, Sequence[str]] = config["files"]
+    solution = _only(files.get("solution", ()), "solution")
+    language = next((x for x in languages if Path(solution).suffix == x.facts.suffix), None)
+    if language is None:
+        raise CannotConvertError(f"no language here has {Path(solution).suffix} files")
+    reference = _only(files.get("example") or files.get("exemplar") or (), "example")
+    module = Path(solution).stem
+    facts = language.facts
+    tests, others = _support(folder, files, solution, facts.tests)
+    if not tests:
+        raise CannotConvertError("no test file")
+    problem = language.problem(
+        f"{prefix}-{language.lang}-{folder.name}",
+        "\n\n".join(_text(folder / ".docs" / name) for name in TEXTS),
+        _text(folder / solution),
+    )
+    if others:
+        problem["files"] = others
+    return {
+        **problem,
+        "tests": {
+            path: rewritten(text, facts.rewrite_tests, module=module)
+            for path, text in tests.items()
+        },
+        "reference": _text(folder / reference),
+        "origin": f"Exercism, {language.lang} track, {folder.name}",
+        "licence": LICENCE,
+    }
+
+
+def _config(folder: Path) -> Any:
+    try:
+        return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CannotConvertError(f"{CONFIG} cannot be read: {error}") from None
+
+
+def _only(paths: Sequence[str], what: str) -> str:
+    if len(paths) != 1:
+        named = ", ".join(paths) or "none"
+        raise CannotConvertError(f"one {what} file is needed, there are {len(paths)}: {named}")
+    return paths[0]
+
+
+def _support(
+    folder: Path, files: Mapping[str, Sequence[str]], solution: str, patterns: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The test files, named or lying beside the solution, and the other files that come along."""
+
+    def is_test(path: str) -> bool:
+        return any(fnmatch(Path(path).name, pattern) for pattern in patterns)
+
+    beside = sorted(path.name for path in folder.iterdir() if path.is_file())
+    named = dict.fromkeys([*files.get("test", ()), *files.get("editor", ())])
+    paths = [path for path in dict.fromkeys([*named, *filter(is_test, beside)]) if path != solution]
+    missing = [path for path in paths if not (folder / path).is_file()]
+    if missing:
+        raise CannotConvertError(f"{', '.join(missing)}: named in {CONFIG}, and not there")
+    tests = {path: _text(folder / path) for path in paths if is_test(path)}
+    return tests, {path: _text(folder / path) for path in paths if not is_test(path)}
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotConvertError(f"{path.name} cannot be read: {error}") from None

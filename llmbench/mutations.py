@@ -1,0 +1,151 @@
+"""Mutants of a solution: one small mistake each, as its language's rules say (pure).
+
+A language's `authoring/mutations.yaml` names a tree-sitter grammar and operators. An operator is
+a query in tree-sitter's own language whose capture `@it` is replaced.
+"""
+
+import difflib
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError, with_config
+
+from llmbench.errors import RunnerFileError, UsageError
+
+FILE = "mutations.yaml"
+INSTALL = "pip install 'llmbench[mutation]'"
+REPLACED = "it"
+
+
+@with_config({"extra": "forbid"})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """What is found by `query`, and what takes the place of its capture `@it`.
+
+    `swap` maps a text to others. Each of `to` is a template in which `{name}` is the text of the
+    capture `@name`. Each of `shift` is added to a whole number.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    query: Annotated[str, Field(min_length=1)]
+    swap: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    to: tuple[str, ...] = ()
+    shift: tuple[int, ...] = ()
+
+    def replacements(self, texts: Mapping[str, str]) -> Iterator[str]:
+        """The texts that take the place of `@it`; `texts` are those of all captures."""
+        text = texts[REPLACED]
+        yield from self.swap.get(text, ())
+        for template in self.to:
+            yield re.sub(r"\{(\w+)\}", lambda name: texts.get(name[1], name[0]), template)
+        if re.fullmatch(r"[0-9]+", text):
+            yield from (str(int(text) + step) for step in self.shift)
+
+
+@with_config({"extra": "forbid"})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """A language's grammar, as `module:function`, and its operators."""
+
+    grammar: Annotated[str, Field(pattern=r"^[a-z_]+:[a-z_]+$")]
+    operators: Annotated[tuple[Operator, ...], Field(min_length=1)]
+
+
+class Mutant(NamedTuple):
+    """A solution with one mistake: what was done to it, and in which line."""
+
+    operator: str
+    line: int
+    code: str
+
+
+_RULES = TypeAdapter(Rules)
+
+
+def load_rules(folder: Path) -> Rules:
+    """Read a language's rules from its `authoring` folder.
+
+    Raises:
+        RunnerFileError: they are missing or wrong.
+    """
+    path = folder / FILE
+    try:
+        return _RULES.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RunnerFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise RunnerFileError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunnerFileError(f"{path}: {where}: {first['msg']}") from None
+
+
+def mutants(code: str, rules: Rules) -> list[Mutant]:
+    """Every mutant of a solution that still parses, each text once, in the order of its lines.
+
+    Raises:
+        UsageError: the parser is not installed; says how to install it.
+        RunnerFileError: a query is none of this grammar.
+    """
+    grammar = _Grammar(rules.grammar)
+    source = code.encode()
+    found: dict[str, tuple[int, Mutant]] = {}
+    for operator in rules.operators:
+        for node, texts in grammar.find(operator, source):
+            for new in operator.replacements(texts):
+                mutated = source[: node.start_byte] + new.encode() + source[node.end_byte :]
+                text = mutated.decode()
+                if mutated != source and text not in found and grammar.parses(mutated):
+                    line = node.start_point.row + 1
+                    found[text] = node.start_byte, Mutant(operator.name, line, text)
+    return [mutant for _, mutant in sorted(found.values(), key=lambda at: at[0])]
+
+
+def sample(every: Sequence[Mutant], most: int, seed: str) -> list[Mutant]:
+    """At most so many of them, chosen by the seed, in their order."""
+    if len(every) <= most:
+        return list(every)
+    chosen = sorted(random.Random(seed).sample(range(len(every)), most))
+    return [every[place] for place in chosen]
+
+
+def changed(code: str, mutant: Mutant) -> Iterator[str]:
+    """The lines that tell a mutant from the solution, as a diff has them."""
+    lines = difflib.unified_diff(code.splitlines(), mutant.code.splitlines(), lineterm="", n=0)
+    yield from (line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+class _Grammar:
+    """A parser of one language."""
+
+    def __init__(self, name: str) -> None:
+        module, function = name.split(":")
+        try:
+            self._tree_sitter: Any = import_module("tree_sitter")
+            grammar = getattr(import_module(module), function)()
+        except ImportError as error:
+            raise UsageError(f"mutants need {error.name}: install with: {INSTALL}") from None
+        self._language = self._tree_sitter.Language(grammar)
+        self._parser = self._tree_sitter.Parser(self._language)
+
+    def parses(self, source: bytes) -> bool:
+        return not self._parser.parse(source).root_node.has_error
+
+    def find(self, operator: Operator, source: bytes) -> Iterator[tuple[Any, dict[str, str]]]:
+        """Each node that is to be replaced, with the texts of all captures beside it."""
+        try:
+            query = self._tree_sitter.Query(self._language, operator.query)
+        except self._tree_sitter.QueryError as error:
+            raise RunnerFileError(f"{FILE}: {operator.name}: {error}") from None
+        root = self._parser.parse(source).root_node
+        for _, captures in self._tree_sitter.QueryCursor(query).matches(root):
+            texts = {name: nodes[0].text.decode() for name, nodes in captures.items()}
+            for node in captures.get(REPLACED, ()):
+                yield node, {**texts, REPLACED: node.text.decode()}

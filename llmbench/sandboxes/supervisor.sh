@@ -1,0 +1,95 @@
+# Serves one submission after another in a warm container. Runs as root with no capability but to
+# become another user, and to end its processes.
+#
+# Arguments: the runner's folder, the container's cgroup. For each submission stdin brings a line
+#   MARK CANARY UID SIZE CPU WALL PIDS [NAME=VALUE…]
+# and an archive of SIZE bytes; limits are seconds of processor time, seconds by the clock, tasks.
+# Tests run as UID, of which nothing is left when the last line is said. On stderr come
+#   MARK UPTIME CPU            before the tests, and after them; between these two lines is the log
+#   MARK end CODE OOM STATE    exit code, processes killed for memory so far, clean or soiled
+# and on stdout the report, and the mark alone.
+
+runner=$1
+cgroup=$2
+cd /work || exit 125
+
+become() { setpriv --reuid "$uid" --regid "$uid" --clear-groups "$@"; }
+
+clock() {
+    read -r up _ </proc/uptime
+    cpu_used=
+    for file in "$cgroup/cpu.stat" "$cgroup/cpuacct/cpuacct.usage"; do
+        if [ -r "$file" ]; then read -r cpu_used <"$file"; break; fi
+    done
+    printf '%s %s %s\n' "$mark" "$up" "$cpu_used" >&2
+}
+
+killed_for_memory() {
+    killed=0
+    for file in "$cgroup/memory.events" "$cgroup/memory/memory.oom_control"; do
+        [ -r "$file" ] || continue
+        while read -r name value; do
+            if [ "$name" = oom_kill ]; then killed=$value; fi
+        done <"$file"
+    done
+}
+
+# Runs the tests: the first to go when memory ends, and held to limits that no other process of
+# the container has.
+run() {
+    printf '%s\n' "$canary" | (
+        echo 1000 >/proc/self/oom_score_adj
+        exec prlimit --nproc="$pids" --cpu="$cpu" \
+            setpriv --reuid "$uid" --regid "$uid" --clear-groups \
+            env -i PATH="$PATH" HOME=/tmp TMPDIR=/tmp $options \
+            timeout -s KILL "$wall" sh "$runner/run.sh"
+    )
+    code=$?
+}
+
+alive() { grep -qs "^Uid:[[:blank:]]*$uid[[:blank:]]" /proc/[0-9]*/status; }
+
+# Ends all that this user runs and removes all that it has made.
+sweep() {
+    tries=0
+    while alive; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || return 1
+        become sh -c 'kill -s KILL -- -1' </dev/null >/dev/null 2>&1
+        alive && sleep 0.01
+    done
+    become sh -c '
+        set -- /work /tmp /dev/shm /dev/mqueue
+        find "$@" -mindepth 1 -delete || {
+            find "$@" -mindepth 1 -type d -exec chmod u+rwx {} \;
+            find "$@" -mindepth 1 -delete
+        }' </dev/null >/dev/null 2>&1 || return 1
+    for kind in shm sem msg; do
+        [ -r "/proc/sysvipc/$kind" ] || continue
+        # A heading, and a line for each thing that outlives its maker.
+        { read -r _; ! read -r _; } <"/proc/sysvipc/$kind" || return 1
+    done
+}
+
+if [ -f "$runner/warm.sh" ]; then
+    mkfifo /run/jobs /run/codes || exit 125
+    sh "$runner/warm.sh" </run/jobs 3>/run/codes &
+    exec 3>/run/jobs 4</run/codes
+    read -r _ <&4 || exit 125
+    run() {
+        printf '%s\n' "$canary $uid $cpu $wall $pids $options" >&3
+        read -r code <&4 || exit 125
+    }
+fi
+
+while read -r mark canary uid size cpu wall pids options; do
+    head -c "$size" | become tar -xof - || exit 125
+    clock
+    run
+    echo >&2
+    clock
+    if sweep; then state=clean; else state=soiled; fi
+    killed_for_memory
+    printf '%s end %s %s %s\n' "$mark" "$code" "$killed" "$state" >&2
+    printf '\n%s\n' "$mark"
+done

@@ -1,0 +1,78 @@
+"""What a run kept of one attempt, found again from its row."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from llmbench.records import AttemptKey, Completion, Row, Target
+from llmbench.store import journal
+
+ANSWER, REASONING, LOG = "answer.md", "reasoning.md", "log.txt"
+"""Names of the texts that are kept beside the code."""
+
+_TELLING = ("problem_sha256", "outcome", "llm_seconds", "ttft_seconds", "log_head")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An attempt as it was kept: `work` is its run's folder, None where none has it.
+
+    `completion` comes from the journal; `files` are texts by name from the attempt's own folder,
+    which people may have emptied.
+    """
+
+    work: Path | None = None
+    completion: Completion | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def find(row: Row, folders: Iterator[Path]) -> Kept:
+    """What is left of the attempt that ended in `row`, in the first of `folders` that has it."""
+    for folder in folders:
+        completion = None
+        try:
+            for entry in journal.read(folder / journal.NAME, _unheard):
+                if isinstance(entry, journal.Bought) and entry.key == _key(row):
+                    completion = entry.completion
+                if isinstance(entry, journal.Judged) and _same(entry.row, row):
+                    return Kept(folder, completion, _files(folder, row))
+        except OSError:
+            continue
+    return Kept()
+
+
+def work_folders(result: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
+    """Where the run behind a result file may have worked: beside it, else in a root, newest first.
+
+    A root holds a folder per run.
+    """
+    yield result.parent
+    for root in roots:
+        if root.is_dir():
+            yield from sorted((path for path in root.iterdir() if path.is_dir()), reverse=True)
+
+
+def _key(row: Row) -> AttemptKey:
+    return AttemptKey(row.target, row.problem_id, row.run)
+
+
+def _same(one: Row, other: Row) -> bool:
+    """True for the same attempt: a clock read twice shows two times."""
+    telling = all(getattr(one, name) == getattr(other, name) for name in _TELLING)
+    return _key(one) == _key(other) and telling
+
+
+def _files(work: Path, row: Row) -> dict[str, str]:
+    slug = Target(row.provider, row.model, "").slug
+    folder = work / slug / row.problem_id / str(row.run)
+    if not folder.is_dir():
+        return {}
+    return {
+        path.name: path.read_bytes().decode("utf-8", "replace")
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    }
+
+
+def _unheard(_: str) -> None:
+    """A damaged line is not the one that is looked for."""

@@ -1,0 +1,50 @@
+"""A folder of dated results, night by night."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from llmbench.errors import ResultFileError
+from llmbench.store.outputs import FORMATS
+
+_STAMP = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)(?:[-_T](\d\d)-?(\d\d)(?:-?(\d\d))?)?(?!\d)")
+
+
+def stamp_of(path: Path) -> str | None:
+    """The date, and the time if there is one, in a file's name, else in its folder's."""
+    for name in (path.name, path.parent.name):
+        for found in _STAMP.finditer(name):
+            parts = [int(part) for part in found.groups() if part is not None]
+            try:
+                when = datetime(*parts)  # type: ignore[arg-type]  # three to six whole numbers
+            except ValueError:
+                continue
+            return f"{when:%Y-%m-%d %H:%M:%S}" if len(parts) > 3 else f"{when:%Y-%m-%d}"
+    return None
+
+
+def nights(folder: Path) -> dict[str, list[Path]]:
+    """The result files in a folder and the folders in it, by date, the oldest first.
+
+    Raises:
+        ResultFileError: it is no folder, or has no result file with a date in its name.
+    """
+    if not folder.is_dir():
+        raise ResultFileError(f"{folder}: no such folder")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(_results(folder)):
+        stamp = stamp_of(path)
+        if stamp is not None:
+            found.setdefault(stamp, []).append(path)
+    if not found:
+        raise ResultFileError(
+            f"{folder}: no result file with a date in its name, as 2026-01-31.parquet"
+        )
+    return dict(sorted(found.items()))
+
+
+def _results(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.suffix in FORMATS and path.is_file():
+            yield path

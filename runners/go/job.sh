@@ -1,0 +1,14 @@
+#!/bin/sh
+# One job of warm.sh: compiled by the builder, tested as the user of the job.
+set -eu
+canary=$1 uid=$2 cpu=$3 pids=$4
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/builder.sh"
+echo 1000 >/proc/self/oom_score_adj
+as_builder prlimit --cpu="$cpu" sh -c '. "$1/env.sh"; . "$1/steps.sh"; build /build/tests "$2"' \
+    sh "$here" "$canary" || exit
+exec 3>&1 1>&2
+exec prlimit --nproc="$pids" --cpu="$cpu" setpriv --reuid "$uid" --regid "$uid" --clear-groups \
+    env -i PATH="$PATH" HOME=/work/.run TMPDIR=/work/.run/tmp \
+    sh -c 'here=$1; . "$1/steps.sh"; mkdir -p "$TMPDIR"; run_tests /build/tests .run' sh "$here" \
+    </dev/null

@@ -1,0 +1,246 @@
+"""Attempts per second of every way to run tests, side by side, with their ratios.
+
+python scripts/benchmarks/sandboxes.py [--attempts N] [--rounds N] [LANGUAGE…]
+
+Each way runs the reference solutions of the shipped problems, `cores` at once (the raw engine at
+the best of several concurrencies), in turns, and the medians of the rounds are printed. Processor
+seconds are those of the whole machine over the attempts, since an engine's own work is spread over
+many processes: nothing else should run beside it.
+
+raw engine     create, start, wait, remove by the engine's API: same image, limits, files and tests
+docker run     the same by Docker's command line
+fresh          llmbench --sandbox docker
+warm           llmbench --sandbox docker --warm
+bubblewrap     llmbench --sandbox bubblewrap
+bare process   the language's usual command in a container that is there already, without limits
+
+Each way has done a few attempts before it is measured.
+"""
+
+import argparse
+import base64
+import os
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+import aiodocker
+import anyio
+
+from llmbench import problems
+from llmbench.config import TEST_TIMEOUT_SECONDS, shipped
+from llmbench.records import AttemptKey, Outcome, Submission
+from llmbench.sandboxes.base import Sandbox
+from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
+from llmbench.sandboxes.docker import DockerSandbox, addresses
+from llmbench.sandboxes.launch import Launch, pack
+from llmbench.sandboxes.runners import Runner, load_runners
+from llmbench.sandboxes.warm import WarmDockerSandbox
+
+CORES = len(os.sched_getaffinity(0))
+RUNNERS = load_runners(shipped("runners"))
+PROBLEMS = problems.load(
+    [shipped("problems")], {lang: runner.option_values for lang, runner in RUNNERS.items()}
+)
+# How each language is made ready, and the command. Go has a build cache that is hot; TypeScript has
+# no usual command: this is what its runner does, without the report and the canary.
+BARE = {
+    "python": ("", "python -m pytest -q"),
+    "typescript": (
+        "export HOME=/tmp",
+        "ln -s /opt/runner/node_modules . && "
+        """echo '{"extends": "/opt/runner/tsconfig.json"}' >tsconfig.json && """
+        "/opt/runner/tsc -p . --strict true && "
+        "if grep -q vitest *.test.ts; then node node_modules/vitest/vitest.mjs run .test.js; "
+        "else node --import /opt/runner/resolve.mjs --test *.test.js; fi",
+    ),
+    "go": (
+        ". /opt/runner/env.sh; export HOME=/tmp GOCACHE=/tmp/cache; "
+        "cp -r /opt/runner/go-build /tmp/cache; date +%s >/tmp/cache/trim.txt",
+        "go test -vet=off .",
+    ),
+}
+WARM_UP = 4
+Way = Callable[[Submission], Awaitable[None]]
+
+
+@dataclass
+class Result:
+    """What one way did in one round: attempts per second, and processor seconds per attempt."""
+
+    rate: float
+    cpu: float
+
+
+def submissions(lang: str) -> Iterator[Submission]:
+    """The references of a language, again and again."""
+    for problem in cycle([p for p in PROBLEMS if p.lang == lang]):
+        key = AttemptKey("benchmark", problem.id, 1)
+        code = problem.reference or ""
+        yield RUNNERS[lang].submission(key, problem, code, TEST_TIMEOUT_SECONDS)
+
+
+def machine_cpu() -> float:
+    """Processor seconds that the whole machine has spent since it started."""
+    with open("/proc/stat", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
+        user, nice, system, _, _, irq, softirq, *_ = map(int, file.readline().split()[1:])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+async def measure(way: Way, work: list[Submission], at_once: int) -> Result:
+    """Run the work so many at once."""
+    waiting = iter(work)
+
+    async def one_after_another() -> None:
+        for submission in waiting:
+            await way(submission)
+
+    cpu, began = machine_cpu(), time.perf_counter()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(at_once):
+            tasks.start_soon(one_after_another)
+    seconds = time.perf_counter() - began
+    return Result(len(work) / seconds, (machine_cpu() - cpu) / len(work))
+
+
+def in_sandbox(sandbox: Sandbox) -> Way:
+    """A way through llmbench itself; every reference must pass."""
+
+    async def run(submission: Submission) -> None:
+        verdict = await sandbox.run(submission)
+        assert verdict.outcome is Outcome.PASSED, verdict
+
+    return run
+
+
+def script(submission: Submission) -> str:
+    """A shell command that places the files and runs the tests."""
+    launch = Launch(submission)
+    archive = base64.b64encode(pack(submission.files)).decode()
+    return (
+        f"echo {archive} | base64 -d | tar -xof - && "
+        f"printf '%s\\n' {launch.canary} | sh /opt/runner/run.sh >/tmp/report 2>&1"
+    )
+
+
+def raw_engine(engine: aiodocker.Docker, sandbox: DockerSandbox, runner: Runner) -> Way:
+    """Nothing but the four calls that a container takes."""
+
+    async def run(submission: Submission) -> None:
+        config = sandbox.config(runner, ["sh", "-c", script(submission)], submission.options)
+        config |= {"OpenStdin": False, "StdinOnce": False}
+        container = await engine.containers.create(config)
+        await container.start()
+        assert (await container.wait())["StatusCode"] == 0
+        await container.delete(force=True)
+
+    return run
+
+
+def docker_run(runner: Runner) -> Way:
+    """What a script would do."""
+    limits = runner.limits
+    flags = ["--rm", "--init", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+    flags += ["--security-opt", "no-new-privileges", "--pids-limit", str(limits.pids)]
+    flags += ["--memory", f"{limits.memory_mb}m", "--cpus", str(limits.cpus)]
+    for folder in ("/work", "/tmp"):
+        flags += ["--tmpfs", f"{folder}:exec,mode=1777,uid=10001"]
+
+    async def run(submission: Submission) -> None:
+        command = ["docker", "run", *flags, "--entrypoint", "sh", runner.about.image, "-c"]
+        await anyio.run_process([*command, script(submission)])
+
+    return run
+
+
+async def bare(lang: str, work: list[Submission]) -> Result:
+    """The language's usual command, in one container a core, each with its share of the work."""
+    image, containers = RUNNERS[lang].about.image, []
+    for number in range(CORES):
+        lines = [BARE[lang][0]]
+        for submission in work[number::CORES]:
+            archive = base64.b64encode(pack(submission.files)).decode()
+            lines.append(f"cd $(mktemp -d) && echo {archive} | base64 -d | tar -xof -")
+            lines.append(f"({BARE[lang][1]}) >/tmp/log 2>&1 || {{ cat /tmp/log; exit 1; }}")
+        command = ["docker", "run", "--rm", "-i", "--network", "none", "--entrypoint", "sh", image]
+        containers.append((command, "set -e\n" + "\n".join(lines)))
+
+    async def run(command: list[str], text: str) -> None:
+        await anyio.run_process([*command, "-s"], input=text.encode(), stderr=None)
+
+    cpu, began = machine_cpu(), time.perf_counter()
+    async with anyio.create_task_group() as tasks:
+        for command, text in containers:
+            tasks.start_soon(run, command, text)
+    seconds = time.perf_counter() - began
+    return Result(len(work) / seconds, (machine_cpu() - cpu) / len(work))
+
+
+async def compare(lang: str, attempts: int, rounds: int) -> dict[str, Result]:
+    """The medians of the rounds, by way."""
+    runner = RUNNERS[lang]
+    runners = {lang: runner}
+    found: dict[str, list[Result]] = {}
+    async with AsyncExitStack() as stack:
+        fresh = await DockerSandbox.open(runners, "benchmark")
+        warm = await WarmDockerSandbox.open(runners, "benchmark-warm")
+        confined = await BubblewrapSandbox.open(runners, print)
+        for sandbox in (fresh, warm, confined):
+            stack.push_async_callback(sandbox.aclose)
+        engine = await stack.enter_async_context(aiodocker.Docker(addresses()[0]))
+        raw = raw_engine(engine, fresh, runner)
+        ways = {
+            "docker run": docker_run(runner),
+            "fresh": in_sandbox(fresh),
+            "warm": in_sandbox(warm),
+            "bubblewrap": in_sandbox(confined),
+        }
+        work = list(islice(submissions(lang), attempts))
+        for _ in range(rounds):
+            tries = [await measure(raw, work, n) for n in (CORES, CORES + 1, 2 * CORES)]
+            found.setdefault("raw engine", []).append(max(tries, key=lambda r: r.rate))
+            for name, way in ways.items():
+                await measure(way, work[:WARM_UP], CORES)
+                found.setdefault(name, []).append(await measure(way, work, CORES))
+            found.setdefault("bare process", []).append(await bare(lang, work))
+    return {
+        name: Result(
+            statistics.median(r.rate for r in results), statistics.median(r.cpu for r in results)
+        )
+        for name, results in found.items()
+    }
+
+
+def options() -> argparse.Namespace:
+    """The flags."""
+    parser = argparse.ArgumentParser(description="Attempts per second of every way to run tests.")
+    parser.add_argument("--attempts", type=int, default=24, help="in each round (default: 24)")
+    parser.add_argument("--rounds", type=int, default=3, help="medians of so many (default: 3)")
+    parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help="default: all")
+    return parser.parse_args()
+
+
+async def main() -> None:
+    """Measure each language and print its table."""
+    given = options()
+    told = await anyio.run_process(["docker", "version", "--format", "{{.Server.Version}}"])
+    engine = told.stdout.decode().strip()
+    before = machine_cpu()
+    await anyio.sleep(2)
+    busy = (machine_cpu() - before) / 2
+    print(f"{CORES} cores, engine {engine}, {busy:.2f} cores busy before\n")
+    for lang in given.languages or RUNNERS:
+        results = await compare(lang, given.attempts, given.rounds)
+        base = results["fresh"].rate
+        print(f"{RUNNERS[lang].about.title:14}{'attempts/s':>12}{'CPU s each':>12}{'× fresh':>10}")
+        for name, result in results.items():
+            ratio = result.rate / base
+            print(f"{name:14}{result.rate:12.2f}{result.cpu:12.3f}{ratio:10.2f}")
+        print()
+
+
+if __name__ == "__main__":
+    anyio.run(main)

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# A night: sweep, compare with the last good night, write a summary, keep so many nights.
+#
+#   scripts/nightly.sh SWEEP.yaml NIGHTS [KEEP]
+#
+# NIGHTS is the `out` folder of the sweep file; of each set in it the last KEEP nights are kept
+# (default: 30), and the last good one always. LLMBENCH is the command (default: llmbench), POINTS
+# the fall in percentage points that is a regression (default: what chance does not explain),
+# NIGHT the date (default: today). Summaries are in NIGHTS/<set>/<date>/summary.md.
+# Exit codes: 0 a good night, 1 a regression or a failed run, 2 nothing to compare or wrong usage.
+set -uo pipefail
+
+if [[ $# -lt 2 || $# -gt 3 || ! ${3:-30} =~ ^[1-9][0-9]*$ ]]; then
+    echo "usage: scripts/nightly.sh SWEEP.yaml NIGHTS [KEEP]" >&2
+    exit 2
+fi
+sweep=$1 nights=$2 keep=${3:-30}
+night=${NIGHT:-$(date +%F)}
+read -ra llmbench <<<"${LLMBENCH:-llmbench}"
+
+"${llmbench[@]}" sweep "$sweep" --date "$night" --quiet
+worst=$?
+
+found=
+for set in "$nights"/*/; do
+    set=${set%/}
+    [[ -d $set/$night ]] || continue
+    found=1
+    summary=$set/$night/summary.md
+    good=$(cat "$set/last-good" 2>/dev/null)
+    code=0
+    printf '# %s, %s\n\n' "${set##*/}" "$night" >"$summary"
+    if [[ -d $set/$good && -n $good && $good != "$night" ]]; then
+        printf '## Against %s, the last good night\n\n' "$good" >>"$summary"
+        "${llmbench[@]}" compare "$set/$good" "$set/$night" --format markdown \
+            "--fail-on-regression=${POINTS:-significant}" >>"$summary"
+        code=$?
+    fi
+    printf '\n## Nights\n\n' >>"$summary"
+    "${llmbench[@]}" history "$set" --last "$keep" --format markdown >>"$summary" || code=$?
+    if [[ $worst -eq 0 && $code -eq 0 ]]; then
+        echo "$night" >"$set/last-good"
+    fi
+    ((code > worst)) && worst=$code
+    echo "$summary"
+
+    good=$(cat "$set/last-good" 2>/dev/null)
+    for old in $(ls "$set" | grep -xE '[0-9]{4}-[0-9]{2}-[0-9]{2}' | head -n "-$keep"); do
+        [[ $old == "$good" ]] || rm -r -- "${set:?}/$old"
+    done
+done
+if [[ -z $found ]]; then
+    echo "nightly: no result of $night in $nights: is it the out folder of $sweep?" >&2
+    ((worst)) || worst=2
+fi
+exit "$worst"

@@ -1,0 +1,123 @@
+"""Limits of the kernel's own under bubblewrap, and how they are kept where there are none."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sandboxes_of import REQUIRED
+from test_sandboxes import RUNNERS, submission
+
+from llmbench.errors import SandboxError
+from llmbench.records import Outcome
+from llmbench.sandboxes import bubblewrap
+from llmbench.sandboxes.base import Limits
+from llmbench.sandboxes.bubblewrap import COUNTED, BubblewrapSandbox
+from llmbench.sandboxes.cgroups import PREFIX, Groups
+
+pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap]
+
+SMALL = Limits(memory_mb=64, pids=8, cpus=0.5)
+
+
+@pytest.fixture
+def groups() -> Groups:
+    try:
+        return Groups()
+    except OSError as error:
+        if "bubblewrap" in REQUIRED:
+            pytest.fail(f"groups are required here: {error}")
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def nowhere() -> Iterator[None]:
+    """A user who may not make groups."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bubblewrap, "Groups", _refused)
+        yield
+
+
+def _refused() -> Groups:
+    raise PermissionError("not yours")
+
+
+def inside(folders: tuple[Path, ...], code: str) -> subprocess.CompletedProcess[str]:
+    joined = 'for folder; do echo 0 >"$folder/cgroup.procs" || exit 9; done; exec "$0" -c "$CODE"'
+    return subprocess.run(
+        ["sh", "-c", joined, sys.executable, *map(str, folders)],
+        env={"CODE": code},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_process_that_takes_more_memory_is_killed_and_the_group_tells(groups: Groups) -> None:
+    group = groups.make(SMALL)
+    assert not group.out_of_memory
+    inside(group.folders, "bytearray(200_000_000)")
+    assert group.out_of_memory
+    assert group.remove()
+
+
+def test_no_more_processes_can_be_started_than_the_limit(groups: Groups) -> None:
+    group = groups.make(SMALL)
+    ran = inside(group.folders, "import os\nfor _ in range(20): os.fork() or os._exit(0)")
+    assert "BlockingIOError" in ran.stderr
+    assert not group.out_of_memory
+    assert group.remove()
+
+
+def test_processor_time_is_counted_also_of_what_nobody_waited_for(groups: Groups) -> None:
+    group = groups.make(SMALL)
+    burns = "import os, time\nif not os.fork():\n  while time.process_time() < 0.3: pass"
+    inside(group.folders, burns)
+    assert group.cpu_seconds >= 0.3
+    assert group.remove()
+
+
+async def test_groups_of_a_killed_run_are_removed_at_the_next_start(groups: Groups) -> None:
+    group = groups.make(SMALL)
+    dead = [folder.with_name(f"{PREFIX}4194305-0") for folder in group.folders]
+    for folder in dead:
+        folder.mkdir()
+    groups.leave(group)
+    await Groups().aclose()
+    assert not any(folder.exists() for folder in (*dead, *group.folders))
+
+
+async def test_a_run_leaves_no_group(groups: Groups) -> None:
+    sandbox = await BubblewrapSandbox.open(RUNNERS, print)
+    await sandbox.run(submission("python", "leaves_a_process"))
+    await sandbox.aclose()
+    group = groups.make(SMALL)
+    parents = {folder.parent for folder in group.folders}
+    groups.leave(group)
+    ours = f"{PREFIX}{os.getpid()}-*"
+    assert [folder for parent in parents for folder in parent.glob(ours)] == []
+
+
+@pytest.mark.usefixtures("nowhere")
+@pytest.mark.parametrize("name", ["passes", "eats_memory", "burns_with_children"])
+async def test_where_no_group_can_be_made_use_is_counted_and_that_is_said(name: str) -> None:
+    said: list[str] = []
+    try:
+        sandbox = await BubblewrapSandbox.open(RUNNERS, said.append)
+    except SandboxError as error:
+        if "bubblewrap" in REQUIRED:
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    assert said == [COUNTED]
+    wanted = {
+        "passes": Outcome.PASSED,
+        "eats_memory": Outcome.OUT_OF_MEMORY,
+        "burns_with_children": Outcome.TIMEOUT,
+    }
+    for lang in RUNNERS:
+        verdict = await sandbox.run(submission(lang, name))
+        assert verdict.outcome is wanted[name], verdict.log
+        assert verdict.cpu_seconds is not None or name != "passes"
+    await sandbox.aclose()

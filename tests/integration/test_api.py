@@ -1,0 +1,110 @@
+"""llmbench from Python, as in a notebook: the example of the README, and its faults."""
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import docs
+import polars as pl
+import pytest
+from records_of import row
+from sandboxes_of import opened
+
+import llmbench
+from llmbench.api import Flags
+from llmbench.cli.options.run import parser
+from llmbench.config import shipped
+from llmbench.errors import ResultFileError, UsageError
+from llmbench.sandboxes.runners import load_runners
+from llmbench.store import tables
+
+README = docs.README.read_text(encoding="utf-8")
+EXAMPLE = re.findall(r"```python\n(import llmbench\n.*?)```", README, re.DOTALL)
+
+
+def few() -> pl.DataFrame:
+    return tables.frame([row(), row(target="b/y", outcome="failed", score=0.0, passed=False)])
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.anyio
+async def test_the_example_of_the_readme_runs_also_where_a_loop_runs_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened("bubblewrap", load_runners(shipped("runners"))):
+        pass
+    monkeypatch.chdir(tmp_path)
+    (example,) = EXAMPLE
+    names: dict[str, object] = {}
+    exec(example, names)
+    found = names["table"]
+    assert isinstance(found, pl.DataFrame)
+    assert found.schema == tables.SCHEMA
+    assert len(found) == 2 * 3 * 3
+    compared = names["compared"]
+    assert isinstance(compared, llmbench.Compared)
+    assert compared.differences["problems"].to_list() == [3]
+    assert (tmp_path / "results.parquet").exists()
+    assert len(list(tmp_path.glob("_work/*/journal.jsonl"))) == 1
+
+
+def test_frames_and_files_compare_alike(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    tables.write(few(), path)
+    ours = llmbench.compare(few()).differences
+    assert ours.equals(llmbench.compare(path).differences)
+
+
+def test_a_frame_of_several_files_is_several_results(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.parquet"):
+        tables.write(few(), tmp_path / name)
+    both = llmbench.load(tmp_path / "a.csv", str(tmp_path / "b.parquet"))
+    pairs = llmbench.compare(both).differences.select("a", "b").rows()
+    assert [(a.split()[1], b.split()[1]) for a, b in pairs] == [
+        ("b/y", "b/y"), ("lmstudio/m", "lmstudio/m"),
+    ]  # fmt: skip
+
+
+def test_faults_are_exceptions_of_one_line() -> None:
+    with pytest.raises(UsageError, match=r"^argument --runs: '0' is not a whole number"):
+        llmbench.run(runs=0)
+    with pytest.raises(UsageError, match="the name must end in"):
+        llmbench.run(provider="demo", out="r.txt")
+    with pytest.raises(ResultFileError, match=r"none\.csv: cannot be read"):
+        llmbench.load("none.csv")
+    with pytest.raises(ResultFileError, match="nothing to compare"):
+        llmbench.compare(few().head(1))
+
+
+def test_each_flag_of_run_is_one_of_the_command() -> None:
+    known = {action.dest for action in parser(None)._actions}
+    assert set(inspect.get_annotations(Flags)) <= known
+
+
+def test_the_package_is_light_until_it_is_asked() -> None:
+    code = (
+        "import sys, llmbench\n"
+        "assert not {'polars', 'numpy', 'httpx', 'rich'} & set(sys.modules)\n"
+        "assert llmbench.load and 'polars' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = llmbench.nothing
+
+
+@pytest.mark.anyio
+async def test_a_stuck_run_ends_when_its_caller_gives_up(tmp_path: Path) -> None:
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        (port,) = {listener.extra(anyio.abc.SocketAttribute.local_port)}
+        code = (
+            "import llmbench.api, signal, threading, os\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may ignore it
+            "threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+            f"llmbench.run(base_url='http://127.0.0.1:{port}/v1', model='m')\n"
+        )
+        with anyio.fail_after(30):
+            done = await anyio.run_process([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert b"KeyboardInterrupt" in done.stderr

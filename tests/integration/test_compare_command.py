@@ -1,0 +1,86 @@
+"""`llmbench compare` as scripts call it: exit codes, formats, one line for what cannot be."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_runs import run
+from records_of import row
+
+from llmbench.store import tables
+
+pytestmark = pytest.mark.anyio
+
+
+def write(path: Path, passes: int, problems: int = 12, **changes: object) -> None:
+    """A result in which so many of the problems pass."""
+    rows = [
+        row(
+            **changes,
+            problem_id=f"p{i}",
+            score=100.0 * (i < passes),
+            passed=i < passes,
+            outcome="passed" if i < passes else "failed",
+        )
+        for i in range(problems)
+    ]
+    tables.write(tables.frame(rows), path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path / "good.csv", 12)
+    write(tmp_path / "fair.parquet", 10)
+    write(tmp_path / "bad.parquet", 3)
+    write(tmp_path / "other.csv", 12, problem_sha256="changed")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        ("good.csv bad.parquet", 0),
+        ("good.csv bad.parquet --fail-on-regression", 1),
+        ("--fail-on-regression good.csv bad.parquet", 1),
+        ("good.csv fair.parquet --fail-on-regression", 0),
+        ("good.csv fair.parquet --fail-on-regression 10", 1),
+        ("good.csv fair.parquet --fail-on-regression=20", 0),
+        ("bad.parquet good.csv --fail-on-regression", 0),
+        ("good.csv good.csv --fail-on-regression 0", 0),
+        ("good.csv other.csv --fail-on-regression", 2),
+        ("good.csv none.csv", 2),
+        ("good.csv", 2),
+        ("good.csv --fail-on-regression", 2),
+        ("good.csv bad.parquet --fail-on-regression 101", 2),
+        ("", 2),
+    ],
+)
+async def test_the_exit_code_says_what_became_of_it(folder: Path, flags: str, code: int) -> None:
+    ran = await run(folder, "compare", *flags.split())
+    assert ran.code == code, ran.err
+    assert "Traceback" not in ran.err
+    assert ("llmbench: regression: " in ran.err) == (code == 1)
+    assert bool(ran.out) == (code != 2)
+
+
+async def test_json_on_stdout_is_json_alone(folder: Path) -> None:
+    flags = ["good.csv", "bad.parquet", "--format", "json", "--fail-on-regression"]
+    ran = await run(folder, "compare", *flags)
+    (line,) = json.loads(ran.out)["differences"]
+    assert (line["a"], line["b"], line["problems"]) == ("good.csv", "bad.parquet", 12)
+    assert line["difference"] == pytest.approx(-9 / 12)
+    assert ran.code == 1
+
+
+async def test_markdown_and_text_tell_the_same(folder: Path) -> None:
+    page = await run(folder, "compare", "good.csv", "bad.parquet", "--format", "markdown")
+    text = await run(folder, "compare", "good.csv", "bad.parquet")
+    for words in ("bad.parquet against good.csv: 75.0 points worse", "broken", "detects"):
+        assert words in page.out
+        assert words in text.out
+
+
+async def test_what_changed_in_between_is_named(folder: Path) -> None:
+    ran = await run(folder, "compare", "good.csv", "other.csv")
+    assert "p0 has changed: its task, tests or settings differ" in ran.err
+    assert ran.code == 2

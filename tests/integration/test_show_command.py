@@ -1,0 +1,142 @@
+"""`llmbench show`: what was kept, what is gone, and nothing that drives a terminal."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cli_runs import run
+from records_of import attempt, row
+
+from llmbench.records import Completion
+from llmbench.store import journal, tables
+from llmbench.store.journal import Bought, Journal, Judged
+from llmbench.store.work import WorkFolder
+
+pytestmark = pytest.mark.anyio
+
+ANSWER = "Clear \x1b[2J it:\n```python\ndef add(a, b):\n    return a + b  # \x1b]0;owned\x07\n```\n"
+PROBLEM = """\
+- id: add
+  lang: python
+  prompt: Write add.
+  tests: {test_add.py: assert True}
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> WorkFolder:
+    """The folder of a run with two attempts; its table is `r.csv` beside `_work`."""
+    made = WorkFolder(tmp_path / "_work")
+    rows = []
+    with Journal(made.path) as written:
+        for number, seconds in ((1, 2.125), (2, 3.25)):
+            asked = attempt(run=number)
+            answer = Completion(ANSWER, reasoning="Let me \u202e see.", llm_seconds=seconds)
+            written.append(Bought(asked.key, answer))
+            ended = row(
+                run=number,
+                llm_seconds=seconds,
+                log_head="3 passed",
+                problem_sha256=asked.problem.sha256,
+            )
+            written.append(Judged(ended))
+            code = f"# code of run {number}\n"
+            texts = {"answer.md": ANSWER, "solution.py": code, "log.txt": "3 passed\nin \x1b[5mall"}
+            made.keep(asked, texts)
+            rows.append(ended)
+    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    (tmp_path / "p.yaml").write_text(PROBLEM)
+    return made
+
+
+async def test_an_attempt_is_shown_with_prompt_reasoning_answer_code_and_log(
+    tmp_path: Path, work: WorkFolder
+) -> None:
+    ran = await run(tmp_path, "show", "r.csv", "add#2", "--problems", "p.yaml")
+    assert ran.code == 0, ran.err
+    for words in (
+        "add run 2 by lmstudio/m", "3 of 3 tests passed", "3.25 s", "all runs: #1 passed, #2 p",
+        "[user]\nWrite add.", "Let me \\u202e see.", "Clear \\x1b[2J it:", "# code of run 2",
+        "in \\x1b[5mall", f"kept in: {work.path.relative_to(tmp_path)}",
+    ):  # fmt: skip
+        assert words in ran.out
+    assert "# code of run 1" not in ran.out
+    assert "not there" not in ran.out
+    assert not set(ran.out) & {"\x1b", "\x07", "\u202e"}
+
+
+async def test_what_is_not_there_any_more_is_said(tmp_path: Path, work: WorkFolder) -> None:
+    shutil.rmtree(work.path / "lmstudio_m")
+    half = await run(tmp_path, "show", "r.csv", "add")
+    assert half.code == 0
+    assert "return a + b" in half.out  # found again in the answer, which the journal has
+    assert "log, its head alone" in half.out
+    assert "not there: problem add has changed since" in half.out
+    shutil.rmtree(work.path)
+    gone = await run(tmp_path, "show", "r.csv", "add")
+    assert gone.code == 0
+    assert gone.out.count("work folder was not found; name the folder that holds it") == 2
+
+
+async def test_the_journal_may_be_gone_and_the_folder_there(
+    tmp_path: Path, work: WorkFolder
+) -> None:
+    (work.path / journal.NAME).unlink()
+    ran = await run(tmp_path, "show", "r.csv", "add")
+    assert "work folder was not found" in ran.out  # which of many it was, the journal alone knows
+    assert ran.code == 0
+
+
+async def test_a_run_elsewhere_is_found_where_it_is_said_to_be(
+    tmp_path: Path, work: WorkFolder
+) -> None:
+    (tmp_path / "_work").rename(tmp_path / "moved")
+    ran = await run(tmp_path, "show", "r.csv", "add", "--work", "moved")
+    assert "# code of run 1" in ran.out
+
+
+async def test_a_result_in_its_work_folder_is_found_beside_it(
+    tmp_path: Path, work: WorkFolder
+) -> None:
+    shutil.move(tmp_path / "r.csv", work.path / "results.csv")
+    ran = await run(work.path, "show", "results.csv", "add")
+    assert "# code of run 1" in ran.out
+
+
+async def test_an_attempt_that_got_no_answer_shows_why(tmp_path: Path) -> None:
+    bad = row(
+        outcome="provider_error", score=None, passed=None, llm_seconds=None, log_head="HTTP 500"
+    )
+    other = replace(bad, target="lmstudio/n", model="n")
+    tables.write(tables.frame([bad, other]), tmp_path / "r.parquet")
+    ran = await run(tmp_path, "show", "r.parquet", "add", "--target", "n")
+    assert "not there: the server gave no answer" in ran.out
+    assert "HTTP 500" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["none.csv", "add"], "none.csv: cannot be read"),
+        (["r.csv", "sub"], "sub: no such problem in r.csv; there are: add"),
+        (["r.csv", "add#3"], "add#3: no such run; there are: #1, #2"),
+        (["r.csv", "add#0"], "run '0' is not a whole number from 1 up"),
+        (["r.csv", "add", "--target", "q"], "q: no such target: choose with --target from lmst"),
+    ],
+)
+async def test_what_cannot_be_shown_is_one_line(
+    tmp_path: Path, work: WorkFolder, flags: list[str], words: str
+) -> None:
+    ran = await run(tmp_path, "show", *flags)
+    assert ran.code == 2
+    assert words in ran.err
+    assert "Traceback" not in ran.err
+
+
+async def test_of_several_targets_one_is_chosen(tmp_path: Path) -> None:
+    rows = [row(), row(target="lmstudio/n", model="n")]
+    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    ran = await run(tmp_path, "show", "r.csv", "add")
+    assert ran.code == 2
+    assert "several targets: choose with --target from lmstudio/m, lmstudio/n" in ran.err

@@ -1,0 +1,206 @@
+"""Sweeps and nights on real parts: files, what is left of them, regressions, what is kept."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import docs
+import polars as pl
+import pytest
+import yaml
+from cli_runs import environment, interrupted, run
+from records_of import alike, result
+from sandboxes_of import opened
+
+from llmbench.cli.options.sweep import Options
+from llmbench.cli.sweep import steps_of
+from llmbench.config import shipped
+from llmbench.sandboxes.runners import load_runners
+from llmbench.store import tables
+
+pytestmark = pytest.mark.anyio
+
+NIGHTLY = Path(__file__).resolve().parents[2] / "scripts/nightly.sh"
+SWEEP = {
+    "out": "nights",
+    "run": {"runs": 1, "sandbox": "bubblewrap"},
+    "targets": [{"provider": "demo", "model": ["demo-large", "demo-small"]}],
+    "sets": {
+        "lru": {"only": "python-lru-ttl-cache"},
+        "warm": {"only": ["python-lru-*"], "temperature": 0.5},
+    },
+}
+
+
+def write(folder: Path, **changes: object) -> None:
+    (folder / "sweep.yaml").write_text(yaml.safe_dump({**SWEEP, **changes}))
+
+
+@pytest.mark.bubblewrap
+async def test_a_sweep_leaves_a_dated_file_per_set_and_target_and_does_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    async with opened("bubblewrap", load_runners(shipped("runners"))):
+        pass
+    write(tmp_path)
+    ran = await run(tmp_path, "sweep", "sweep.yaml", "--date", "2026-01-31")
+    assert ran.code == 0, ran.err
+    files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.parquet"))
+    assert files == [
+        Path(f"nights/{set_}/2026-01-31/demo_demo-{size}.parquet")
+        for set_ in ("lru", "warm") for size in ("large", "small")
+    ]  # fmt: skip
+    for path in files:
+        rows = pl.read_parquet(tmp_path / path)
+        assert rows.schema == tables.SCHEMA
+        assert rows["temperature"].to_list() == [0.5 if "warm" in path.parts else None]
+    (tmp_path / files[1]).unlink()
+    again = await run(tmp_path, "sweep", "sweep.yaml", "--date", "2026-01-31")
+    assert again.code == 0, again.err
+    assert "step 2 of 2: warm, demo: demo-large, demo-small: done already" in again.err
+    assert "1 attempts: 1 targets" in again.err
+    assert "is complete: nothing is left to do" in again.err
+    assert pl.read_parquet_metadata(tmp_path / files[1])["llmbench"]
+    assert (tmp_path / files[1]).exists()
+    assert len(list(tmp_path.glob("_work/*"))) == 2
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT], ids=str)
+async def test_a_sweep_cut_short_goes_on_with_the_step_it_was_in(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    async with opened("bubblewrap", load_runners(shipped("runners"))):
+        pass
+    write(tmp_path, run={"runs": 6, "sandbox": "bubblewrap", "concurrency": 1})
+    sweep = ["sweep", "sweep.yaml", "--date", "2026-01-31"]
+    ran = await interrupted(tmp_path, *sweep, rows=3, signals=[ending])
+    assert ran.code == (130 if ending == signal.SIGINT else -ending)
+    assert not list(tmp_path.rglob("warm/*/*.parquet"))
+    again = await run(tmp_path, *sweep)
+    assert again.code == 0, again.err
+    assert "resuming" in again.err
+    assert len(list(tmp_path.rglob("*.parquet"))) == 4
+    journals = list(tmp_path.glob("_work/*/journal.jsonl"))
+    assert len(journals) == 2
+    for path in journals:
+        kinds = [next(iter(json.loads(line))) for line in path.read_text().splitlines() if line]
+        assert kinds.count("key") in range(12, 14), "more than what was in flight was asked again"
+        assert kinds.count("row") == 12
+
+
+async def test_a_target_that_fails_is_told_has_no_file_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
+    away = {"provider": "vllm", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
+    write(tmp_path, targets=[away, {**away, "model": "n"}])
+    ran = await run(tmp_path, "sweep", "sweep.yaml", "--quiet")
+    assert ran.code == 1
+    assert ran.err.count("cannot reach http://127.0.0.1:9/v1") == 4
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_the_sweep_file_that_the_readme_shows_is_one(tmp_path: Path) -> None:
+    readme = docs.README.read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", readme, re.DOTALL)
+    (tmp_path / "sweep.yaml").write_text(shown)
+    steps = list(steps_of(Options(tmp_path / "sweep.yaml", "2026-01-31", quiet=True)))
+    assert [(step.folder.parent.name, len(step.options.models)) for step in steps] == [
+        ("all", 1), ("all", 2), ("cold", 1), ("cold", 2),
+    ]  # fmt: skip
+    assert {step.options.runs for step in steps} == {3}
+    assert [step.options.max_cost for step in steps] == [None, 5, None, 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"out": None}, "sweep.yaml: out: name the folder"),
+        ({"targets": []}, "sweep.yaml: targets: give a list"),
+        ({"targets": ["m"]}, "sweep.yaml: targets, number 1: is not a mapping"),
+        ({"target": []}, "sweep.yaml: target: unknown field (known: out, run, targets, sets)"),
+        ({"sets": {"../x": {}}}, "sets: '../x' cannot name a folder"),
+        ({"run": {"runs": 0}}, "sets.lru with targets, number 1: argument --runs: '0' is not"),
+        ({"run": {"modle": "x"}}, "unrecognized arguments: --modle=x"),
+        ({"run": {"out": "x.csv"}}, "out is the sweep's to choose; leave it out"),
+    ],
+)
+async def test_a_faulty_sweep_file_is_one_line_before_anything_runs(
+    tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    write(tmp_path, **changes)
+    ran = await run(tmp_path, "sweep", "sweep.yaml")
+    assert ran.code == 2
+    assert words in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.yaml"]
+
+
+def nightly(folder: Path, night: str, *flags: str, **more: str) -> subprocess.CompletedProcess[str]:
+    more = {"LLMBENCH": f"{sys.executable} -m llmbench", "NIGHT": night, **more}
+    return subprocess.run(
+        [NIGHTLY, "sweep.yaml", "nights", *flags],
+        cwd=folder,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+    )
+
+
+def had(folder: Path, night: str, *, good: bool) -> None:
+    """A night in which the target passed much or little."""
+    kept = folder / "nights/all" / night
+    kept.mkdir(parents=True)
+    passes = alike(**{f"p{i}": [int(good)] * 3 for i in range(9)})
+    tables.write(result(passes, target="vllm/m", provider="vllm"), kept / "vllm_m.parquet")
+
+
+def test_a_night_is_compared_with_the_last_good_one_until_it_is_good_again(tmp_path: Path) -> None:
+    # All files are there, so that the sweep has nothing left to ask.
+    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
+    story = [("2026-01-01", True, 0), ("2026-01-02", False, 1), ("2026-01-03", False, 1),
+             ("2026-01-04", True, 0)]  # fmt: skip
+    for night, good, code in story:
+        had(tmp_path, night, good=good)
+        ran = nightly(tmp_path, night, "3")
+        assert ran.returncode == code, ran.stderr
+        assert ran.stdout == f"nights/all/{night}/summary.md\n"
+        summary = (tmp_path / ran.stdout.strip()).read_text()
+        assert ("Against 2026-01-01, the last good night" in summary) == (night != "2026-01-01")
+        assert ("points worse" in summary) == (code == 1)
+        assert f"| {night} |" in summary
+    kept = sorted(path.name for path in (tmp_path / "nights/all").iterdir())
+    assert kept == ["2026-01-02", "2026-01-03", "2026-01-04", "last-good"]
+    assert (tmp_path / "nights/all/last-good").read_text() == "2026-01-04\n"
+
+
+def test_the_last_good_night_is_kept_however_old(tmp_path: Path) -> None:
+    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
+    for day in range(1, 5):
+        night = f"2026-01-0{day}"
+        had(tmp_path, night, good=day == 1)
+        assert nightly(tmp_path, night, "1").returncode == (day > 1)
+    assert sorted(path.name for path in (tmp_path / "nights/all").iterdir()) == [
+        "2026-01-01",
+        "2026-01-04",
+        "last-good",
+    ]
+
+
+def test_points_decide_what_a_regression_is(tmp_path: Path) -> None:
+    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
+    for night, good in (("2026-01-01", True), ("2026-01-02", False)):
+        had(tmp_path, night, good=good)
+        assert nightly(tmp_path, night, POINTS="90").returncode == 0
+
+
+def test_a_night_without_a_result_is_no_good_night(tmp_path: Path) -> None:
+    away = {"provider": "vllm", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
+    write(tmp_path, targets=[away])
+    ran = nightly(tmp_path, "2026-01-01")
+    assert ran.returncode == 1
+    assert "no result of 2026-01-01 in nights" in ran.stderr
+    assert nightly(tmp_path, "2026-01-01", "none").returncode == 2

@@ -1,0 +1,112 @@
+"""How a comparison is shown: text, Markdown, JSON; and nothing in it drives a terminal."""
+
+import json
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records_of import alike, result
+from rich.console import Console
+
+from llmbench import stats
+from llmbench.reports import comparison
+from llmbench.reports.plain import harmless, one_line
+from llmbench.stats import Compared
+
+BEFORE = alike(x=[1, 1, 1], y=[1, 1, 1], z=[0, 0, 0])
+AFTER = alike(x=[0, 0, 0], y=[1, 1, 0], z=[1, 1, 1], new=[1])
+
+
+def compared(*passes: dict[str, list[int]]) -> Compared:
+    return stats.compare([(f"{i}.csv", result(each)) for i, each in enumerate(passes)])
+
+
+def shown(found: Compared, width: int = 120) -> str:
+    console = Console(file=StringIO(), width=width, highlight=False, markup=False)
+    for part in comparison.text(found):
+        console.print(part)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("show", [shown, comparison.markdown])
+def test_a_pair_is_told_with_verdict_figures_flips_and_what_is_left_out(show: object) -> None:
+    assert callable(show)
+    found = compared(BEFORE, AFTER)
+    (line,) = found.differences.to_dicts()
+    text = show(found).replace("\\", "")
+    assert "1.csv against 0.csv: 3.7 points worse" in text
+    assert "chance alone may explain it" in text
+    assert f"{100 * line['low']:+.1f} to {100 * line['high']:+.1f}" in text
+    for words in ("broken", "newly flaky", "fixed", "100% → 67%", "llm_seconds (s)"):
+        assert words in text
+    assert "left out of 1.csv against 0.csv:" in text
+    assert "new not in 0.csv" in text
+    assert "p (Holm)" not in text
+
+
+def test_several_pairs_are_numbered_and_corrected() -> None:
+    text = shown(compared(BEFORE, AFTER, BEFORE))
+    assert "1. 1.csv against 0.csv" in text
+    assert "2. 2.csv against 0.csv: the same pass rate" in text
+    assert "p (Holm)" in text
+
+
+def test_a_difference_beyond_chance_is_not_put_down_to_it() -> None:
+    good, bad = ({f"p{i}": [passed] for i in range(12)} for passed in (1, 0))
+    text = shown(compared(good, bad))
+    assert "100.0 points worse" in text
+    assert "p (McNemar)" in text
+    assert "chance alone" not in text
+    assert "can show no difference" not in text
+
+
+def test_too_few_problems_are_said_to_be_too_few() -> None:
+    assert "3 problems can show no difference: p is at least 0.25" in shown(
+        compared({"x": [1], "y": [1], "z": [1]}, {"x": [0], "y": [0], "z": [0]})
+    )
+
+
+def test_json_holds_every_frame() -> None:
+    found = compared(BEFORE, AFTER)
+    data = json.loads(comparison.as_json(found))
+    assert data["differences"] == found.differences.to_dicts()
+    assert [flip["change"] for flip in data["flips"]] == ["broken", "newly flaky", "fixed"]
+    assert data["left_out"][0]["problem_id"] == "new"
+    assert data["unpaired"] == []
+    assert data["recorded"] is False
+
+
+def test_recorded_answers_are_said_to_be_no_model() -> None:
+    named = [("a", result(BEFORE, recorded=True)), ("b", result(AFTER))]
+    found = stats.compare(named)
+    assert "no model was asked" in shown(found)
+    assert "no model was asked" in comparison.markdown(found)
+    assert json.loads(comparison.as_json(found))["recorded"] is True
+
+
+def test_names_from_a_file_drive_neither_terminal_nor_markdown() -> None:
+    a = result({"p\x1b[2J|<b>": [1], "q": [1]}, target="evil\x1b]0;x\x07/[m](http://x)")
+    b = result({"p\x1b[2J|<b>": [0], "q": [1]}, target="evil\x1b]0;x\x07/[m](http://x)")
+    c = result({"q": [1]}, target="other\n/x")
+    found = stats.compare([("a", a), ("b", b), ("c", c)])
+    assert "\x1b" not in shown(found)
+    page = comparison.markdown(found)
+    assert "\x1b" not in page
+    assert "\\|\\<b\\>" in page
+    assert "](http" not in page.replace("\\]", "")
+
+
+@given(st.text(alphabet=st.characters()))
+def test_harmless_text_holds_nothing_that_steers_a_terminal(text: str) -> None:
+    plain = harmless(text)
+    assert all(c in "\n\t" or c >= " " for c in plain)
+    assert not set(plain) & set("\x7f\x9b\u202e\u2028\u200f\u2066")
+    assert "\n" not in one_line(text)
+
+
+def test_harmless_text_is_otherwise_as_it_was() -> None:
+    text = "def f():\n\treturn 'é 漢字 🙂'\r\n"
+    assert harmless(text) == text.replace("\r\n", "\n")
+    assert harmless("\x1b[31m\r\u202e\ud800") == "\\x1b[31m\\r\\u202e\\ud800"

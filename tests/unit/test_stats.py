@@ -1,0 +1,249 @@
+"""Rates and intervals: against closed forms, simulation, and independent implementations."""
+
+import math
+from itertools import combinations
+from statistics import fmean, median
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy.stats
+import statsmodels.api as sm
+from hypothesis import given
+from hypothesis import strategies as st
+from records_of import row
+from statsmodels.stats.proportion import proportion_confint
+
+from llmbench import stats
+from llmbench.records import Row
+from llmbench.store import tables
+
+Counts = list[tuple[int, int]]  # runs and passes of each problem
+COUNTS: st.SearchStrategy[Counts] = st.lists(
+    st.integers(1, 6).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))),
+    min_size=2,
+    max_size=15,
+)
+
+
+def rows_of(counts: Counts, **changes: object) -> list[Row]:
+    """One row per run: problem i has so many runs, of which so many pass."""
+    return [
+        row(
+            **{"problem_id": f"p{i}", "run": run, **changes},
+            score=100.0 * (run <= passes),
+            passed=run <= passes,
+            outcome="passed" if run <= passes else "failed",
+        )
+        for i, (runs, passes) in enumerate(counts)
+        for run in range(1, runs + 1)
+    ]
+
+
+def line_of(counts: Counts, **changes: object) -> dict[str, float]:
+    (line,) = stats.rates(tables.frame(rows_of(counts, **changes)), ["target"]).to_dicts()
+    return line
+
+
+@given(st.integers(1, 400), st.sampled_from([0.6, 0.9, 0.975, 0.995, 0.01]))
+def test_student_quantiles_are_those_of_scipy(freedom: int, probability: float) -> None:
+    ours = stats.student_quantile(probability, freedom)
+    assert ours == pytest.approx(scipy.stats.t.ppf(probability, freedom), rel=1e-9)
+
+
+@given(st.integers(1, 300), st.data())
+def test_wilson_intervals_are_those_of_statsmodels(n: int, data: st.DataObject) -> None:
+    passed = data.draw(st.integers(0, n))
+    theirs = proportion_confint(passed, n, alpha=0.05, method="wilson")
+    assert stats.wilson(passed, n) == pytest.approx(theirs, abs=1e-9)
+
+
+@given(COUNTS)
+def test_clustered_errors_are_those_of_statsmodels(counts: Counts) -> None:
+    groups = np.repeat(np.arange(len(counts)), [n for n, _ in counts])
+    passes = np.concatenate([np.arange(n) < c for n, c in counts]).astype(float)
+    ours = stats.clustered_error([c for _, c in counts], [n for n, _ in counts])
+    assert line_of(counts)["std_error"] == pytest.approx(ours, abs=1e-7)
+    model = sm.OLS(passes, np.ones_like(passes))
+    theirs = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
+    assert ours == pytest.approx(theirs.bse[0], abs=1e-9)
+
+
+def test_with_one_run_each_the_clustered_error_is_the_plain_one() -> None:
+    passes = [1, 0, 0, 1, 1, 0, 1]
+    plain = scipy.stats.sem(passes)
+    assert stats.clustered_error(passes, [1] * 7) == pytest.approx(plain)
+
+
+def test_with_equal_runs_the_clustered_error_is_that_of_the_problems_rates() -> None:
+    plain = scipy.stats.sem([1 / 3, 1, 0, 2 / 3])
+    assert stats.clustered_error([1, 3, 0, 2], [3] * 4) == pytest.approx(plain)
+
+
+def test_student_intervals_are_those_of_scipy() -> None:
+    values = [0.1, -0.4, 0.3, 0.25, 0.0]
+    theirs = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert stats.student_interval(values) == pytest.approx((theirs.low, theirs.high))
+
+
+@given(COUNTS)
+def test_a_clustered_interval_holds_its_rate_and_stays_in_bounds(counts: Counts) -> None:
+    line = line_of(counts)
+    assert 0 <= line["low"] <= line["pass_rate"] <= line["high"] <= 1
+    assert line["low"] < line["high"]
+
+
+def test_one_problem_alone_has_the_interval_of_its_runs() -> None:
+    line = line_of([(5, 4)])
+    assert (line["low"], line["high"]) == pytest.approx(stats.wilson(4, 5))
+    assert line["std_error"] == pytest.approx(math.sqrt(0.8 * 0.2 / 5))
+
+
+def test_more_runs_of_the_same_answer_make_nothing_more_certain() -> None:
+    once, often = line_of([(1, 1), (1, 0)] * 10), line_of([(9, 9), (9, 0)] * 10)
+    assert (once["low"], once["high"]) == pytest.approx((often["low"], often["high"]))
+
+
+def simulated(
+    problems: int, runs: int, alpha: float, beta: float, times: int
+) -> tuple[float, np.ndarray[tuple[int, int], np.dtype[np.int64]]]:
+    """The true rate, and passes per problem for each repetition: problems differ by Beta(a, b)."""
+    draws = np.random.default_rng(20240917)
+    chances = draws.beta(alpha, beta, size=(times, problems))
+    return alpha / (alpha + beta), draws.binomial(runs, chances)
+
+
+DESIGNS = [(13, 3, 2, 1), (30, 2, 1, 1), (40, 5, 0.5, 0.5), (100, 3, 3, 1)]
+
+
+@pytest.mark.parametrize(("problems", "runs", "alpha", "beta"), DESIGNS)
+def test_clustered_intervals_cover_the_true_rate_95_times_of_100(
+    problems: int, runs: int, alpha: float, beta: float
+) -> None:
+    true, passes = simulated(problems, runs, alpha, beta, times=4000)
+    hits = 0
+    for sums in passes.tolist():
+        n = problems * runs
+        error = stats.clustered_error(sums, [runs] * problems)
+        low, high = stats.clustered_interval(sum(sums) / n, error, problems, n)
+        hits += low <= true <= high
+    assert 0.93 <= hits / len(passes) <= 0.97
+
+
+@pytest.mark.parametrize(("problems", "runs", "alpha", "beta"), DESIGNS)
+def test_bootstrap_intervals_cover_the_true_rate_95_times_of_100(
+    problems: int, runs: int, alpha: float, beta: float
+) -> None:
+    true, passes = simulated(problems, runs, alpha, beta, times=1500)
+    counts = [runs] * problems
+    bounds = [stats.bootstrap(sums, counts, resamples=600, seed=i) for i, sums in enumerate(passes)]
+    assert 0.93 <= fmean(low <= true <= high for low, high in bounds) <= 0.97
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 30, 100])
+def test_wilson_intervals_cover_a_true_rate_95_times_of_100(n: int) -> None:
+    bounds = [stats.wilson(c, n) for c in range(n + 1)]
+    exact = [
+        scipy.stats.binom.pmf(np.arange(n + 1), n, rate) @ [a <= rate <= b for a, b in bounds]
+        for rate in np.linspace(0.01, 0.99, 99)
+    ]  # for any one rate the coverage jumps about 0.95, since passes are whole
+    assert 0.93 <= fmean(exact) <= 0.97
+
+
+def test_student_intervals_cover_the_true_mean_95_times_of_100() -> None:
+    draws = np.random.default_rng(7).normal(0.2, 1, size=(4000, 12))
+    bounds = [stats.student_interval(values) for values in draws.tolist()]
+    assert 0.93 <= fmean(low <= 0.2 <= high for low, high in bounds) <= 0.97
+
+
+def test_a_bootstrap_agrees_with_that_of_scipy() -> None:
+    values = np.random.default_rng(3).uniform(size=200)
+    ours = stats.bootstrap(values, np.ones(200), resamples=20000)
+    theirs = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=20000, method="percentile", rng=np.random.default_rng(5)
+    ).confidence_interval
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.002)
+
+
+def test_a_bootstrap_is_the_same_every_time_and_in_every_chunk() -> None:
+    sums, counts = np.arange(3000) % 4, np.full(3000, 3)
+    assert stats.bootstrap(sums, counts) == stats.bootstrap(sums, counts)
+
+
+@given(st.integers(1, 7), st.data())
+def test_pass_at_k_and_pass_hat_k_are_shares_of_all_choices(n: int, data: st.DataObject) -> None:
+    c = data.draw(st.integers(0, n))
+    k = data.draw(st.integers(1, n))
+    choices = list(combinations([True] * c + [False] * (n - c), k))
+    assert stats.pass_at_k(n, c, k) == pytest.approx(fmean(any(choice) for choice in choices))
+    assert stats.pass_hat_k(n, c, k) == pytest.approx(fmean(all(choice) for choice in choices))
+
+
+def test_pass_at_k_is_that_of_the_paper() -> None:
+    def of_the_paper(n: int, c: int, k: int) -> float:
+        return 1.0 if n - c < k else float(1 - np.prod(1 - k / np.arange(n - c + 1, n + 1)))
+
+    for n, c, k in [(200, 17, 10), (200, 0, 1), (200, 195, 100), (5, 5, 5), (5, 1, 3)]:
+        assert stats.pass_at_k(n, c, k) == pytest.approx(of_the_paper(n, c, k))
+
+
+def test_pass_rates_at_k_are_means_over_the_problems_that_have_k_runs() -> None:
+    table = tables.frame(rows_of([(3, 3), (3, 1), (2, 1)]))
+    one, three, four = stats.pass_rates_at(table, ["target"], [1, 3, 4]).to_dicts()
+    assert one["pass_at_k"] == pytest.approx(fmean([1, 1 / 3, 1 / 2])) == one["pass_hat_k"]
+    assert (three["problems"], three["pass_at_k"], three["pass_hat_k"]) == (2, 1, 0.5)
+    assert 0 <= three["pass_hat_k_low"] <= 0.5 <= three["pass_hat_k_high"] <= 1
+    assert four["problems"] == 0
+    assert four["pass_at_k"] is four["pass_hat_k_low"] is None
+
+
+def test_flaky_is_the_share_of_problems_that_pass_at_times() -> None:
+    assert line_of([(3, 3), (3, 1), (3, 0), (3, 2)])["flaky"] == 0.5
+    assert line_of([(1, 1), (2, 1)])["flaky"] == 1  # of one run nothing can be said
+    assert line_of([(1, 1), (1, 0)])["flaky"] is None
+
+
+def test_cost_per_solved_is_what_a_passing_answer_takes() -> None:
+    assert line_of([(4, 1)], cost_usd=0.01)["cost_per_solved_usd"] == pytest.approx(0.04)
+    assert line_of([(4, 0)], cost_usd=0.01)["cost_per_solved_usd"] is None
+    assert line_of([(4, 1)], cost_usd=None)["cost_per_solved_usd"] is None
+
+
+def test_a_group_where_nothing_was_scored_has_no_interval() -> None:
+    bad = row(score=None, passed=None, outcome="provider_error")
+    (line,) = stats.rates(tables.frame([bad]), ["target"]).to_dicts()
+    assert line["problems"] == 0
+    assert line["low"] is line["high"] is line["std_error"] is line["flaky"] is None
+
+
+def test_groups_may_be_problems_languages_targets_or_several_of_them() -> None:
+    table = tables.frame([*rows_of([(2, 1), (2, 2)]), *rows_of([(2, 0)], lang="go", target="x/y")])
+    lines = stats.rates(table, ["problem_id", "lang", "target"])
+    assert lines["problems"].to_list() == [1, 1, 1]
+    assert stats.rates(table, ["lang"])["pass_rate"].to_list() == [0.75, 0.0]
+    assert stats.rates(table, ["difficulty"])["scored"].to_list() == [6]
+
+
+def test_a_row_counts_under_each_of_its_tags() -> None:
+    table = tables.frame(
+        [*rows_of([(2, 2)], tags="async,http"), *rows_of([(2, 0)], tags="http", problem_id="q"),
+         *rows_of([(2, 1)], tags="", problem_id="r")]
+    )  # fmt: skip
+    lines = {line["tag"]: line for line in stats.by_tag(table).to_dicts()}
+    assert {tag: line["pass_rate"] for tag, line in lines.items()} == {"async": 1.0, "http": 0.5}
+
+
+def test_percentiles_are_those_of_numpy() -> None:
+    values = [0.1, 0.5, 0.2, 0.9, 0.7]
+    rows = [row(run=i, ttft_seconds=v) for i, v in enumerate(values, 1)]
+    rows.append(row(run=9, ttft_seconds=None))
+    (line,) = stats.percentiles(tables.frame(rows), ["target"], at=(10, 50, 90)).to_dicts()
+    for q in (10, 50, 90):
+        assert line[f"ttft_seconds_p{q}"] == pytest.approx(np.percentile(values, q))
+    assert line["ttft_seconds_p50"] == median(values)
+
+
+def test_rates_of_ten_thousand_rows_are_quick_enough_to_show() -> None:
+    table = tables.frame(rows_of([(5, i % 6) for i in range(2000)]))
+    assert len(stats.rates(table, ["problem_id", "target"])) == 2000
+    assert isinstance(stats.rates(table, ["target"]), pl.DataFrame)
