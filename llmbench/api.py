@@ -9,7 +9,7 @@ from anyio.from_thread import start_blocking_portal
 
 from llmbench import stats
 from llmbench.attempt import Bench
-from llmbench.cli import resume
+from llmbench.cli import record, resume
 from llmbench.cli import run as command
 from llmbench.cli.conclude import conclude
 from llmbench.cli.options.run import Options, from_flags
@@ -113,4 +113,4 @@ def _named(results: Sequence[PathLike | pl.DataFrame]) -> Iterator[tuple[str, pl
 
 def _frame(options: Options, bench: Bench, ended: Ended, screen: Screen) -> pl.DataFrame:
     conclude(options.out, bench, ended, screen)
-    return tables.frame(resume.rows(bench, screen))
+    return tables.frame(record.rows(bench, screen))

@@ -92,7 +92,9 @@ class Bench:
             return None
         self.emit(Asked(attempt.key))
         try:
-            completion = await self.models[label].complete(messages, run=attempt.run, slot=slot)
+            completion = attempt.given or await self.models[label].complete(
+                messages, run=attempt.run, slot=slot
+            )
         except ModelError as error:
             if isinstance(error, TargetError) and label not in self.stopped:
                 self.stopped.add(label)
@@ -178,7 +180,7 @@ def make_row(
     usage = completion.usage if completion else None
     unsent = completion.unsent if completion else ()
     seed = None if sampling.seed is None else sampling.seed + attempt.run - 1
-    timed = completion if completion and not completion.cached else None
+    timed = completion if completion and completion.timed else None
     return Row(
         problem_id=problem.id,
         lang=problem.lang,
@@ -210,7 +212,7 @@ def make_row(
         reasoning_tokens=usage.reasoning_tokens if usage else None,
         cached_tokens=usage.cached_tokens if usage else None,
         cost_usd=completion.cost_usd if completion else None,
-        tries=completion.tries if completion else None,
+        tries=timed.tries if timed else None,
         max_tokens=None if "max_tokens" in unsent else sampling.max_tokens,
         temperature=None if "temperature" in unsent else sampling.temperature,
         seed=None if "seed" in unsent else seed,

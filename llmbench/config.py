@@ -1,6 +1,6 @@
 """The plan of a run, its defaults, and the order in which it asks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,21 @@ class Plan:
     @property
     def size(self) -> int:
         """Number of attempts."""
-        return len(self.targets) * len(self.problems) * self.runs
+        return sum(self.totals.values())
+
+    @property
+    def totals(self) -> Mapping[str, int]:
+        """Number of attempts of each target, by its label."""
+        return {target.label: len(self.problems) * self.runs for target in self.targets}
+
+    @property
+    def outline(self) -> str:
+        """What there is to do, in a line for people."""
+        said = (
+            f"{self.size} attempts: {len(self.targets)} targets × {len(self.problems)} problems "
+            f"× {self.runs} runs"
+        )
+        return said + ("; recorded answers are replayed, no model is asked" * self.recorded)
 
     def attempts(self) -> Iterator[Attempt]:
         """Every attempt once, in the order of asking.
@@ -72,3 +86,10 @@ class Plan:
                 for problem in self.problems:
                     for target in group:
                         yield Attempt(target, problem, run)
+
+    def ordered(self) -> Iterator[Attempt]:
+        """Every attempt once, in the order of tables; none has its given answer."""
+        for target in sorted(self.targets, key=lambda t: t.label):
+            for problem in sorted(self.problems, key=lambda p: (p.lang, p.id)):
+                for run in range(1, self.runs + 1):
+                    yield Attempt(target, problem, run)

@@ -128,11 +128,12 @@ class AttemptKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run (1..N) of one problem by one target."""
+    """One run (1..N) of one problem by one target; `given` is an answer that is there already."""
 
     target: Target
     problem: Problem
     run: int
+    given: "Completion | None" = None
 
     @property
     def key(self) -> AttemptKey:
@@ -165,8 +166,9 @@ class Completion:
     request to the first token of any kind, `ttfa_seconds` to the first of the answer after its
     reasoning; `queue_seconds` is the wait for a model slot, over all tries. `usage_source` tells
     whether prompt and completion tokens are the server's own. `model` and `provider` are as the
-    server reported them. `unsent` names the sampling parameters that were not sent.
-    `cached` is True when an earlier run bought it: its timings and cost mean nothing then.
+    server reported them. `unsent` names the sampling parameters that were not sent. `timed` is
+    False where nobody told how the answer came: its times and tries mean nothing then. `cached` is
+    True when an earlier run bought it.
     """
 
     text: str
@@ -184,6 +186,7 @@ class Completion:
     usage_source: Literal["server", "estimated"] | None = None
     unsent: tuple[str, ...] = ()
     cached: bool = False
+    timed: bool = True
 
     @property
     def truncated(self) -> bool:

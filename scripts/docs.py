@@ -6,11 +6,15 @@ python scripts/docs.py
 import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 
-from llmbench.cli.options import compare, history, problems, run, show, sweep
+from llmbench.cli.options import compare, doctor, grade, history, problems, run, show, sweep
+from llmbench.config import shipped
 from llmbench.models.presets import PRESETS
 from llmbench.reports import schema
+from llmbench.sandboxes.base import Limits
+from llmbench.sandboxes.runners import load_runners
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -59,14 +63,31 @@ def _flags(made: argparse.ArgumentParser) -> Iterator[str]:
         yield f"| `{(name + value).strip()}` | {text} |"
 
 
+def limits() -> Iterator[str]:
+    """The figures of a sandbox's limits, and the languages that ask for others."""
+    runners = load_runners(shipped("runners")).values()
+    yield "| limit | usual | otherwise |"
+    yield "|---|---|---|"
+    for field in fields(Limits):
+        others = [
+            f"{runner.about.title} {value:g}"
+            for runner in runners
+            if (value := getattr(runner.limits, field.name)) != field.default
+        ]
+        yield f"| `{field.name}` | {field.default:g} | {', '.join(others)} |"
+
+
 SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
     "providers": providers,
     "flags": lambda: flags(run.parser(cores=None)),
     "flags of compare": lambda: flags(compare.parser()),
+    "flags of grade": lambda: flags(grade.parser(cores=None)),
+    "flags of doctor": lambda: flags(doctor.parser()),
     "flags of show": lambda: flags(show.parser()),
     "flags of sweep": lambda: flags(sweep.parser()),
     "flags of history": lambda: flags(history.parser()),
     "actions": actions,
+    "limits": limits,
     "columns": schema.markdown,
 }
 

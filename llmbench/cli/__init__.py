@@ -9,11 +9,13 @@ from llmbench.errors import LlmbenchError, UsageError
 RUN = "run"
 COMMANDS = {
     RUN: "ask models, test their answers, write rows; also without its name",
+    "grade": "test answers that are there already, and ask no model",
     "compare": "say what differs between results, and whether chance explains it",
     "show": "show one attempt: prompt, answer, code, log",
     "schema": "tell what each column of a result file means",
     "history": "show the trend over a folder of dated results",
     "sweep": "run targets × problem sets, one dated file per target",
+    "doctor": "say what works on this machine, and what to do about the rest",
     "problems": "list, show, write, check and import problems",
 }
 """Command to what it does. Its flags are in `options/`, the command beside this file."""

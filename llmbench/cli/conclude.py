@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from llmbench.attempt import Bench
-from llmbench.cli import resume
+from llmbench.cli import record
 from llmbench.cli.screen import Ended, Screen
 from llmbench.errors import OutputError, RunError
 from llmbench.models.base import Model
@@ -22,14 +22,14 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         RunError: the run was cut short, or a table could not be written; the rest was done.
     """
     plan = bench.plan
-    stream = tables.stream(lambda: resume.rows(bench, screen))
+    stream = tables.stream(lambda: record.rows(bench, screen))
     faults = [str(ended.failure)] if ended.failure else []
     written = []
     try:
-        resume.end(bench)
+        record.end(bench)
     except OutputError as error:
         faults.append(str(error))
-    about = resume.about(bench)
+    about = record.about(bench)
     for path in out or [bench.work.path / "results.csv"]:
         try:
             tables.write(stream, path, about, bench.work.run_id)

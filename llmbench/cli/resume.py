@@ -1,24 +1,20 @@
 """`--resume`: which run, with which flags, and what of it is left to do."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from llmbench import config, prompts
+from llmbench import config
 from llmbench.attempt import Bench
 from llmbench.cli.options import run as flags
 from llmbench.cli.options.run import Options
 from llmbench.cli.screen import Screen
 from llmbench.config import Plan
 from llmbench.errors import UsageError
-from llmbench.records import Attempt, Row
+from llmbench.records import Attempt
 from llmbench.store import provenance
 from llmbench.store.ledger import Ledger
-from llmbench.store.work import WorkFolder
 
 LATEST = "latest"
 
@@ -53,55 +49,13 @@ def unfinished(part_of: str) -> str | None:
     return None
 
 
-def work_folder(options: Options) -> WorkFolder:
-    """The folder of a new run, or of the one to resume."""
-    return WorkFolder(config.WORK_FOLDER, options.resume)
-
-
-def begin(options: Options, bench: Bench) -> None:
-    """Write `run.json` before anything is asked.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    plan = bench.plan
+def commands(options: Options, plan: Plan) -> list[list[str]]:
+    """The flags of each part of this run, as a later one merges them."""
     commands = [list(words) for words in options.commands]
     # A model that was chosen because it was the only one is the model of this run for good.
     if not options.models:
         commands[0] += [w for t in plan.targets for w in ("--model", t.model)]
-    before = provenance.read(bench.work.path)["sessions"] if options.resume else []
-    session: dict[str, str | None] = {
-        "start": provenance.now(),
-        "end": None,
-        **provenance.machine(),
-    }
-    session["sandbox"] = bench.sandbox.name
-    record: dict[str, Any] = {"run": bench.work.run_id, "commands": commands, "plan": _plan(plan)}
-    record["part_of"] = options.part_of
-    template = json.dumps(
-        [prompts.SYSTEM, {k: r.about.instructions for k, r in bench.runners.items()}]
-    )
-    record["prompt_template_sha256"] = prompts.sha256(template)
-    record["images"] = {lang: r.about.image for lang, r in bench.runners.items()}
-    record["sessions"] = [*before, session]
-    provenance.write(bench.work.path, record)
-
-
-def about(bench: Bench) -> dict[str, str]:
-    """What made the run, as the metadata of tables."""
-    record = provenance.read(bench.work.path)
-    return {"llmbench": json.dumps(record, ensure_ascii=False)}
-
-
-def end(bench: Bench) -> None:
-    """Write the end into `run.json`.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    record = provenance.read(bench.work.path)
-    record["sessions"][-1]["end"] = provenance.now()
-    provenance.write(bench.work.path, record)
+    return commands
 
 
 def tell(bench: Bench, screen: Screen) -> None:
@@ -130,24 +84,6 @@ def tell(bench: Bench, screen: Screen) -> None:
     )
 
 
-def rows(bench: Bench, screen: Screen) -> Iterator[Row]:
-    """The latest row of each attempt of the plan, by target, language, problem and run."""
-    heard = (lambda _: None) if bench.ledger is not None else screen.warn
-    ledger = Ledger(bench.journal.path, heard)
-    with ledger.rows() as find:
-        for attempt in _sorted(bench.plan):
-            row = find(bench.identity(attempt)[1])
-            if row is not None:
-                yield row
-
-
-def _sorted(plan: Plan) -> Iterator[Attempt]:
-    for target in sorted(plan.targets, key=lambda t: t.label):
-        for problem in sorted(plan.problems, key=lambda p: (p.lang, p.id)):
-            for run in range(1, plan.runs + 1):
-                yield Attempt(target, problem, run)
-
-
 def _changed(ledger: Ledger, attempt: Attempt, graded: str) -> str | None:
     before = ledger.problems.get(attempt.key)
     if before is None or ledger.has_row(graded):
@@ -159,22 +95,19 @@ def _changed(ledger: Ledger, attempt: Attempt, graded: str) -> str | None:
 
 def _folder(name: str) -> Path:
     runs = _runs()
-    if not runs:
-        raise UsageError(f"--resume: no run in {config.WORK_FOLDER}")
     if name == LATEST:
-        return runs[-1]
+        for folder in reversed(runs):
+            if provenance.read(folder)["commands"]:
+                return folder
+        raise UsageError(f"--resume: no run in {config.WORK_FOLDER}")
     for folder in runs:
         if folder.name == Path(name).name:
+            if not provenance.read(folder)["commands"]:
+                raise UsageError(f"--resume {name}: it graded answers that were given: do it again")
             return folder
-    raise UsageError(f"--resume {name}: no such run (the latest is {runs[-1].name})")
+    there = f" (the latest is {runs[-1].name})" if runs else ""
+    raise UsageError(f"--resume {name}: no such run{there}")
 
 
 def _runs() -> list[Path]:
     return sorted(path.parent for path in config.WORK_FOLDER.glob(f"*/{provenance.NAME}"))
-
-
-def _plan(plan: Plan) -> dict[str, Any]:
-    whole = {name: getattr(plan, name) for name in plan.__slots__}
-    whole["targets"] = [asdict(target) for target in plan.targets]
-    whole["problems"] = {problem.id: problem.sha256 for problem in plan.problems}
-    return whole

@@ -2,8 +2,10 @@
 
 import signal
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import anyio
@@ -12,7 +14,8 @@ from anyio.abc import TaskGroup, TaskStatus
 from llmbench import config
 from llmbench import problems as problem_files
 from llmbench.attempt import Bench
-from llmbench.cli import resume
+from llmbench.cli import record, resume
+from llmbench.cli.options import ProblemOptions, SandboxOptions
 from llmbench.cli.options.run import Options
 from llmbench.cli.screen import Ended, Screen
 from llmbench.config import Plan
@@ -20,6 +23,7 @@ from llmbench.engine import Engine
 from llmbench.errors import LlmbenchError, ModelError, TransientError, UsageError
 from llmbench.events import Draining, Listener, Waiting
 from llmbench.models import recorded
+from llmbench.models.base import Model
 from llmbench.models.chat import ChatModel
 from llmbench.models.presets import PRESETS, key_of
 from llmbench.models.pricing import Price, price_of, read_prices
@@ -33,10 +37,28 @@ from llmbench.store import outputs
 from llmbench.store.cache import Cache
 from llmbench.store.journal import Journal
 from llmbench.store.ledger import Ledger
+from llmbench.store.work import WorkFolder
 
 DEMO = "demo"
 
 T = TypeVar("T", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run does, and with which parts: `model` makes the client of a target.
+
+    `own_answers` says that every answer is a recorded one of our own. `begin` is called before
+    anything is asked.
+    """
+
+    plan: Plan
+    work: WorkFolder
+    runners: Mapping[str, Runner]
+    sandbox: SandboxOptions
+    own_answers: bool
+    model: Callable[[Target, Listener], Model]
+    begin: Callable[[Bench], None]
 
 
 class Concluded(Protocol[T]):
@@ -59,42 +81,57 @@ async def execute(options: Options, concluded: Concluded[T]) -> T:
     """
     screen = Screen(options.quiet)
     runners = load_runners(config.shipped("runners"))
-    problems = _problems(options, runners)
+    _, problems = read_problems(options.problems, runners)
     outputs.check(options.out)
     given = read_prices(options.prices) if options.prices else {}
     async with _server(options, problems) as server:
         offers = await _offered(server, needed=not options.models)
         plan = _plan(options, server, problems, _models(options, server, offers, screen))
         prices = _prices(plan, given, offers)
-        work = resume.work_folder(options)
-        needed = {lang: runners[lang] for lang in sorted({p.lang for p in problems})}
-        # Locked before containers of its name are made, and until its tables are written.
-        with Journal(work.path) as journal:
-            sandbox = await open_sandbox(
-                options.sandbox.kind,
-                needed,
-                run_id=work.run_id,
-                own_answers=plan.recorded,
-                notify=screen.note,
-                engine=EngineOptions(options.sandbox.warm, options.sandbox.runtime),
-            )
-            try:
-                with screen.progress(plan) as emit:
-                    models = {
-                        target.label: _model(target, server, prices.get(target.label), emit)
-                        for target in plan.targets
-                    }
-                    bench = Bench(plan, models, needed, sandbox, journal, work, emit)
-                    if options.resume:
-                        bench.go_on(Ledger(journal.path, screen.warn))
-                        resume.tell(bench, screen)
-                    if options.cache:
-                        bench.cache = Cache(config.WORK_FOLDER, journal.path)
-                    resume.begin(options, bench)
-                    ended = await _drive(bench)
-            finally:
-                await sandbox.aclose()
-            return concluded(options, bench, ended, screen)
+
+        def model(target: Target, emit: Listener) -> ChatModel:
+            return _model(target, server, prices.get(target.label), emit)
+
+        def begin(bench: Bench) -> None:
+            if options.resume:
+                bench.go_on(Ledger(bench.journal.path, screen.warn))
+                resume.tell(bench, screen)
+            if options.cache:
+                bench.cache = Cache(config.WORK_FOLDER, bench.journal.path)
+            record.begin(bench, resume.commands(options, plan), options.part_of)
+
+        work = WorkFolder(config.WORK_FOLDER, options.resume)
+        job = Job(plan, work, runners, options.sandbox, plan.recorded, model, begin)
+        return await carry_out(job, screen, partial(concluded, options))
+
+
+async def carry_out(job: Job, screen: Screen, concluded: Callable[[Bench, Ended, Screen], T]) -> T:
+    """Do all attempts of a plan, and return what `concluded` makes of it.
+
+    Raises:
+        LlmbenchError: there is no sandbox or work folder, or `concluded` says that it failed.
+    """
+    plan, work = job.plan, job.work
+    needed = {lang: job.runners[lang] for lang in sorted({p.lang for p in plan.problems})}
+    # Locked before containers of its name are made, and until its tables are written.
+    with Journal(work.path) as journal:
+        sandbox = await open_sandbox(
+            job.sandbox.kind,
+            needed,
+            run_id=work.run_id,
+            own_answers=job.own_answers,
+            notify=screen.note,
+            engine=EngineOptions(job.sandbox.warm, job.sandbox.runtime),
+        )
+        try:
+            with screen.progress(plan) as emit:
+                models = {target.label: job.model(target, emit) for target in plan.targets}
+                bench = Bench(plan, models, needed, sandbox, journal, work, emit)
+                job.begin(bench)
+                ended = await _drive(bench)
+        finally:
+            await sandbox.aclose()
+        return concluded(bench, ended, screen)
 
 
 def _concluded(options: Options, bench: Bench, ended: Ended, screen: Screen) -> int:
@@ -113,10 +150,17 @@ def _model(target: Target, server: Server, price: Price | None, emit: Listener) 
     return ChatModel(target, server, Retries(notify=waiting), price)
 
 
-def _problems(options: Options, runners: dict[str, Runner]) -> list[Problem]:
+def read_problems(
+    options: ProblemOptions, runners: Mapping[str, Runner]
+) -> tuple[list[Problem], list[Problem]]:
+    """All problems of the files, and those of them that were chosen.
+
+    Raises:
+        UsageError: a file has faults, or what was chosen is not there.
+    """
     languages = {lang: runner.option_values for lang, runner in runners.items()}
-    loaded = problem_files.load(options.problems.paths, languages)
-    return problem_files.select(loaded, langs=options.problems.langs, only=options.problems.only)
+    loaded = problem_files.load(options.paths, languages)
+    return loaded, problem_files.select(loaded, langs=options.langs, only=options.only)
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """What people see of a run: notes and progress on stderr, the summary on stdout."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,12 +45,8 @@ class Screen:
     @contextmanager
     def progress(self, plan: Plan) -> Iterator[Listener]:
         """A listener that shows the run's progress while the context lasts."""
-        totals = Counter({target.label: plan.size // len(plan.targets) for target in plan.targets})
-        self.note(
-            f"{plan.size} attempts: {len(plan.targets)} targets × {len(plan.problems)} problems "
-            f"× {plan.runs} runs"
-            + ("; recorded answers are replayed, no model is asked" if plan.recorded else "")
-        )
+        totals = plan.totals
+        self.note(plan.outline)
         if self._quiet:
             yield _silent
         elif self._err.is_terminal:

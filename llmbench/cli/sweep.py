@@ -9,7 +9,7 @@ import anyio
 import yaml
 
 from llmbench.attempt import Bench
-from llmbench.cli import resume
+from llmbench.cli import record, resume
 from llmbench.cli.conclude import INTERRUPTED, conclude
 from llmbench.cli.options import run as flags
 from llmbench.cli.options import sweep
@@ -89,8 +89,8 @@ def _keeping(step: Step) -> Concluded[int]:
         try:
             return conclude((), bench, ended, screen)
         finally:
-            table = tables.frame(resume.rows(bench, screen))
-            about = resume.about(bench)
+            table = tables.frame(record.rows(bench, screen))
+            about = record.about(bench)
             for target in bench.plan.targets:
                 rows = table.filter(target=target.label)
                 if len(rows) == bench.plan.size // len(bench.plan.targets):

@@ -24,7 +24,7 @@ class Limits:
     file_mb: int = 64
     open_files: int = 1024
     log_kb: int = 256
-    report_kb: int = 4096
+    report_kb: int = 640
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,15 +36,14 @@ async def open_sandbox(
     # Imported when wanted: `--help` must not wait for an HTTP stack.
     from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
     from llmbench.sandboxes.docker import DockerSandbox
-    from llmbench.sandboxes.process import ProcessSandbox
     from llmbench.sandboxes.warm import WarmDockerSandbox
 
-    docker = WarmDockerSandbox if engine.warm else DockerSandbox
     if engine != NOTHING_SPECIAL and kind == "bubblewrap":
         raise UsageError(
             "--warm and --docker-runtime need an engine: leave out --sandbox bubblewrap"
         )
     if kind == "docker" or engine != NOTHING_SPECIAL:
+        docker = WarmDockerSandbox if engine.warm else DockerSandbox
         return await docker.open(runners, run_id, engine.runtime)
     if kind == "bubblewrap":
         return await BubblewrapSandbox.open(runners, notify)
@@ -53,7 +52,16 @@ async def open_sandbox(
     except SandboxError as error:
         if not isinstance(error, NoSandboxError) and not own_answers:
             raise
-        no_docker = str(error)
+        return await _without_engine(runners, str(error), own_answers, notify)
+
+
+async def _without_engine(
+    runners: Mapping[str, Runner], no_docker: str, own_answers: bool, notify: Callable[[str], None]
+) -> Sandbox:
+    """What `auto` is where there is no Docker, as `no_docker` says."""
+    from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
+    from llmbench.sandboxes.process import ProcessSandbox
+
     try:
         confined = await BubblewrapSandbox.open(runners, notify)
     except NoSandboxError as error:

@@ -33,7 +33,7 @@ class GradingSandbox(ABC):
             try:
                 execution = await self.execute(submission, runner)
             except SandboxError:
-                if not left:
+                if not left or not await self.recovered():
                     raise
             else:
                 break
@@ -46,6 +46,10 @@ class GradingSandbox(ABC):
         Raises:
             SandboxError: the sandbox failed, not the code in it.
         """
+
+    async def recovered(self) -> bool:
+        """True when another try makes sense after a fault; waits for that, in bounded time."""
+        return True
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -111,6 +111,10 @@ def pack(files: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
+SLACK = 2**16
+"""Bytes above its bound that a tail may grow to before it is cut again."""
+
+
 class Bounded:
     """Keeps the first and the last bytes of what is fed to it, `limit` in all."""
 
@@ -127,7 +131,7 @@ class Bounded:
         room = self._half - len(self._head)
         self._head += data[:room]
         self._tail += data[room:][-self._half :]
-        if len(self._tail) > 2 * self._half:
+        if len(self._tail) > self._half + SLACK:
             del self._tail[: -self._half]
 
     @property
@@ -172,6 +176,11 @@ class Capture:
     def started(self) -> bool:
         """True once the files are in place and the tests have begun."""
         return self._started is not None
+
+    @property
+    def ended(self) -> bool:
+        """True once the launcher has seen the tests end."""
+        return self._marks["stderr"] > 1
 
     @property
     def finished(self) -> bool:

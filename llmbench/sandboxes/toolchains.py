@@ -48,10 +48,10 @@ async def set_up(
     Raises:
         NoSandboxError: a program is missing or a set-up failed; says what to do.
     """
-    programs = {lang: _programs(runner) for lang, runner in runners.items()}
+    wanted = {lang: programs(runner) for lang, runner in runners.items()}
     missing = [
         f"{name} (for {runners[lang].about.title})"
-        for lang, found in programs.items()
+        for lang, found in wanted.items()
         for name, path in found.items()
         if path is None
     ]
@@ -59,18 +59,22 @@ async def set_up(
         raise NoSandboxError(f"not found: {', '.join(missing)}; install with: {INSTALL}")
     ready = {}
     for lang, runner in runners.items():
-        paths = tuple(path for path in programs[lang].values() if path is not None)
-        folder = _cache() / f"{lang}-{_digest(runner.folder, paths)}"
+        paths = tuple(path for path in wanted[lang].values() if path is not None)
+        folder = cache() / f"{lang}-{digest(runner.folder, paths)}"
         toolchain = Toolchain(paths, folder / "runner", folder / "support")
-        await _check(runner, toolchain.search_path)
-        if not folder.is_dir():
+        await check(runner, toolchain.search_path)
+        if folder.is_dir():
+            with suppress(OSError):
+                os.utime(folder)  # so that it is known to be in use
+        else:
             notify(f"setting up {runner.about.title}, once, in {folder}")
             await _make(runner, toolchain, folder)
         ready[lang] = toolchain
     return ready
 
 
-def _programs(runner: Runner) -> dict[str, Path | None]:
+def programs(runner: Runner) -> dict[str, Path | None]:
+    """The programs that a language needs, each with its path or None."""
     return {name: _find(name, wheel) for name, wheel in runner.about.toolchain.items()}
 
 
@@ -91,22 +95,23 @@ def _user_libraries() -> Iterable[str]:
     return (site.getusersitepackages(),) if site.ENABLE_USER_SITE else ()
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """The folder of all set-ups."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base, "llmbench", "toolchains")
 
 
-def _digest(folder: Path, programs: Iterable[Path]) -> str:
+def digest(folder: Path, programs: Iterable[Path]) -> str:
     """A name for the state of a runner's folder, and of the programs that set it up."""
-    digest = hashlib.sha256()
+    state = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and AUTHORING not in path.relative_to(folder).parts:
-            digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
-            digest.update(path.read_bytes())
+            state.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+            state.update(path.read_bytes())
     for program in programs:
         real = program.resolve()
-        digest.update(f"{program}\0{real}\0{real.stat().st_mtime_ns}\0".encode())
-    return digest.hexdigest()[:16]
+        state.update(f"{program}\0{real}\0{real.stat().st_mtime_ns}\0".encode())
+    return state.hexdigest()[:16]
 
 
 async def _make(runner: Runner, toolchain: Toolchain, folder: Path) -> None:
@@ -131,8 +136,12 @@ def _rename(fresh: Path, folder: Path) -> None:
         fresh.rename(folder)
 
 
-async def _check(runner: Runner, path: str) -> None:
-    """Ask the language's own script: with a missing package every answer would fail its tests."""
+async def check(runner: Runner, path: str) -> None:
+    """Ask the language's own script: with a missing package every answer would fail its tests.
+
+    Raises:
+        NoSandboxError: something is missing or too old; says what to do.
+    """
     if (runner.folder / CHECK).exists():
         code, words = await _shell(path, runner.folder / CHECK)
         if code:

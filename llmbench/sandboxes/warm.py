@@ -113,10 +113,10 @@ class WarmDockerSandbox(DockerSandbox):
         launch, archive = Launch(submission), pack(submission.files)
         capture = Capture(launch, runner.limits)
         await write(warm.stream, self._request(launch, len(archive), runner) + archive)
-        if not await read(warm.stream, capture, submission.timeout):
+        if not await read(warm.container, warm.stream, capture, submission.timeout):
             return capture.execution(None, timed_out=True), False
         if not capture.finished:
-            return await last_words(warm.container, capture), False
+            return await last_words(warm.container, capture, whole=False), False
         ending = capture.ending()
         warm.served += 1
         for_memory = ending.killed > warm.killed
@@ -158,6 +158,7 @@ class WarmDockerSandbox(DockerSandbox):
         config = self.config(replace(runner, limits=limits), argv, {})
         config["User"] = "0:0"
         host = config["HostConfig"]
+        host["Init"] = True  # which the tests, as other users, cannot end
         host["CapAdd"] = ["SETUID", "SETGID", "KILL"]
         private = f"rw,exec,nosuid,nodev,size={HEADROOM_MB}m"
         host["Tmpfs"] |= {

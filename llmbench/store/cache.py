@@ -33,6 +33,7 @@ class Cache:
         return replace(
             entry.completion,
             cached=True,
+            timed=False,
             cost_usd=None,
             llm_seconds=0.0,
             ttft_seconds=None,

@@ -139,35 +139,40 @@ def places(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple[int, 
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                entry = _entry(from_json(line))
+                found = entry(from_json(line))
             except (ValueError, ValidationError):
                 if line.strip():
                     on_damage(f"{path}:{number}: damaged line, left out")
             else:
-                yield offset, entry
+                yield offset, found
             offset += len(line)
 
 
 def entry_at(file: BinaryIO, offset: int) -> Entry:
     """The entry whose line begins at this byte, as `places` told."""
     file.seek(offset)
-    return _entry(from_json(file.readline()))
+    return entry(from_json(file.readline()))
 
 
 def read(path: Path, on_damage: Callable[[str], None]) -> Iterator[Entry]:
     """The entries of a journal in their order; damage as in `places`."""
-    for _, entry in places(path, on_damage):
-        yield entry
+    for _, found in places(path, on_damage):
+        yield found
 
 
 def rows(path: Path, on_damage: Callable[[str], None]) -> Iterator[Row]:
     """The rows of a journal in the order in which they came."""
-    for entry in read(path, on_damage):
-        if isinstance(entry, Judged):
-            yield entry.row
+    for each in read(path, on_damage):
+        if isinstance(each, Judged):
+            yield each.row
 
 
-def _entry(data: Any) -> Entry:
+def entry(data: Any) -> Entry:
+    """One entry from its line's JSON.
+
+    Raises:
+        ValidationError: it is none.
+    """
     if isinstance(data, dict) and "row" in data:
         return _JUDGED.validate_python(data)
     return _BOUGHT.validate_python(data)

@@ -35,7 +35,8 @@ from llmbench.config import TEST_TIMEOUT_SECONDS, shipped
 from llmbench.records import AttemptKey, Outcome, Submission
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
-from llmbench.sandboxes.docker import DockerSandbox, addresses
+from llmbench.sandboxes.docker import DockerSandbox
+from llmbench.sandboxes.engine import addresses
 from llmbench.sandboxes.launch import Launch, pack
 from llmbench.sandboxes.runners import Runner, load_runners
 from llmbench.sandboxes.warm import WarmDockerSandbox

@@ -22,7 +22,7 @@ import yaml
 from llmbench.config import shipped
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import AttemptKey, Outcome, Problem, Submission, Verdict
-from llmbench.sandboxes import docker, owners, process
+from llmbench.sandboxes import docker, engine, owners, process
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.docker import DockerSandbox
@@ -338,10 +338,10 @@ async def test_containers_of_dead_runs_are_removed_and_others_left(place: Place)
     dead = owners.mine().split("/")
     dead[2] = "4194305"  # above the highest process id there can be
     run = f"contract-{os.getpid()}"
-    async with aiodocker.Docker(docker.addresses()[0]) as engine:
+    async with aiodocker.Docker(engine.addresses()[0]) as client:
         for owner in ("/".join(dead), owners.mine()):
-            labels = {docker.OWNER_LABEL: owner, docker.RUN_LABEL: run}
-            await engine.containers.create({"Image": image, "Labels": labels})
+            labels = {engine.OWNER_LABEL: owner, engine.RUN_LABEL: run}
+            await client.containers.create({"Image": image, "Labels": labels})
     assert len(await place.sandbox.containers()) == 2
     other = await DockerSandbox.open(RUNNERS, "another run")
     await other.aclose()

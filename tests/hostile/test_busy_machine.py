@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import anyio
 import pytest
@@ -12,14 +13,13 @@ from sandboxes_of import CONFINED, opened
 
 from llmbench.config import shipped
 from llmbench.records import AttemptKey, Problem
+from llmbench.sandboxes.allowance import WALL_PER_CPU
 from llmbench.sandboxes.runners import load_runners
 
 pytestmark = pytest.mark.anyio
 
 RUNNERS = load_runners(shipped("runners"))
-TIMES = 100
 AT_ONCE = 4
-CPU_SECONDS, WALL_SECONDS = 3.0, 9.0
 TESTS = """
 from solution import double
 
@@ -36,10 +36,21 @@ while time.process_time() < end:
 def double(x):
     return 2 * x
 """
-VERDICTS = {0.3: "passed", 20.0: "timeout"}
-"""Processor time that an answer takes, and what it must get."""
-SHARE = {0.3: TIMES, 20.0: 10}
-"""How often each is graded: one that must time out takes its whole limit."""
+
+
+class Case(NamedTuple):
+    """An answer that takes so much processor time, its limit, what it must get, how many times."""
+
+    seconds: float
+    limit: float
+    outcome: str
+    times: int
+
+
+CASES = [
+    Case(0.3, 10.0, "passed", 100),
+    Case(20.0, 3.0, "timeout", 10),  # each takes its whole limit
+]
 
 
 @pytest.fixture
@@ -57,25 +68,26 @@ def every_core_busy() -> Iterator[None]:
 
 @pytest.mark.usefixtures("every_core_busy")
 @pytest.mark.parametrize("kind", CONFINED)
-@pytest.mark.parametrize("seconds", VERDICTS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.outcome)
 async def test_the_same_answer_gets_one_verdict_while_every_core_is_busy(
-    kind: str, seconds: float
+    kind: str, case: Case
 ) -> None:
     lang = "python"
     problem = Problem("same", lang, "-", {"test_solution.py": TESTS})
-    code = ANSWER.format(seconds=seconds)
+    code = ANSWER.format(seconds=case.seconds)
+    limits = (case.limit * WALL_PER_CPU, case.limit)
     verdicts: Counter[str] = Counter()
-    numbers = iter(range(SHARE[seconds]))
+    numbers = iter(range(case.times))
 
     async with opened(kind, RUNNERS) as sandbox:
 
         async def one_after_another() -> None:
             for number in numbers:
                 key = AttemptKey("same", "same", number)
-                submission = RUNNERS[lang].submission(key, problem, code, WALL_SECONDS, CPU_SECONDS)
+                submission = RUNNERS[lang].submission(key, problem, code, *limits)
                 verdicts[(await sandbox.run(submission)).outcome] += 1
 
         async with anyio.create_task_group() as tasks:
             for _ in range(AT_ONCE):
                 tasks.start_soon(one_after_another)
-    assert verdicts == {VERDICTS[seconds]: SHARE[seconds]}
+    assert verdicts == {case.outcome: case.times}

@@ -17,7 +17,7 @@ from sandboxes_of import CONFINED, opened
 from llmbench.config import shipped
 from llmbench.records import Outcome
 from llmbench.reports.summary import summary
-from llmbench.sandboxes.docker import RUN_LABEL
+from llmbench.sandboxes.engine import RUN_LABEL
 from llmbench.sandboxes.runners import load_runners
 from llmbench.store import tables
 
@@ -81,7 +81,9 @@ async def test_a_model_that_answers_right_passes_in_every_language(
 ) -> None:
     async with opened(kind, RUNNERS):
         pass
-    flags = ["--only", ONE_OF_EACH, "--runs", "2", "--sandbox", kind, "--out", "r.parquet"]
+    engine, _, warm = kind.partition("-")
+    flags = ["--only", ONE_OF_EACH, "--runs", "2", "--sandbox", engine, "--out", "r.parquet"]
+    flags += ["--warm"] if warm else []
     async with serving(tmp_path, "org/right:free") as server:
         ran = await run(tmp_path, "--base-url", server.base_url, *flags)
     assert ran.code == 0, ran.err

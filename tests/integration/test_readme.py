@@ -26,7 +26,8 @@ SHELL = [
 LLMBENCH = [line for line in SHELL if line.startswith("python -m llmbench")]
 RUNS = [line for line in LLMBENCH if shlex.split(line)[3:4] in ([], [RUN]) or " llmbench -" in line]
 PROBLEMS = [line for line in LLMBENCH if line.startswith("python -m llmbench problems")]
-RESULTS = [line for line in LLMBENCH if line not in RUNS + PROBLEMS]
+GRADES = [line for line in LLMBENCH if line.startswith("python -m llmbench grade")]
+RESULTS = [line for line in LLMBENCH if line not in RUNS + PROBLEMS + GRADES]
 ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
     "python3 scripts/test.py",  # runs this test
@@ -34,6 +35,7 @@ ELSEWHERE = {
     "docker compose build",  # scripts/test.py runs it
     "export OPENROUTER_API_KEY=…",  # set for the runs below
 }
+(ANSWERS,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
 SWEEP = """\
 out: nights
 run: {only: python-lru-ttl-cache, sandbox: bubblewrap}
@@ -48,7 +50,7 @@ def test_flags_providers_and_columns_are_those_of_the_code() -> None:
 def test_every_command_is_run_by_some_test() -> None:
     assert set(SHELL) - set(LLMBENCH) == ELSEWHERE
     assert len(RUNS) >= 5
-    assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS} == set(COMMANDS) - {RUN}
+    assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES} == set(COMMANDS) - {RUN}
 
 
 def test_every_outcome_is_explained() -> None:
@@ -87,6 +89,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "nights/all").mkdir(parents=True)
     names |= {"nights/all/2026-01-30.parquet", "nights/all/2026-01-31.parquet"}
     (folder / "sweep.yaml").write_text(SWEEP)
+    (folder / "answers.jsonl").write_text(ANSWERS)
     files = [word for name in sorted(names) for word in ("--out", name)]
     flags = ["--provider", "demo", "--model", "demo-small", "--only", "python-lru-ttl-cache"]
     subprocess.run(
@@ -105,6 +108,15 @@ async def test_a_command_of_the_readme_reads_results(results: Path, line: str) -
     ran = await run(results, *shlex.split(line)[3:])
     assert ran.code == 0, ran.err
     assert ran.out
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.anyio
+@pytest.mark.parametrize("line", GRADES)
+async def test_a_command_of_the_readme_grades_answers(results: Path, line: str) -> None:
+    ran = await run(results, *shlex.split(line)[3:], "--sandbox", "bubblewrap")
+    assert ran.code == 0, ran.err
+    assert "answers/gpt-4.1" in ran.out
 
 
 @pytest.mark.bubblewrap

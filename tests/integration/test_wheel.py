@@ -54,6 +54,7 @@ def test_the_wheel_carries_problems_runners_and_recordings(installed: Path, tmp_
         "top = Path(llmbench.__file__).parent\n"
         "for name in ('problems', 'runners'):\n"
         "    assert shipped(name).is_relative_to(top), shipped(name)\n"
+        "assert (top / 'sandboxes/supervisor.sh').is_file()\n"
         "print(len(list(shipped('problems').glob('*.yaml'))),"
         " len(list(shipped('runners').glob('*/run.sh'))),"
         " len(list((top / 'models/recordings').glob('*.yaml'))))"

@@ -1,0 +1,28 @@
+"""Stands in the place of a model where answers are given and nobody is asked."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from llmbench.errors import AttemptError
+from llmbench.records import Completion, Message, Target
+
+
+class AbsentModel:
+    """A target that cannot be asked: what it has not answered, it does not answer."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.learned: Mapping[str, str | None] = {}
+
+    async def complete(
+        self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
+    ) -> Completion:
+        """Refuse.
+
+        Raises:
+            AttemptError: always.
+        """
+        raise AttemptError("no answer was given when the model was asked, and nobody is asked now")
+
+    async def aclose(self) -> None:
+        """Nothing was opened."""
