@@ -1,7 +1,7 @@
 """What a run tells of itself: `run.json`, the metadata of tables, its rows."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,18 +14,26 @@ from llmbench.store import provenance
 from llmbench.store.ledger import Ledger
 
 
-def begin(bench: Bench, commands: Sequence[Sequence[str]], part_of: str | None = None) -> None:
+def begin(
+    bench: Bench,
+    versions: Mapping[str, str],
+    commands: Sequence[Sequence[str]],
+    part_of: str | None = None,
+) -> None:
     """Write `run.json` before anything is asked; without commands, nothing resumes the run.
+
+    `versions` tells what runs the tests.
 
     Raises:
         OutputError: it cannot be written.
     """
     before = [] if bench.ledger is None else provenance.read(bench.work.path)["sessions"]
-    session: dict[str, str | None] = {
+    session: dict[str, Any] = {
         "start": provenance.now(),
         "end": None,
         **provenance.machine(),
         "sandbox": bench.sandbox.name,
+        "versions": versions,
     }
     template = json.dumps(
         [prompts.SYSTEM, {k: r.about.instructions for k, r in bench.runners.items()}]
@@ -36,7 +44,6 @@ def begin(bench: Bench, commands: Sequence[Sequence[str]], part_of: str | None =
         "plan": _plan(bench.plan),
         "part_of": part_of,
         "prompt_template_sha256": prompts.sha256(template),
-        "images": {lang: r.about.image for lang, r in bench.runners.items()},
         "sessions": [*before, session],
     }
     provenance.write(bench.work.path, record)

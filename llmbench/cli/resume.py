@@ -1,6 +1,7 @@
 """`--resume`: which run, with which flags, and what of it is left to do."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -58,7 +59,7 @@ def commands(options: Options, plan: Plan) -> list[list[str]]:
     return commands
 
 
-def tell(bench: Bench, screen: Screen) -> None:
+def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> None:
     """Say what a resumed run has, and what is done again because something changed."""
     counts: Counter[str] = Counter()
     changed: Counter[str] = Counter()
@@ -73,6 +74,10 @@ def tell(bench: Bench, screen: Screen) -> None:
         reason = _changed(ledger, attempt, graded)
         if reason:
             changed[reason] += 1
+    before = provenance.read(bench.work.path)["sessions"][-1].get("versions", {})
+    for part in sorted(before.keys() & versions.keys()):
+        if before[part] != versions[part]:
+            screen.warn(f"{part} was {before[part]}, is {versions[part]}: what is done is kept")
     for reason, number in changed.items():
         screen.warn(f"{reason} since: {number} attempts are done again")
     if not counts["graded"] and not counts["asked"]:

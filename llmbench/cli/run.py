@@ -48,8 +48,8 @@ T = TypeVar("T", covariant=True)
 class Job:
     """What a run does, and with which parts: `model` makes the client of a target.
 
-    `own_answers` says that every answer is a recorded one of our own. `begin` is called before
-    anything is asked.
+    `own_answers` says that every answer is a recorded one of our own. `begin` is called
+    before anything is asked, with the versions of what runs the tests.
     """
 
     plan: Plan
@@ -58,7 +58,7 @@ class Job:
     sandbox: SandboxOptions
     own_answers: bool
     model: Callable[[Target, Listener], Model]
-    begin: Callable[[Bench], None]
+    begin: Callable[[Bench, Mapping[str, str]], None]
 
 
 class Concluded(Protocol[T]):
@@ -92,13 +92,13 @@ async def execute(options: Options, concluded: Concluded[T]) -> T:
         def model(target: Target, emit: Listener) -> ChatModel:
             return _model(target, server, prices.get(target.label), emit)
 
-        def begin(bench: Bench) -> None:
+        def begin(bench: Bench, versions: Mapping[str, str]) -> None:
             if options.resume:
                 bench.go_on(Ledger(bench.journal.path, screen.warn))
-                resume.tell(bench, screen)
+                resume.tell(bench, versions, screen)
             if options.cache:
                 bench.cache = Cache(config.WORK_FOLDER, bench.journal.path)
-            record.begin(bench, resume.commands(options, plan), options.part_of)
+            record.begin(bench, versions, resume.commands(options, plan), options.part_of)
 
         work = WorkFolder(config.WORK_FOLDER, options.resume)
         job = Job(plan, work, runners, options.sandbox, plan.recorded, model, begin)
@@ -127,7 +127,7 @@ async def carry_out(job: Job, screen: Screen, concluded: Callable[[Bench, Ended,
             with screen.progress(plan) as emit:
                 models = {target.label: job.model(target, emit) for target in plan.targets}
                 bench = Bench(plan, models, needed, sandbox, journal, work, emit)
-                job.begin(bench)
+                job.begin(bench, await sandbox.versions())
                 ended = await _drive(bench)
         finally:
             await sandbox.aclose()

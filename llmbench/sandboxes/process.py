@@ -20,7 +20,7 @@ from llmbench.sandboxes.cgroups import Group
 from llmbench.sandboxes.grading import GradingSandbox
 from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
 from llmbench.sandboxes.runners import Runner
-from llmbench.sandboxes.toolchains import Toolchain, set_up
+from llmbench.sandboxes.toolchains import Toolchain, set_up, version
 
 WATCH_SECONDS = 0.05
 """How often memory and tasks are counted, where the kernel does not hold a group to its limits."""
@@ -93,6 +93,14 @@ class ProcessSandbox(GradingSandbox):
             out_of_memory=out_of_memory,
             cpu_seconds=cpu_seconds,
         )
+
+    async def versions(self) -> dict[str, str]:
+        """The programs of each language, as they call themselves."""
+        return {
+            f"{lang} {path.name}": await version(path, toolchain.search_path)
+            for lang, toolchain in self.toolchains.items()
+            for path in toolchain.programs
+        }
 
     async def aclose(self) -> None:
         """Nothing outlives a run."""

@@ -19,6 +19,8 @@ from llmbench.errors import NoSandboxError
 from llmbench.sandboxes.runners import AUTHORING, CHECK, SETUP, Runner
 
 INSTALL = "pip install 'llmbench[toolchains]'"
+VERSION_FLAGS = ("--version", "version", "-version")
+VERSION_SECONDS = 10.0
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
@@ -76,6 +78,22 @@ async def set_up(
 def programs(runner: Runner) -> dict[str, Path | None]:
     """The programs that a language needs, each with its path or None."""
     return {name: _find(name, wheel) for name, wheel in runner.about.toolchain.items()}
+
+
+async def version(program: Path, search: str) -> str:
+    """The first line that a program says of its version; its name where it says none."""
+    for flag in VERSION_FLAGS:
+        with anyio.move_on_after(VERSION_SECONDS), suppress(OSError):
+            done = await anyio.run_process(
+                [str(program), flag],
+                env={**os.environ, "PATH": search},
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+            said = done.stdout.decode("utf-8", "replace").strip()
+            if done.returncode == 0 and said:
+                return said.splitlines()[0]
+    return program.name
 
 
 def _find(name: str, in_wheel: str | None) -> Path | None:

@@ -63,6 +63,9 @@ class ScriptedSandbox:
             raise self.verdict
         return self.verdict
 
+    async def versions(self) -> dict[str, str]:
+        return {}
+
     async def aclose(self) -> None: ...
 
 
