@@ -29,11 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = ", ".join(COMMANDS)
         sys.stderr.write(f"llmbench: no command {name!r}; there are: {known}; see --help\n")
         return UsageError.exit_code
-    options = import_module(f"{__name__}.options.{name}").parse(words)
-    # Only now: commands import what is slow to load; --help and wrong usage must not wait for it.
-    command = import_module(f"{__name__}.{name}")
     try:
-        code: int = command.main(options)
+        options = import_module(f"{__name__}.options.{name}").parse(words)
+        # Only now: commands import what is slow to load; --help and wrong usage must not wait.
+        code: int = import_module(f"{__name__}.{name}").main(options)
     except LlmbenchError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"llmbench: {line}\n")

@@ -85,7 +85,9 @@ class BubblewrapSandbox(ProcessSandbox):
         if shutil.which("bwrap") is None:
             raise NoSandboxError("bwrap is not installed: install the package bubblewrap")
         trial = ["bwrap", *_confinement(16), *_views(), "--chdir", WORK, "true"]
-        done = await anyio.run_process(trial, check=False, stdin=subprocess.DEVNULL)
+        # To its end: killed in the wrong moment, bwrap leaves a child that never ends.
+        with anyio.CancelScope(shield=True):
+            done = await anyio.run_process(trial, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip() or f"exit {done.returncode}"
             raise NoSandboxError(

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -27,6 +28,9 @@ WATCH_SECONDS = 0.05
 
 START_SECONDS = 30.0
 """Longest wait for the files to be in place."""
+
+STOP_SECONDS = 0.2
+"""Longest wait for a process to heed that it is stopped; it takes microseconds."""
 
 LAST_WORDS_SECONDS = 1.0
 """Longest wait for the end of a log whose writers are killed."""
@@ -228,6 +232,10 @@ class _Child:
             await anyio.sleep(WATCH_SECONDS)
 
     def _kill(self) -> None:
+        # First stopped: a child that it makes while it dies would be nobody's and never end.
+        with suppress(ProcessLookupError, TimeoutError):
+            os.kill(self._process.pid, signal.SIGSTOP)
+            _await_stop(self._process.pid)
         _kill([self._process.pid, *processes_below(self._process.pid)])
 
     def _kill_strays(self) -> None:
@@ -268,6 +276,27 @@ def _kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def _await_stop(pid: int) -> None:
+    """Wait until a process does nothing more.
+
+    Raises:
+        TimeoutError: it is busy in the kernel.
+    """
+    until = time.monotonic() + STOP_SECONDS
+    while _stat(pid)[0] not in "TtZX":
+        if time.monotonic() > until:
+            raise TimeoutError
+        time.sleep(0.0005)
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process, from its state on; state X where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ["X"]
+
+
 def processes_below(root: int) -> list[int]:
     """All processes below one, parents first."""
     pids = [root]
@@ -283,7 +312,7 @@ def _strays(leader: int, folder: Path) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
-            session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
+            session = int(_stat(int(process.name))[3])
             if session == leader or (process / "cwd").readlink().is_relative_to(folder):
                 found.append(int(process.name))
     return found

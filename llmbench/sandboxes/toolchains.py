@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -173,13 +174,22 @@ async def _run_setup(runner: Runner, script: Path, support: Path, path: str) -> 
 
 
 async def _shell(path: str, *command: Path) -> tuple[int, str]:
-    """Exit code and last words of a shell script."""
-    done = await anyio.run_process(
+    """Exit code and last words of a shell script; when cancelled, all that it started is killed."""
+    process = await anyio.open_process(
         ["sh", *map(str, command)],
         env={**os.environ, "PATH": path},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
-        check=False,
+        start_new_session=True,
     )
-    words = " | ".join(done.stdout.decode("utf-8", "replace").split("\n")[-5:]).strip(" |")
-    return done.returncode, words[-400:]
+    async with process:
+        assert process.stdout
+        try:
+            said = b"".join([chunk async for chunk in process.stdout])
+            code = await process.wait()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    words = " | ".join(said.decode("utf-8", "replace").split("\n")[-5:]).strip(" |")
+    return code, words[-400:]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from sys import intern
 
 from llmbench.records import AttemptKey, Completion, Outcome, Row
 from llmbench.store import journal
@@ -30,7 +31,8 @@ class Ledger:
                 continue
             row = entry.row
             self._judged[entry.graded] = offset
-            self.problems[AttemptKey(row.target, row.problem_id, row.run)] = row.problem_sha256
+            key = AttemptKey(intern(row.target), intern(row.problem_id), row.run)
+            self.problems[key] = intern(row.problem_sha256)
             if Outcome(row.outcome).is_infrastructure:
                 self._infrastructure.add(entry.graded)
             else:

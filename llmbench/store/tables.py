@@ -23,7 +23,9 @@ SCHEMA = pl.Schema({column.name: _DTYPES[column.type] for column in columns()})
 
 WRITERS: Mapping[str, Callable[[pl.LazyFrame, Path, dict[str, str]], None]] = {
     ".csv": lambda table, path, _: table.sink_csv(path),
-    ".parquet": lambda table, path, about: table.sink_parquet(path, metadata=about),
+    ".parquet": lambda table, path, about: table.sink_parquet(
+        path, metadata=about, row_group_size=GROUP_ROWS
+    ),
 }
 READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
     # As text, so that what does not fit the schema is ours to name.
@@ -34,6 +36,8 @@ Table = pl.DataFrame
 """For those who hand a table on and know nothing of frames."""
 
 BATCH_ROWS = 2000
+GROUP_ROWS = 10_000
+"""Rows of Parquet that are held in memory: with their logs, some 20 MiB."""
 SOURCE = "source"
 """Column that `load` adds: the file that a row came from."""
 

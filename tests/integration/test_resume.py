@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from signal import Signals
 
 import polars as pl
 import pytest
@@ -18,6 +19,8 @@ from cli_runs import command, environment, run
 from sandboxes_of import opened
 
 from llmbench.config import shipped
+from llmbench.errors import NoSandboxError
+from llmbench.sandboxes import engine
 from llmbench.sandboxes.runners import load_runners
 
 RUNNERS = load_runners(shipped("runners"))
@@ -28,6 +31,8 @@ FLAGS = [
     *("--out", "rows.parquet"),
 ]
 ATTEMPTS = 2 * 3 * 2
+KILL = (Signals.SIGKILL,)
+INTERRUPT = (Signals.SIGINT,)
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): orphans become ours, and can be seen
 
 pytestmark = pytest.mark.anyio
@@ -50,33 +55,44 @@ def logging_server(folder: Path) -> Iterator[str]:
             server.kill()
 
 
-def killed(folder: Path, flags: list[str], seconds: float) -> bool:
-    """Run for so long and kill; True when it had ended by itself."""
+def stopped(folder: Path, flags: list[str], seconds: float, signals: Sequence[Signals]) -> bool:
+    """Run for so long and send signals; True when it had ended by itself.
+
+    The time of what it may handle runs from the first file that it writes, as the interpreter's
+    own start is not ours.
+    """
     env = environment(TMPDIR=str(folder / "tmp"))
     with (folder / "err").open("w") as err:
         process = subprocess.Popen(
             command(*flags), cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=err
         )
+        while signals[0] != Signals.SIGKILL and not (folder / "_work").exists():
+            time.sleep(0.01)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return False
+            for number in signals:
+                process.send_signal(number)
+                time.sleep(0.1)
+            code = process.wait(60)
+            said = (folder / "err").read_text()
+            assert "Traceback" not in said
+            assert code in ((-Signals.SIGKILL,) if Signals.SIGKILL in signals else (0, 130)), said
+            return code == 0
     assert process.returncode == 0, (folder / "err").read_text()
     return True
 
 
-def orphans(known: set[int]) -> set[int]:
+def orphans(known: set[int]) -> list[str]:
     """Processes that fell to us and still live, after the time that a killed one may take."""
     until = time.monotonic() + 15
     while left := children() - known:
         for pid in left:
             os.waitpid(pid, os.WNOHANG)
         if time.monotonic() > until:
-            return left
+            return [f"{pid}: {Path(f'/proc/{pid}/cmdline').read_text()!r}" for pid in left]
         time.sleep(0.02)
-    return set()
+    return []
 
 
 def children() -> set[int]:
@@ -112,8 +128,10 @@ def comparable(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path).drop(timings).with_columns(log)
 
 
-async def torture(folder: Path, kind: str, points: int, latest: float) -> None:
-    """Kill runs at so many seeded points and hold each against an uninterrupted one."""
+async def torture(
+    folder: Path, kind: str, points: int, latest: float, signals: Sequence[Signals] = KILL
+) -> None:
+    """Stop runs at so many seeded points and hold each against an uninterrupted one."""
     async with opened(kind, RUNNERS):
         pass
     assert ctypes.CDLL(None).prctl(SUBREAPER, 1) == 0
@@ -136,10 +154,10 @@ async def torture(folder: Path, kind: str, points: int, latest: float) -> None:
             while not ended:
                 started = any(here.glob("_work/*/run.json"))
                 last = 60.0 if kills >= points else chance.uniform(0.2, latest)
-                ended = killed(here, ["--resume"] if started else flags, last)
+                ended = stopped(here, ["--resume"] if started else flags, last, signals)
                 if not ended:
                     kills += 1
-                    assert orphans(known) == set()
+                    assert orphans(known) == []
                     seen.append((len(asked(folder)), set(bought(here))))
             requests = asked(folder)
             for position, had in seen:
@@ -150,12 +168,49 @@ async def torture(folder: Path, kind: str, points: int, latest: float) -> None:
             assert comparable(here / "rows.parquet").equals(whole, null_equal=True)
             assert list(here.rglob("*.tmp")) == []
             assert list((here / "tmp").iterdir()) == []
+            assert await containers(here) == []
+
+
+async def containers(folder: Path) -> list[str]:
+    """Containers of the runs that worked in this folder, where an engine answers."""
+    try:
+        _, docker = await engine.connect()
+    except NoSandboxError:
+        return []
+    try:
+        return [
+            found.id
+            for run in folder.glob("_work/*")
+            for found in await engine.labelled(docker, engine.RUN_LABEL, run.name)
+        ]
+    finally:
+        await engine.close(docker)
 
 
 @pytest.mark.bubblewrap
 @pytest.mark.parametrize("points", [5, pytest.param(100, marks=pytest.mark.slow)])
 async def test_killed_runs_go_on_to_the_same_table(tmp_path: Path, points: int) -> None:
     await torture(tmp_path, "bubblewrap", points, 2.5)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("points", [5, pytest.param(50, marks=pytest.mark.slow)])
+async def test_killed_runs_leave_no_container_when_they_go_on(tmp_path: Path, points: int) -> None:
+    await torture(tmp_path, "docker", points, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "signals"),
+    [
+        pytest.param("bubblewrap", INTERRUPT, marks=pytest.mark.bubblewrap),
+        pytest.param("bubblewrap", INTERRUPT * 2, marks=pytest.mark.bubblewrap),
+        pytest.param("docker", INTERRUPT * 2, marks=pytest.mark.docker),
+    ],
+)
+async def test_ctrl_c_at_any_moment_loses_nothing(
+    tmp_path: Path, kind: str, signals: Sequence[Signals]
+) -> None:
+    await torture(tmp_path, kind, 5, 2, signals)
 
 
 @pytest.mark.bubblewrap
