@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from sandboxes_of import REQUIRED
 from test_sandboxes import RUNNERS, submission
@@ -98,11 +99,12 @@ async def test_what_runs_in_the_group_of_a_killed_run_is_killed_at_the_next_star
     for folder in dead:
         folder.mkdir()
     groups.leave(group)
-    with subprocess.Popen(["sleep", "600"]) as left:
+    async with await anyio.open_process(["sleep", "600"]) as left:
         for folder in dead:
             (folder / "cgroup.procs").write_text(str(left.pid))
         await Groups().aclose()
-        assert left.wait(5) == -signal.SIGKILL
+        with anyio.fail_after(5):
+            assert await left.wait() == -signal.SIGKILL
     await Groups().aclose()
     assert not any(folder.exists() for folder in dead)
 
