@@ -24,10 +24,12 @@ SHELL = [
     if line and not line.startswith("#")
 ]
 LLMBENCH = [line for line in SHELL if line.startswith("python -m llmbench")]
+RESUMES = [line for line in LLMBENCH if "--resume" in line]
 RUNS = [line for line in LLMBENCH if shlex.split(line)[3:4] in ([], [RUN]) or " llmbench -" in line]
 PROBLEMS = [line for line in LLMBENCH if line.startswith("python -m llmbench problems")]
 GRADES = [line for line in LLMBENCH if line.startswith("python -m llmbench grade")]
 RESULTS = [line for line in LLMBENCH if line not in RUNS + PROBLEMS + GRADES]
+RUNS = [line for line in RUNS if line not in RESUMES]
 ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
     "python3 scripts/test.py",  # runs this test
@@ -79,6 +81,21 @@ async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
     assert ran.code == 0, ran.err
     for path in options.out:
         assert (tmp_path / path).stat().st_size > 0
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.anyio
+async def test_the_commands_that_go_on_with_a_run_do_so(tmp_path: Path) -> None:
+    before = LLMBENCH[LLMBENCH.index(RESUMES[0]) - 1]
+    few = ["--only", "python-lru-ttl-cache", "--sandbox", "bubblewrap"]
+    told = []
+    for line in [before, *RESUMES]:
+        ran = await run(tmp_path, *shlex.split(line)[3:], *few)
+        assert ran.code == 0, ran.err
+        told.append(ran.err)
+    assert "nothing is left to do" in told[1]
+    assert "6 attempts are done, 0 answers are graded without asking again, 3 are asked" in told[2]
+    assert len(list(tmp_path.glob("_work/*"))) == 1
 
 
 @pytest.fixture(scope="module")
