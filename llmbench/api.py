@@ -33,9 +33,14 @@ class Flags(TypedDict, total=False):
 
     provider: str
     model: Words
+    target: Words
+    config: PathLike
     base_url: str
     runs: int
     concurrency: int
+    rpm: float
+    tpm: float
+    no_warm_up: bool
     max_tokens: int
     temperature: float
     seed: int

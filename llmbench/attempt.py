@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from llmbench import answers, identity, prompts
-from llmbench.config import Plan
+from llmbench.config import Lane, Plan
 from llmbench.errors import ModelError, SandboxError, TargetError
 from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
 from llmbench.models.base import Model
@@ -45,6 +45,8 @@ class Bench:
     spent: float = 0.0
 
     def __post_init__(self) -> None:
+        lanes = (lane for lane in self.plan.lanes if lane.recorded)
+        self._recorded = {target.label for lane in lanes for target in lane.targets}
         self._allowances = Allowances(self.sandbox, self.runners, self.plan.test_timeout)
 
     def go_on(self, ledger: Ledger) -> None:
@@ -52,9 +54,14 @@ class Bench:
         self.ledger = ledger
         self.spent = ledger.spent
 
-    def remaining(self) -> Iterator[Attempt]:
-        """The attempts of the plan that have no row yet, or that of an infrastructure error."""
-        for attempt in self.plan.attempts():
+    def shares(self) -> Iterator[tuple[Lane, Iterator[Attempt]]]:
+        """Each lane with what is left of it to do."""
+        for lane, attempts in self.plan.shares():
+            yield lane, self._remaining(attempts)
+
+    def _remaining(self, attempts: Iterator[Attempt]) -> Iterator[Attempt]:
+        """Those that have no row yet, or that of an infrastructure error."""
+        for attempt in attempts:
             if self.ledger is None or not self.ledger.is_done(self.identity(attempt)[1]):
                 yield attempt
 
@@ -166,7 +173,7 @@ class Bench:
     ) -> None:
         sandbox = self.sandbox.name if verdict.seconds is not None else None
         row = make_row(attempt, completion, verdict, extraction)
-        row = replace(row, sandbox=sandbox, recorded=self.plan.recorded)
+        row = replace(row, sandbox=sandbox, recorded=attempt.target.label in self._recorded)
         self.journal.append(Judged(row, self.identity(attempt)[1]))
         self.emit(Finished(row))
 

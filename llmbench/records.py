@@ -100,12 +100,16 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One model at one server, with its sampling parameters. Holds no key."""
+    """One model at one server, with its sampling parameters. Holds no key.
+
+    `extra` is what else each request holds, as JSON.
+    """
 
     provider: str
     model: str
     base_url: str
     sampling: Sampling = Sampling()
+    extra: str = "{}"
 
     @property
     def label(self) -> str:

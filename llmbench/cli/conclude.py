@@ -39,6 +39,8 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
     table = tables.figures(stream)
     screen.tell([*summary(table)])
     screen.say(*refusals(bench.models))
+    # Models of one server tell the same.
+    screen.say(*dict.fromkeys(line for model in bench.models.values() for line in model.story))
     screen.say(*(f"rows: {path}" for path in written), f"answers, code, logs: {bench.work.path}")
     missing = plan.size - len(table)
     if missing:

@@ -79,6 +79,6 @@ def rows(bench: Bench, screen: Screen) -> Iterator[Row]:
 
 def _plan(plan: Plan) -> dict[str, Any]:
     whole = {name: getattr(plan, name) for name in Plan.__slots__}
-    whole["targets"] = [asdict(target) for target in plan.targets]
+    whole["lanes"] = [asdict(lane) for lane in plan.lanes]
     whole["problems"] = {problem.id: problem.sha256 for problem in plan.problems}
     return whole

@@ -54,7 +54,7 @@ def commands(options: Options, plan: Plan) -> list[list[str]]:
     """The flags of each part of this run, as a later one merges them."""
     commands = [list(words) for words in options.commands]
     # A model that was chosen because it was the only one is the model of this run for good.
-    if not options.models:
+    if not options.models and not options.targets:
         commands[0] += [w for t in plan.targets for w in ("--model", t.model)]
     return commands
 

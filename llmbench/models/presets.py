@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from llmbench.errors import UsageError
@@ -20,7 +21,9 @@ class Preset:
     """One kind of server: where it is, how it is opened, what to do when it does not answer.
 
     `base_url` is None where only the user can know it. `key_env` names the environment variable
-    of the key; `concurrency` is the default number of answers that stream at once.
+    of the key; `concurrency` is the default number of answers that stream at once, `rpm` and
+    `tpm` bound requests and tokens per minute. `refuses` names sampling parameters that are known
+    to be refused; `extra` is sent with each request as it is. A `local` server is warmed up.
     """
 
     name: str
@@ -29,6 +32,10 @@ class Preset:
     key_required: bool = False
     local: bool = False
     concurrency: int = CLOUD_CONCURRENCY
+    rpm: float | None = None
+    tpm: float | None = None
+    refuses: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
     start_hint: str = "check the network connection and --base-url"
 
 

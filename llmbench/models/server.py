@@ -12,6 +12,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from llmbench.config import TimeLimits
 from llmbench.errors import UsageError
 from llmbench.models.faults import Faults
+from llmbench.models.limits import Allowed, Traffic
 from llmbench.models.presets import Preset, base_url_of, is_loopback
 from llmbench.models.pricing import Price, offered_price
 
@@ -51,6 +52,7 @@ class Server:
     base_url: str
     client: httpx.AsyncClient = field(repr=False)
     limits: TimeLimits
+    traffic: Traffic
 
     def faults(self, who: str) -> Faults:
         """What sorts the faults of this server, told as those of `who`."""
@@ -97,8 +99,11 @@ def connect(
     base_url: str | None = None,
     key: str | None = None,
     limits: TimeLimits | None = None,
+    traffic: Traffic | None = None,
 ) -> Server:
     """A client of the server at `base_url` (default: the preset's); nothing is sent yet.
+
+    `traffic` is the limit of that address, where others ask it, too.
 
     Proxies named in the environment are used, but never for this machine's own addresses. The
     number of connections is not bounded here: whoever asks holds a slot.
@@ -125,7 +130,10 @@ def connect(
         raise UsageError(
             f"--base-url {url}: not an address like http://localhost:1234/v1"
         ) from None
-    return Server(preset, url, client, limits)
+    if traffic is None:
+        allowed = Allowed(preset.concurrency, preset.rpm, preset.tpm)
+        traffic = Traffic(url, allowed, local=preset.local)
+    return Server(preset, url, client, limits, traffic)
 
 
 def choose_model(models: Sequence[str], base_url: str) -> str:

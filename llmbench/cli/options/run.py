@@ -55,6 +55,11 @@ class Options:
 
     provider: str
     models: tuple[str, ...]
+    targets: tuple[str, ...]
+    config: Path | None
+    warm_up: bool
+    rpm: float | None
+    tpm: float | None
     base_url: str | None
     runs: int
     problems: ProblemOptions
@@ -95,6 +100,11 @@ def _options(given: argparse.Namespace, commands: Sequence[Sequence[str]]) -> Op
     return Options(
         provider=given.provider,
         models=tuple(dict.fromkeys(given.model)),
+        targets=tuple(dict.fromkeys(given.target)),
+        config=given.config,
+        warm_up=not given.no_warm_up,
+        rpm=given.rpm,
+        tpm=given.tpm,
         base_url=given.base_url,
         runs=given.runs,
         problems=problem_options(given),
@@ -180,10 +190,9 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
 def _model_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--provider",
-        choices=PRESETS,
         default="lmstudio",
         metavar="NAME",
-        help=f"one of {', '.join(PRESETS)} (default: lmstudio)",
+        help=f"one of {', '.join(PRESETS)}, or one of --config (default: lmstudio)",
     )
     group.add_argument(
         "--model",
@@ -196,6 +205,20 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
         "--base-url", metavar="URL", help="address of the server (default: the provider's)"
     )
     group.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="PROVIDER/MODEL",
+        help="model of any provider, as in the column target; repeatable, beside or in the place "
+        "of --model",
+    )
+    group.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML with more providers (default: llmbench.yaml, if there is one)",
+    )
+    group.add_argument(
         "--runs",
         type=whole(1),
         default=config.RUNS,
@@ -206,7 +229,24 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
         "--concurrency",
         type=whole(1),
         metavar="N",
-        help="answers that stream at once (default: the provider's, 1 to 16)",
+        help="most answers that stream at once from a server (default: the provider's, 1 to 16)",
+    )
+    group.add_argument(
+        "--rpm",
+        type=number(0.01, 1e6),
+        metavar="N",
+        help="most requests to a server per minute (default: no limit)",
+    )
+    group.add_argument(
+        "--tpm",
+        type=number(1, 1e9),
+        metavar="N",
+        help="most tokens of a server per minute, prompts included (default: no limit)",
+    )
+    group.add_argument(
+        "--no-warm-up",
+        action="store_true",
+        help="time the first answer of a local model with its loading (default: load it before)",
     )
     group.add_argument(
         "--max-tokens",
