@@ -25,8 +25,7 @@ def main() -> int:
         [scripts / "ruff", "format", "--check", "."],
         [scripts / "mypy"],
         [scripts / "lint-imports"],
-        # Many tests wait for a time limit: a worker per core halves the whole.
-        [python, "-m", "pytest", "-n", "auto", *sys.argv[1:]],
+        [python, "-m", "pytest", *sys.argv[1:]],
     ]
     for check in checks:
         bootstrap.say(" ".join(map(str, [Path(check[0]).name, *check[1:]])))

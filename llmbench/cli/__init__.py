@@ -1,5 +1,6 @@
 """The command line: `llmbench COMMAND …`, where no command means `run`."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,7 +24,14 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    code = _run(list(sys.argv[1:] if argv is None else argv))
+    if argv is None:
+        # What is left is the interpreter's own end: it would die of a Ctrl-C, its work done.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
+
+
+def _run(words: list[str]) -> int:
     name = words.pop(0) if words and not words[0].startswith("-") else RUN
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
