@@ -16,6 +16,7 @@ COMMANDS = {
     "schema": "tell what each column of a result file means",
     "history": "show the trend over a folder of dated results",
     "sweep": "run targets × problem sets, one dated file per target",
+    "models": "list what a server offers, and what of it is loaded",
     "doctor": "say what works on this machine, and what to do about the rest",
     "problems": "list, show, write, check and import problems",
 }
