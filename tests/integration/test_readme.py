@@ -7,6 +7,7 @@ from pathlib import Path
 
 import docs
 import pytest
+import yaml
 from cli_runs import command, environment, run, serving
 from sandboxes_of import opened
 
@@ -28,7 +29,8 @@ RESUMES = [line for line in LLMBENCH if "--resume" in line]
 RUNS = [line for line in LLMBENCH if shlex.split(line)[3:4] in ([], [RUN]) or " llmbench -" in line]
 PROBLEMS = [line for line in LLMBENCH if line.startswith("python -m llmbench problems")]
 GRADES = [line for line in LLMBENCH if line.startswith("python -m llmbench grade")]
-RESULTS = [line for line in LLMBENCH if line not in RUNS + PROBLEMS + GRADES]
+MODELS = [line for line in LLMBENCH if line.startswith("python -m llmbench models")]
+RESULTS = [line for line in LLMBENCH if line not in RUNS + PROBLEMS + GRADES + MODELS]
 RUNS = [line for line in RUNS if line not in RESUMES]
 ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
@@ -52,7 +54,9 @@ def test_flags_providers_and_columns_are_those_of_the_code() -> None:
 def test_every_command_is_run_by_some_test() -> None:
     assert set(SHELL) - set(LLMBENCH) == ELSEWHERE
     assert len(RUNS) >= 5
-    assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES} == set(COMMANDS) - {RUN}
+    assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES + MODELS} == set(
+        COMMANDS
+    ) - {RUN}
 
 
 def test_every_outcome_is_explained() -> None:
@@ -72,15 +76,28 @@ async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
         str(shipped("problems") / "python.yaml") if "/" in f and f.endswith("yaml") else f
         for f in flags
     ]
-    model = options.models[0] if options.models else "the-loaded-one"
-    async with serving(tmp_path, model) as server:
-        here = [] if options.provider == "demo" else ["--base-url", server.base_url]
+    targets = dict(target.split("/", 1) for target in options.targets)
+    models = [*options.models, *targets.values()] or ["the-loaded-one"]
+    async with serving(tmp_path, *models) as server:
+        asked = options.provider != "demo" and not targets
+        here = ["--base-url", server.base_url] if asked else []
+        there = {name: {"base_url": server.base_url} for name in targets}
+        (tmp_path / "llmbench.yaml").write_text(yaml.safe_dump({"providers": there}))
         few = ["--only", "python-lru-ttl-cache", "--sandbox", "bubblewrap"]
         env = environment(OPENROUTER_API_KEY="any")
         ran = await run(tmp_path, *flags, *here, *few, env=env)
     assert ran.code == 0, ran.err
     for path in options.out:
         assert (tmp_path / path).stat().st_size > 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("line", MODELS)
+async def test_a_command_of_the_readme_lists_models(tmp_path: Path, line: str) -> None:
+    async with serving(tmp_path, "near", "far") as server:
+        ran = await run(tmp_path, *shlex.split(line)[3:], "--base-url", server.base_url)
+    assert ran.code == 0, ran.err
+    assert {line.split()[0] for line in ran.out.splitlines() if line.strip()} >= {"near", "far"}
 
 
 @pytest.mark.bubblewrap
