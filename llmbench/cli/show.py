@@ -24,7 +24,7 @@ def main(options: Options) -> int:
     if row is None:
         known = ", ".join(f"#{row.run}" for row in runs)
         raise ResultFileError(f"{options.problem}#{options.run}: no such run; there are: {known}")
-    found = kept.find(row, kept.work_folders(options.result, options.work))
+    found = kept.find(row, kept.work_folders(options.result.parent, options.work))
     texts = Texts.load(options.problems, load_runners(config.shipped("runners")))
     outcomes = [f"#{each.run} {each.outcome.replace('_', ' ')}" for each in runs]
     screen = Screen(quiet=False)

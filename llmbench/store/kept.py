@@ -55,12 +55,12 @@ def find_all(rows: Sequence[Row], folders: Iterator[Path]) -> Iterator[tuple[int
             return
 
 
-def work_folders(result: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
-    """Where the run behind a result file may have worked: beside it, else in a root, newest first.
+def work_folders(beside: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
+    """Where the run behind a result file may have worked: `beside` it, else in a root, newest first.
 
-    A root holds a folder per run.
+    `beside` is the file's own folder; a root holds a folder per run.
     """
-    yield result.parent
+    yield beside
     for root in roots:
         if root.is_dir():
             yield from sorted((path for path in root.iterdir() if path.is_dir()), reverse=True)
