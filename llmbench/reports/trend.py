@@ -70,7 +70,8 @@ def _style(night: dict[str, Any]) -> str:
     return "green" if night["difference"] > 0 else "red"
 
 
-def _cells(night: dict[str, Any]) -> list[str]:
+def cells(night: dict[str, Any]) -> list[str]:
+    """A line of `history` under the titles of `HEAD`."""
     low, high, cost = night["low"], night["high"], night["cost_usd"]
     return [
         night["night"],

@@ -56,9 +56,9 @@ def find_all(rows: Sequence[Row], folders: Iterator[Path]) -> Iterator[tuple[int
 
 
 def work_folders(beside: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
-    """Where the run behind a result file may have worked: `beside` it, else in a root, newest first.
+    """Where the run behind a result may have worked: `beside` it, else in a root, newest first.
 
-    `beside` is the file's own folder; a root holds a folder per run.
+    `beside` is the folder of the result file; a root holds a folder per run.
     """
     yield beside
     for root in roots:

@@ -10,7 +10,7 @@ import polars as pl
 Cells = Sequence[str]
 Spec = dict[str, Any]
 
-PERCENT = alt.Axis(format=".0%", tickCount=6)
+PERCENT = alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1])
 WHOLE = alt.Scale(domain=[0, 1])
 ROW = 30
 """Height of a target's row in pixels."""
@@ -37,7 +37,9 @@ class Figure:
     tall: bool = False
 
 
-def spec(chart: alt.Chart | alt.LayerChart, rows: pl.DataFrame, about: str) -> Spec:
+def spec(
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart, rows: pl.DataFrame, about: str
+) -> Spec:
     """The plot with its rows, as wide as the page lets it be; `about` is read aloud.
 
     `chart` is of `ROWS`. The rows are put in last, so that only the plot itself is checked.

@@ -16,6 +16,7 @@ SPREAD = (5, 25, 50, 75, 95)
 SEVERAL = (1, 2, 3, 4, 5, 8, 10, 15, 20, 30, 50, 100)
 """Numbers of answers for pass@k and pass^k, as far as there are so many runs."""
 
+FEW = alt.Axis(tickCount=5)
 _SCORE = alt.Y("pass_rate:Q", title="pass rate", axis=PERCENT, scale=WHOLE)
 _RATES = [alt.Tooltip(f"{name}:Q", format=".1%") for name in ("pass_rate", "low", "high")]
 _WIDE = 20  # where the most is so many times the least, a scale is logarithmic
@@ -28,7 +29,7 @@ def cost(lines: pl.DataFrame) -> Figure:
     if priced.is_empty():
         note = "No answer that passed has a known cost: name prices with --prices when you run."
         return Figure(id_, title, note)
-    x = alt.X("cost_per_solved_usd:Q", title="USD per answer that passes",
+    x = alt.X("cost_per_solved_usd:Q", title="USD per answer that passes", axis=FEW,
               scale=_scale(priced["cost_per_solved_usd"]))  # fmt: skip
     base = alt.Chart(ROWS).encode(x, color=by_target(lines["target"].to_list()))
     tooltip = ["target:N", alt.Tooltip("cost_per_solved_usd:Q", format=".4f"), *_RATES]
@@ -57,7 +58,7 @@ def latency(table: pl.DataFrame, lines: pl.DataFrame) -> Figure:
     if timed.is_empty():
         return Figure(id_, title, "No row tells how long its answer took.")
     scale = _scale(pl.concat([timed["llm_seconds_p10"], timed["llm_seconds_p90"]]))
-    x = alt.X("llm_seconds_p50:Q", title="seconds to the whole answer", scale=scale)
+    x = alt.X("llm_seconds_p50:Q", title="seconds to the whole answer", axis=FEW, scale=scale)
     base = alt.Chart(ROWS).encode(color=by_target(lines["target"].to_list()))
     rule = base.mark_rule(size=2, opacity=0.4)
     seconds = [alt.Tooltip(f"llm_seconds_p{q}:Q", format=".2f") for q in (10, 50, 90)]
@@ -96,13 +97,13 @@ def speed(table: pl.DataFrame, targets: Sequence[str], column: str, title: str) 
     )
     tooltip = ["target:N", *(alt.Tooltip(f"p{q}:Q", format=f".{digits}f") for q in SPREAD)]
     chart = alt.layer(
-        base.mark_rule(size=2).encode(alt.X("p5:Q", title=unit, scale=scale), alt.X2("p95:Q")),
+        base.mark_rule(size=2).encode(
+            alt.X("p5:Q", title=unit, axis=FEW, scale=scale), alt.X2("p95:Q")
+        ),
         base.mark_bar(size=14, opacity=0.55).encode(
             alt.X("p25:Q"), alt.X2("p75:Q"), tooltip=tooltip
         ),
-        base.mark_tick(size=18, thickness=3, style="median").encode(
-            alt.X("p50:Q"), tooltip=tooltip
-        ),
+        base.mark_tick(size=20, thickness=3).encode(alt.X("p50:Q"), tooltip=tooltip),
     ).properties(height=ROW * len(targets))
     found = {line["target"]: line for line in lines.to_dicts()}
     return Figure(
@@ -127,7 +128,9 @@ def several(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
     long = lines.unpivot(
         ["pass_at_k", "pass_hat_k"], index=["target", "k", "problems"], variable_name="measure"
     ).with_columns(pl.col("measure").replace({"pass_at_k": "pass@k", "pass_hat_k": "pass^k"}))
-    dash = alt.StrokeDash("measure:N", legend=alt.Legend(title=None))
+    dash = alt.StrokeDash(
+        "measure:N", legend=alt.Legend(title=None, symbolType="stroke", symbolStrokeColor="#7f8a99")
+    )
     dash = dash.scale(domain=["pass@k", "pass^k"], range=[[1, 0], [5, 4]])
     tooltip = ["target:N", "measure:N", "k:Q", alt.Tooltip("value:Q", format=".1%"), "problems:Q"]
     chart = (
@@ -170,7 +173,7 @@ def runs(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
         alt.X("run:O", title="run").axis(labelAngle=0), color=by_target(targets)
     )
     chart = alt.layer(
-        base.mark_area(opacity=0.12).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
+        base.mark_area(opacity=0.08).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
         base.mark_line(point={"filled": True, "size": 60}).encode(
             _SCORE, tooltip=["target:N", "run:O", *_RATES]
         ),
@@ -179,8 +182,7 @@ def runs(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
     return Figure(
         id_,
         title,
-        f"Pass rate of each run over all problems, with its {INTERVAL}: a flat line is a stable "
-        "model.",
+        f"Pass rate of each run over all problems, with its {INTERVAL}.",
         spec(chart, lines.select("run", "target", "pass_rate", "low", "high"),
              "Pass rate of each target in each run"),
         ["run", *targets],

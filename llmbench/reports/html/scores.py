@@ -77,7 +77,7 @@ def leaderboard(lines: pl.DataFrame) -> Figure:
     about = "Pass rate of each target with its interval, best first"
     return Figure(
         "leaderboard",
-        "Leaderboard",
+        "Pass rates",
         f"Share of answers that passed all tests, with its {INTERVAL}, clustered by problem: "
         "targets whose intervals overlap much may be equals.",
         spec(chart, lines.select("target", "pass_rate", "low", "high"), about),
@@ -128,8 +128,7 @@ def problems(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
     lines = stats.rates(table, ["problem_id", "target"])
     step = 24 if len(ids) <= LABELLED else 14 if len(ids) <= 5 * LABELLED else 5
     base = alt.Chart(ROWS).encode(
-        alt.X("target:N", sort=targets, title=None)
-        .axis(orient="top", labelAngle=-30, labelAlign="left", labelPadding=8),
+        alt.X("target:N", sort=targets, title=None).axis(orient="top"),
         alt.Y("problem_id:N", sort=ids, title=None).axis(labelOverlap=True, ticks=False),
     )  # fmt: skip
     colour = alt.Color(
@@ -145,7 +144,7 @@ def problems(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
         alt.Tooltip("scored:Q"),
     ]
     cells = base.mark_rect(cursor="pointer").encode(colour, tooltip=tooltip)
-    words = base.mark_text(style="cell").encode(alt.Text("pass_rate:Q", format=".0%"))
+    words = base.mark_text().encode(alt.Text("pass_rate:Q", format=".0%"))
     labelled = len(ids) <= LABELLED and len(targets) <= 8
     chart = alt.layer(cells, words) if labelled else alt.layer(cells)
     rates = {(line["problem_id"], line["target"]): line["pass_rate"] for line in lines.to_dicts()}
@@ -171,9 +170,10 @@ def groups(table: pl.DataFrame, targets: Sequence[str]) -> Iterator[Figure]:
     """Languages and tags, where there are several."""
     languages = stats.rates(table, ["lang", "target"]).rename({"lang": "group"})
     tags = stats.by_tag(table).rename({"tag": "group"})
+    tags = tags.filter(pl.col("problems").max().over("group") > 1)  # one problem has its own row
     for lines, id_, title in (
         (languages, "languages", "By language"),
-        (tags, "tags", "By tag"),
+        (tags, "tags", "By tag of several problems"),
     ):
         if lines["group"].n_unique() > 1:
             yield _group(lines.sort("group", maintain_order=True), targets, id_, title)
@@ -221,7 +221,7 @@ def nights(lines: pl.DataFrame, targets: Sequence[str]) -> Figure:
     tooltip = ["target:N", "night:O", *_percents("pass_rate", "low", "high", "flaky")]
     rate = alt.Y("pass_rate:Q", title="pass rate", axis=PERCENT, scale=WHOLE)
     chart = alt.layer(
-        base.mark_area(opacity=0.14).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
+        base.mark_area(opacity=0.08).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
         base.mark_line(point={"filled": True, "size": 60}).encode(rate, tooltip=tooltip),
     ).properties(height=300)
     return Figure(

@@ -11,7 +11,10 @@
   const DARK = ["#6ea8ff", "#f5b04c", "#43cf9b", "#ff7b72", "#b494ff", "#4fc9e3", "#f472b6",
     "#a3d65c", "#9fb0c6", "#d9b24a"];
 
-  function config(width) {
+  function config(place) {
+    const width = place.clientWidth;
+    const columns = new Set(specs[place.dataset.figure].datasets.rows.map((row) => row.target)).size;
+    const crowded = width < 200 * columns + 200; // names of targets over their columns
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(`--${name}`).trim();
     const narrow = width < 480;
@@ -23,7 +26,8 @@
       font: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
       view: { stroke: null },
       axis,
-      axisXDiscrete: { labelLimit: narrow ? 80 : 170 },
+      axisTop: { labelAngle: crowded ? -90 : 0, labelAlign: crowded ? "left" : "center",
+        labelLimit: narrow ? 90 : 180, domain: false, ticks: false, labelPadding: 8 },
       axisYDiscrete: { domain: false, ticks: false, labelPadding: 8 },
       legend: { labelColor: colour("ink"), titleColor: colour("soft"), labelFontSize: 12,
         orient: "bottom", direction: "horizontal", columns: Math.max(1, Math.floor(width / 240)),
@@ -31,7 +35,7 @@
       range: { category: dark.matches ? DARK : LIGHT,
         heatmap: [colour("cell-none"), colour("cell-half"), colour("cell-all")] },
       rect: { stroke: colour("card"), strokeWidth: 1.5 },
-      style: { cell: { fill: colour("cell-ink"), fontSize: 11 }, median: { fill: colour("ink") } },
+      text: { color: colour("cell-ink"), fontSize: 11 },
     };
   }
 
@@ -41,7 +45,7 @@
       ast: true, // no code out of texts: the page forbids it
       actions: false,
       renderer: "svg",
-      config: config(place.clientWidth),
+      config: config(place),
       tooltip: { theme: dark.matches ? "dark" : "light" },
     });
     views.set(place, drawn);
