@@ -1,27 +1,27 @@
 """Source code to lengths and kinds of its tokens: the page colours text, and is sent no markup."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import groupby
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_for_filename
 from pygments.lexers.special import TextLexer
-from pygments.token import Token
+from pygments.token import Token, _TokenType
 from pygments.util import ClassNotFound
 
-KINDS = (
-    (Token.Comment, "c"),
-    (Token.Keyword, "k"),
-    (Token.Literal.String, "s"),
-    (Token.Literal.Number, "m"),
-    (Token.Name.Function, "f"),
-    (Token.Name.Class, "f"),
-    (Token.Name.Decorator, "d"),
-    (Token.Name.Builtin, "b"),
-    (Token.Operator.Word, "k"),
-)
-"""Kinds of token that have a colour, with the name of their class in the page's style."""
+KINDS: Mapping[_TokenType, str] = {
+    Token.Comment: "c",
+    Token.Keyword: "k",
+    Token.Literal.String: "s",
+    Token.Literal.Number: "m",
+    Token.Name.Function: "f",
+    Token.Name.Class: "f",
+    Token.Name.Decorator: "d",
+    Token.Name.Builtin: "b",
+    Token.Operator.Word: "k",
+}
+"""Tokens that have a colour, with what is more special than they, and the name of their class in the page's style."""
 
 
 def kinds(name: str, code: str) -> str:
@@ -48,5 +48,5 @@ def _tokens(lexer: Lexer, code: str) -> Iterator[tuple[str, int]]:
 
 
 @lru_cache
-def _kind(token: object) -> str:
-    return next((kind for within, kind in KINDS if token in within), "")
+def _kind(token: _TokenType) -> str:
+    return next((KINDS[each] for each in reversed(token.split()) if each in KINDS), "")

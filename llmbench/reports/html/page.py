@@ -116,7 +116,7 @@ def _part(name: str) -> str:
 
 def _scripts() -> Iterator[str]:
     version = alt.SCHEMA_VERSION.removeprefix("v").rsplit(".", 1)[0]
-    yield vl_convert.javascript_bundle(snippet=None, vl_version=version)
+    yield vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version)
     for name in SCRIPTS:
         yield _part(name)
 
