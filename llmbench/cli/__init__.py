@@ -13,6 +13,7 @@ COMMANDS = {
     "grade": "test answers that are there already, and ask no model",
     "compare": "say what differs between results, and whether chance explains it",
     "show": "show one attempt: prompt, answer, code, log",
+    "report": "write one HTML page about results, with every attempt",
     "schema": "tell what each column of a result file means",
     "history": "show the trend over a folder of dated results",
     "sweep": "run targets × problem sets, one dated file per target",
