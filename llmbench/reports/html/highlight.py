@@ -1,8 +1,7 @@
 """Source code to lengths and kinds of its tokens: the page colours text, and is sent no markup."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from itertools import groupby
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_for_filename
@@ -21,7 +20,7 @@ KINDS: Mapping[_TokenType, str] = {
     Token.Name.Builtin: "b",
     Token.Operator.Word: "k",
 }
-"""Tokens that have a colour, with what is more special than they, and the name of their class in the page's style."""
+"""Tokens that have a colour, with those more special, and the name of it in the page's style."""
 
 
 def kinds(name: str, code: str) -> str:
@@ -29,8 +28,16 @@ def kinds(name: str, code: str) -> str:
 
     The language is that of a file called `name`; all is plain where no lexer knows it.
     """
-    runs = groupby(_tokens(_lexer(name), code), key=lambda token: token[0])
-    return " ".join(f"{kind}{sum(length for _, length in run)}" for kind, run in runs)
+    told: list[str] = []
+    last, length = "", 0
+    # Unprocessed: lexers drop and add blank lines otherwise, and lengths would not fit the text.
+    for _, token, text in _lexer(name).get_tokens_unprocessed(code):
+        kind = _kind(token)
+        if kind != last:
+            told.append(f"{last}{length}")
+            last, length = kind, 0
+        length += len(text)
+    return " ".join([*told, f"{last}{length}"])
 
 
 @lru_cache
@@ -39,12 +46,6 @@ def _lexer(name: str) -> Lexer:
         return get_lexer_for_filename(name)
     except ClassNotFound:
         return TextLexer()
-
-
-def _tokens(lexer: Lexer, code: str) -> Iterator[tuple[str, int]]:
-    # Unprocessed: lexers drop and add blank lines otherwise, and lengths would not fit the text.
-    for _, token, text in lexer.get_tokens_unprocessed(code):
-        yield _kind(token), len(text)
 
 
 @lru_cache
