@@ -206,7 +206,7 @@ def test_all_is_done_by_keyboard_alone(hostile: Path, opened: Opened) -> None:
 def test_a_cell_of_the_heat_map_leads_to_its_attempts(hostile: Path, opened: Opened) -> None:
     page = opened(hostile)
     draw_all(page)
-    page.locator("#problems svg .mark-rect path").first.click(position={"x": 3, "y": 3})
+    page.locator("#problems svg .mark-text text", has_text="100%").first.click()
     expect(page.locator("#list button")).to_have_count(RUNS)
     page.get_by_role("button", name="Clear").click()
     page.locator("#problems summary").click()

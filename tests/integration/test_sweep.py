@@ -172,6 +172,9 @@ def test_a_night_is_compared_with_the_last_good_one_until_it_is_good_again(tmp_p
         assert ("Against 2026-01-01, the last good night" in summary) == (night != "2026-01-01")
         assert ("points worse" in summary) == (code == 1)
         assert f"| {night} |" in summary
+        page = (tmp_path / f"nights/all/{night}/report.html").read_text()
+        assert f"<dd>{night}</dd>" in page
+        assert ('id="history"' in page) == (night != "2026-01-01")
     kept = sorted(path.name for path in (tmp_path / "nights/all").iterdir())
     assert kept == ["2026-01-02", "2026-01-03", "2026-01-04", "last-good"]
     assert (tmp_path / "nights/all/last-good").read_text() == "2026-01-04\n"

@@ -22,6 +22,7 @@
   const unpacked = new Map();
   const folded = new Map([["prompt", true], ["reasoning", true], ["answer", true]]);
   let shown = all, open = null;
+  let chosen = null; // the problem of a cell, whose name may be part of another's
 
   function compare(a, b) { return a < b ? -1 : a > b ? 1 : 0; }
 
@@ -44,7 +45,8 @@
     const { text, target, lang, outcome, order } = Object.fromEntries(new FormData(form));
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     shown = all.filter((one) => (!target || one.target === target) && (!lang || one.lang === lang)
-      && (!outcome || one.outcome === outcome) && words.every((word) => one.text.includes(word)));
+      && (!outcome || one.outcome === outcome) && (!chosen || one.problem === chosen)
+      && words.every((word) => one.text.includes(word)));
     if (order) shown.sort(ORDERS[order]);
     list.replaceChildren();
     byId("count").textContent = shown.length === all.length
@@ -138,7 +140,8 @@
   }
 
   function choose({ problem, target }) {
-    form.reset();
+    for (const field of form.elements) field.value = "";
+    chosen = problem;
     form.elements.text.value = problem;
     form.elements.target.value = target;
     filter();
@@ -178,9 +181,15 @@
   options("target", listed.targets);
   options("lang", [...new Set(listed.problems.map(([, lang]) => lang))].sort());
   options("outcome", listed.outcomes);
-  form.addEventListener("input", filter);
+  form.addEventListener("input", (event) => {
+    if (event.target === form.elements.text) chosen = null;
+    filter();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(filter));
+  form.addEventListener("reset", () => {
+    chosen = null;
+    setTimeout(filter); // once the fields are empty
+  });
   more.addEventListener("click", extend);
   list.addEventListener("click", (event) => {
     const button = event.target.closest("button");
