@@ -9,12 +9,13 @@ from anyio.from_thread import start_blocking_portal
 
 from llmbench import stats
 from llmbench.attempt import Bench
+from llmbench.cli import record, resume
 from llmbench.cli import run as command
 from llmbench.cli.conclude import conclude
 from llmbench.cli.options.run import Options, from_flags
 from llmbench.cli.screen import Ended, Screen
 from llmbench.stats import Compared
-from llmbench.store import journal, tables
+from llmbench.store import tables
 
 __all__ = ["Compared", "Flags", "compare", "load", "run"]
 
@@ -26,14 +27,20 @@ Paths = PathLike | Sequence[PathLike]
 class Flags(TypedDict, total=False):
     """What `run` takes: the flags of `llmbench run`, with their meaning, units and defaults.
 
-    A flag that may be repeated takes one value or several. `quiet` is True unless given.
+    A flag that may be repeated takes one value or several. `quiet` is True unless given. `resume`
+    takes the name of a run, or True for the latest.
     """
 
     provider: str
     model: Words
+    target: Words
+    config: PathLike
     base_url: str
     runs: int
     concurrency: int
+    rpm: float
+    tpm: float
+    no_warm_up: bool
     max_tokens: int
     temperature: float
     seed: int
@@ -53,6 +60,8 @@ class Flags(TypedDict, total=False):
     docker_runtime: str
     out: Paths
     quiet: bool
+    cache: bool
+    resume: str | bool
 
 
 def run(**flags: Unpack[Flags]) -> pl.DataFrame:
@@ -66,7 +75,7 @@ def run(**flags: Unpack[Flags]) -> pl.DataFrame:
         UsageError: what was asked cannot be done as written.
         RunError: the run failed; what was done by then is in the work folder.
     """
-    options = from_flags({"quiet": True} | flags)
+    options = resume.merged(from_flags({"quiet": True} | flags))
     # A thread of its own: a notebook's is busy with a loop already.
     with start_blocking_portal() as portal:
         return portal.call(command.execute, options, _frame)
@@ -109,4 +118,4 @@ def _named(results: Sequence[PathLike | pl.DataFrame]) -> Iterator[tuple[str, pl
 
 def _frame(options: Options, bench: Bench, ended: Ended, screen: Screen) -> pl.DataFrame:
     conclude(options.out, bench, ended, screen)
-    return tables.frame(journal.rows(bench.journal.path, screen.warn))
+    return tables.frame(record.rows(bench, screen))

@@ -1,19 +1,21 @@
 """Meaning only: what one attempt is, from problem to row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
-from llmbench import answers, prompts
-from llmbench.config import Plan
+from llmbench import answers, identity, prompts
+from llmbench.config import Lane, Plan
 from llmbench.errors import ModelError, SandboxError, TargetError
 from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
 from llmbench.models.base import Model
-from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Outcome, Row, Verdict
+from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Message, Outcome, Row, Verdict
 from llmbench.sandboxes.allowance import Allowances
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.runners import Runner
+from llmbench.store.cache import Cache
 from llmbench.store.journal import Bought, Journal, Judged
+from llmbench.store.ledger import Ledger
 from llmbench.store.work import WorkFolder
 
 
@@ -36,12 +38,41 @@ class Bench:
     journal: Journal
     work: WorkFolder
     emit: Listener
+    ledger: Ledger | None = None
+    cache: Cache | None = None
     stopped: set[str] = field(default_factory=set)
     not_asked: int = 0
     spent: float = 0.0
 
     def __post_init__(self) -> None:
+        lanes = (lane for lane in self.plan.lanes if lane.recorded)
+        self._recorded = {target.label for lane in lanes for target in lane.targets}
         self._allowances = Allowances(self.sandbox, self.runners, self.plan.test_timeout)
+
+    def go_on(self, ledger: Ledger) -> None:
+        """Take what an earlier part of this run has bought and judged."""
+        self.ledger = ledger
+        self.spent = ledger.spent
+
+    def shares(self) -> Iterator[tuple[Lane, Iterator[Attempt]]]:
+        """Each lane with what is left of it to do."""
+        for lane, attempts in self.plan.shares():
+            yield lane, self._remaining(attempts)
+
+    def _remaining(self, attempts: Iterator[Attempt]) -> Iterator[Attempt]:
+        """Those that have no row yet, or that of an infrastructure error."""
+        for attempt in attempts:
+            if self.ledger is None or not self.ledger.is_done(self.identity(attempt)[1]):
+                yield attempt
+
+    def identity(self, attempt: Attempt) -> tuple[str, str]:
+        """Hashes of what is asked, and of that with what grades it."""
+        asked = identity.asked(attempt, self._messages(attempt))
+        return asked, identity.graded(attempt, asked, self.plan.test_timeout)
+
+    def _messages(self, attempt: Attempt) -> tuple[Message, ...]:
+        about = self.runners[attempt.problem.lang].about
+        return prompts.messages(attempt.problem, about.instructions)
 
     @property
     def budget_spent(self) -> bool:
@@ -57,12 +88,16 @@ class Bench:
         meet stops the target: its remaining attempts are not asked, get no row, and are counted.
         """
         label = attempt.target.label
+        messages = self._messages(attempt)
+        asked = identity.asked(attempt, messages)
+        earlier = self._earlier(attempt, asked)
+        if earlier is not None:
+            self.emit(Answered(attempt.key, earlier))
+            return Answer(attempt, earlier)
         if label in self.stopped or self.budget_spent:
             self.not_asked += 1
             return None
         self.emit(Asked(attempt.key))
-        runner = self.runners[attempt.problem.lang]
-        messages = prompts.messages(attempt.problem, runner.about.instructions)
         try:
             completion = attempt.given or await self.models[label].complete(
                 messages, run=attempt.run, slot=slot
@@ -73,10 +108,19 @@ class Bench:
                 self.emit(TargetStopped(label, str(error)))
             self._finish(attempt, None, None, Verdict(Outcome.PROVIDER_ERROR, log=str(error)))
             return None
-        self.journal.append(Bought(attempt.key, completion))
+        self.journal.append(Bought(attempt.key, completion, asked))
         self.emit(Answered(attempt.key, completion))
         self._pay(completion)
         return Answer(attempt, completion)
+
+    def _earlier(self, attempt: Attempt, asked: str) -> Completion | None:
+        """An answer that this run or, with a cache, another one has bought."""
+        found = self.ledger.completion(asked) if self.ledger else None
+        if found is None and self.cache is not None:
+            found = self.cache.completion(asked)
+            if found is not None:
+                self.journal.append(Bought(attempt.key, found, asked))
+        return found
 
     def _pay(self, completion: Completion) -> None:
         before = self.budget_spent
@@ -129,8 +173,8 @@ class Bench:
     ) -> None:
         sandbox = self.sandbox.name if verdict.seconds is not None else None
         row = make_row(attempt, completion, verdict, extraction)
-        row = replace(row, sandbox=sandbox, recorded=self.plan.recorded)
-        self.journal.append(Judged(row))
+        row = replace(row, sandbox=sandbox, recorded=attempt.target.label in self._recorded)
+        self.journal.append(Judged(row, self.identity(attempt)[1]))
         self.emit(Finished(row))
 
 
@@ -180,6 +224,7 @@ def make_row(
         temperature=None if "temperature" in unsent else sampling.temperature,
         seed=None if "seed" in unsent else seed,
         recorded=False,
+        cached=completion is not None and completion.cached,
         sandbox=None,
         difficulty=problem.difficulty,
         tags=",".join(problem.tags),

@@ -35,24 +35,52 @@ def shipped(name: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """All that decides what a run asks and how it grades.
+class Lane:
+    """One server's share of a run: its targets, and how many of its answers stream at once.
 
-    `concurrency` bounds the answers that stream at once, `sandboxes` the tests that run at once;
-    `test_timeout` bounds the tests of any problem, in seconds by the clock. `recorded` is True when
-    answers are replayed and no model is asked. Once answers have cost `max_cost` USD nothing more
-    is asked.
+    `recorded` is True when answers are replayed and no model is asked.
     """
 
     targets: tuple[Target, ...]
+    concurrency: int
+    local: bool = False
+    recorded: bool = False
+
+    def attempts(self, problems: Sequence[Problem], runs: int) -> Iterator[Attempt]:
+        """Every attempt at this server once, in the order of asking.
+
+        A local server finishes one model before the next, because loading one is slow. Elsewhere
+        run 1 of everything comes before run 2, so that a provider's cache cannot fake stability.
+        """
+        groups: Sequence[Sequence[Target]]
+        groups = [[target] for target in self.targets] if self.local else [self.targets]
+        for group in groups:
+            for run in range(1, runs + 1):
+                for problem in problems:
+                    for target in group:
+                        yield Attempt(target, problem, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that decides what a run asks and how it grades.
+
+    Servers are asked side by side, each in its lane. `sandboxes` bounds the tests that run at
+    once; `test_timeout` bounds the tests of any problem, in seconds by the clock. Once answers
+    have cost `max_cost` USD nothing more is asked.
+    """
+
+    lanes: tuple[Lane, ...]
     problems: tuple[Problem, ...]
     runs: int
-    concurrency: int
     sandboxes: int
     test_timeout: float
-    local: bool
-    recorded: bool
     max_cost: float | None = None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All targets, lane by lane."""
+        return tuple(target for lane in self.lanes for target in lane.targets)
 
     @property
     def size(self) -> int:
@@ -65,6 +93,11 @@ class Plan:
         return {target.label: len(self.problems) * self.runs for target in self.targets}
 
     @property
+    def recorded(self) -> bool:
+        """True when no model is asked at all."""
+        return all(lane.recorded for lane in self.lanes)
+
+    @property
     def outline(self) -> str:
         """What there is to do, in a line for people."""
         said = (
@@ -73,16 +106,19 @@ class Plan:
         )
         return said + ("; recorded answers are replayed, no model is asked" * self.recorded)
 
-    def attempts(self) -> Iterator[Attempt]:
-        """Every attempt once, in the order of asking.
+    def shares(self) -> Iterator[tuple[Lane, Iterator[Attempt]]]:
+        """Each lane with its attempts, every one once, in the order of asking."""
+        for lane in self.lanes:
+            yield lane, lane.attempts(self.problems, self.runs)
 
-        A local server finishes one model before the next, because loading one is slow. Elsewhere
-        run 1 of everything comes before run 2, so that a provider's cache cannot fake stability.
-        """
-        groups: Sequence[Sequence[Target]]
-        groups = [[target] for target in self.targets] if self.local else [self.targets]
-        for group in groups:
-            for run in range(1, self.runs + 1):
-                for problem in self.problems:
-                    for target in group:
-                        yield Attempt(target, problem, run)
+    def attempts(self) -> Iterator[Attempt]:
+        """Every attempt once, lane by lane."""
+        for _, attempts in self.shares():
+            yield from attempts
+
+    def ordered(self) -> Iterator[Attempt]:
+        """Every attempt once, in the order of tables; none has its given answer."""
+        for target in sorted(self.targets, key=lambda t: t.label):
+            for problem in sorted(self.problems, key=lambda p: (p.lang, p.id)):
+                for run in range(1, self.runs + 1):
+                    yield Attempt(target, problem, run)

@@ -5,8 +5,9 @@ sandbox slot only while tests run. Attempts come from an iterator and at most a 
 the stages, so memory stays flat however many there are.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import anyio
@@ -48,6 +49,15 @@ class Slot:
             self._limiter.release_on_behalf_of(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Share(Generic[A]):
+    """Attempts that share `slots`: as many of them stream at once, and never more than `most`."""
+
+    attempts: Iterable[A]
+    slots: anyio.CapacityLimiter
+    most: int
+
+
 class Engine(Generic[A, B]):
     """Runs attempts through `ask` and `grade`, so many at once and no more.
 
@@ -55,51 +65,47 @@ class Engine(Generic[A, B]):
     faults of a single attempt are theirs to handle.
     """
 
-    def __init__(
-        self, ask: Ask[A, B], grade: Grade[B], *, concurrency: int, sandboxes: int
-    ) -> None:
+    def __init__(self, ask: Ask[A, B], grade: Grade[B], *, sandboxes: int) -> None:
         self._ask = ask
         self._grade = grade
         self._sandboxes = sandboxes
-        self._slots = anyio.CapacityLimiter(concurrency)
-        self._places = anyio.Semaphore(concurrency * WAITING_PER_SLOT)
         self.draining = False
         self.in_flight = 0
-
-    @property
-    def slots_taken(self) -> int:
-        """Model slots in use now."""
-        return self._slots.borrowed_tokens
 
     def drain(self) -> None:
         """Start nothing new; what is in flight goes on to its end."""
         self.draining = True
 
-    async def run(self, attempts: Iterable[A]) -> None:
-        """Run every attempt to its end, or until drained or cancelled."""
+    async def run(self, *shares: Share[A]) -> None:
+        """Run every attempt to its end, or until drained or cancelled; shares side by side."""
         answered, to_grade = anyio.create_memory_object_stream[B](BETWEEN_STAGES)
         async with anyio.create_task_group() as tasks:
             for _ in range(self._sandboxes):
                 tasks.start_soon(self._grade_all, to_grade.clone())
             to_grade.close()
-            async with answered:
-                await self._ask_all(iter(attempts), answered)
+            async with answered, anyio.create_task_group() as asking:
+                for share in shares:
+                    asking.start_soon(self._ask_all, share, answered)
 
-    async def _ask_all(self, attempts: Iterator[A], answered: ObjectSendStream[B]) -> None:
+    async def _ask_all(self, share: Share[A], answered: ObjectSendStream[B]) -> None:
+        attempts, slots = iter(share.attempts), share.slots
+        places = anyio.Semaphore(share.most * WAITING_PER_SLOT)
         async with anyio.create_task_group() as tasks:
             while True:
-                await self._places.acquire()
-                slot = Slot(self._slots)
-                await self._slots.acquire_on_behalf_of(slot)
+                await places.acquire()
+                slot = Slot(slots)
+                await slots.acquire_on_behalf_of(slot)
                 # Only now: an attempt that a drain leaves out has not been taken.
                 attempt = None if self.draining else next(attempts, None)
                 if attempt is None:
                     slot.give_back()
                     return
                 self.in_flight += 1
-                tasks.start_soon(self._ask_one, attempt, slot, answered)
+                tasks.start_soon(self._ask_one, attempt, slot, places, answered)
 
-    async def _ask_one(self, attempt: A, slot: Slot, answered: ObjectSendStream[B]) -> None:
+    async def _ask_one(
+        self, attempt: A, slot: Slot, places: anyio.Semaphore, answered: ObjectSendStream[B]
+    ) -> None:
         try:
             answer = await self._ask(attempt, slot)
         finally:
@@ -108,7 +114,7 @@ class Engine(Generic[A, B]):
             self.in_flight -= 1
         else:
             await answered.send(answer)
-        self._places.release()
+        places.release()
 
     async def _grade_all(self, to_grade: ObjectReceiveStream[B]) -> None:
         async with to_grade:

@@ -64,10 +64,11 @@ class TransientError(ModelError):
     """A fault that another try may not meet again.
 
     `retry_after` is the wait in seconds that the server asked for, or None; `requests` counts
-    the requests that the try made.
+    the requests that the try made; `overload` says that the server refused for its rate or load.
     """
 
     requests = 1
+    overload = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -1,5 +1,7 @@
 """Problem to chat messages."""
 
+import hashlib
+
 from llmbench.records import Message, Problem
 
 SYSTEM = (
@@ -16,3 +18,8 @@ def messages(problem: Problem, instructions: str) -> tuple[Message, ...]:
     if instructions:
         parts.append(instructions.strip())
     return (Message("system", SYSTEM), Message("user", "\n\n".join(parts)))
+
+
+def sha256(text: str) -> str:
+    """Hash of a prompt template."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -100,12 +100,16 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One model at one server, with its sampling parameters. Holds no key."""
+    """One model at one server, with its sampling parameters. Holds no key.
+
+    `extra` is what else each request holds, as JSON.
+    """
 
     provider: str
     model: str
     base_url: str
     sampling: Sampling = Sampling()
+    extra: str = "{}"
 
     @property
     def label(self) -> str:
@@ -167,7 +171,8 @@ class Completion:
     reasoning; `queue_seconds` is the wait for a model slot, over all tries. `usage_source` tells
     whether prompt and completion tokens are the server's own. `model` and `provider` are as the
     server reported them. `unsent` names the sampling parameters that were not sent. `timed` is
-    False where nobody told how the answer came: its times and tries mean nothing then.
+    False where nobody told how the answer came: its times and tries mean nothing then. `cached` is
+    True when an earlier run bought it.
     """
 
     text: str
@@ -184,6 +189,7 @@ class Completion:
     ttfa_seconds: float | None = None
     usage_source: Literal["server", "estimated"] | None = None
     unsent: tuple[str, ...] = ()
+    cached: bool = False
     timed: bool = True
 
     @property
@@ -300,6 +306,7 @@ class Row:
     temperature: Annotated[float | None, _About("as sent; null if it was refused")]
     seed: Annotated[int | None, _About("as sent for this run; null if it was refused")]
     recorded: Annotated[bool, _About("true: a recorded answer was replayed, no model was asked")]
+    cached: Annotated[bool, _About("true: an earlier run's answer was reused; it has no timings")]
     sandbox: Annotated[str | None, _About("where the tests ran")]
     difficulty: Annotated[str | None, _About("as the problem says")]
     tags: Annotated[str, _About("of the problem, joined by commas")]

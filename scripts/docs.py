@@ -9,7 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from llmbench.cli.options import compare, doctor, grade, history, problems, run, show, sweep
+from llmbench.cli.options import (
+    compare,
+    doctor,
+    grade,
+    history,
+    models,
+    problems,
+    report,
+    run,
+    show,
+    sweep,
+)
 from llmbench.config import shipped
 from llmbench.models.presets import PRESETS
 from llmbench.reports import schema
@@ -82,7 +93,9 @@ SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
     "flags": lambda: flags(run.parser(cores=None)),
     "flags of compare": lambda: flags(compare.parser()),
     "flags of grade": lambda: flags(grade.parser(cores=None)),
+    "flags of models": lambda: flags(models.parser()),
     "flags of doctor": lambda: flags(doctor.parser()),
+    "flags of report": lambda: flags(report.parser()),
     "flags of show": lambda: flags(show.parser()),
     "flags of sweep": lambda: flags(sweep.parser()),
     "flags of history": lambda: flags(history.parser()),

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# A night: sweep, compare with the last good night, write a summary, keep so many nights.
+# A night: sweep, compare with the last good night, write summary and page, keep so many nights.
 #
 #   scripts/nightly.sh SWEEP.yaml NIGHTS [KEEP]
 #
 # NIGHTS is the `out` folder of the sweep file; of each set in it the last KEEP nights are kept
 # (default: 30), and the last good one always. LLMBENCH is the command (default: llmbench), POINTS
 # the fall in percentage points that is a regression (default: what chance does not explain),
-# NIGHT the date (default: today). Summaries are in NIGHTS/<set>/<date>/summary.md.
+# NIGHT the date (default: today). In NIGHTS/<set>/<date>/ are summary.md and report.html, which
+# needs pip install 'llmbench[report]'.
 # Exit codes: 0 a good night, 1 a regression or a failed run, 2 nothing to compare or wrong usage.
 set -uo pipefail
 
@@ -41,6 +42,7 @@ for set in "$nights"/*/; do
     if [[ $worst -eq 0 && $code -eq 0 ]]; then
         echo "$night" >"$set/last-good"
     fi
+    "${llmbench[@]}" report "$set" -o "$set/$night/report.html" >/dev/null || code=$?
     ((code > worst)) && worst=$code
     echo "$summary"
 

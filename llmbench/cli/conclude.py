@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from llmbench.attempt import Bench
+from llmbench.cli import record
 from llmbench.cli.screen import Ended, Screen
 from llmbench.errors import OutputError, RunError
 from llmbench.models.base import Model
 from llmbench.records import Outcome
 from llmbench.reports.summary import summary
-from llmbench.store import journal, tables
+from llmbench.store import tables
 
 INTERRUPTED = 130
 
@@ -21,17 +22,25 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         RunError: the run was cut short, or a table could not be written; the rest was done.
     """
     plan = bench.plan
-    table = tables.frame(journal.rows(bench.journal.path, screen.warn))
+    stream = tables.stream(lambda: record.rows(bench, screen))
     faults = [str(ended.failure)] if ended.failure else []
     written = []
+    try:
+        record.end(bench)
+    except OutputError as error:
+        faults.append(str(error))
+    about = record.about(bench)
     for path in out or [bench.work.path / "results.csv"]:
         try:
-            tables.write(table, path)
+            tables.write(stream, path, about, bench.work.run_id)
             written.append(path)
         except OutputError as error:
             faults.append(str(error))
+    table = tables.figures(stream)
     screen.tell([*summary(table)])
     screen.say(*refusals(bench.models))
+    # Models of one server tell the same.
+    screen.say(*dict.fromkeys(line for model in bench.models.values() for line in model.story))
     screen.say(*(f"rows: {path}" for path in written), f"answers, code, logs: {bench.work.path}")
     missing = plan.size - len(table)
     if missing:

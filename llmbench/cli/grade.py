@@ -5,17 +5,20 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import anyio
 
 from llmbench import config
 from llmbench.attempt import Bench
+from llmbench.cli import record
 from llmbench.cli.options.grade import Options
-from llmbench.cli.run import DEMO, Job, carry_out, read_problems
+from llmbench.cli.run import Job, carry_out, read_problems
 from llmbench.cli.screen import Ended, Screen
-from llmbench.config import Plan
+from llmbench.cli.targets import DEMO
+from llmbench.config import Lane, Plan
 from llmbench.errors import RunError, UsageError
 from llmbench.events import Listener
 from llmbench.models.absent import AbsentModel
@@ -24,6 +27,7 @@ from llmbench.records import Attempt, Target
 from llmbench.sandboxes.runners import load_runners
 from llmbench.store import journal, outputs
 from llmbench.store.given import Given
+from llmbench.store.work import WorkFolder
 
 FAULTS_SHOWN = 10
 
@@ -49,9 +53,14 @@ class GivenPlan(Plan):
             "targets, are graded; no model is asked"
         )
 
-    def attempts(self) -> Iterator[Attempt]:
-        """Every answer once."""
-        return self.given.attempts()
+    def shares(self) -> Iterator[tuple[Lane, Iterator[Attempt]]]:
+        """Every answer once, in a single lane."""
+        yield self.lanes[0], self.given.attempts()
+
+    def ordered(self) -> Iterator[Attempt]:
+        """Every answer once, in the order of tables; the texts stay in the file."""
+        bare = (replace(attempt, given=None) for attempt in self.given.attempts())
+        yield from sorted(bare, key=lambda a: (a.target.label, a.problem.lang, a.problem.id, a.run))
 
 
 def main(options: Options) -> int:
@@ -82,7 +91,16 @@ async def _grade(options: Options, path: Path) -> int:
     if not given.totals:
         raise RunError(f"{path}: holds no answer to grade")
     _tell_changed(given, screen)
-    job = Job(_plan(options, given), runners, options.sandbox, own_answers=False, model=_absent)
+    job = Job(
+        _plan(options, given),
+        WorkFolder(config.WORK_FOLDER),
+        runners,
+        options.sandbox,
+        model=_absent,
+        slots=lambda lane: anyio.CapacityLimiter(lane.concurrency),
+        begin=partial(record.begin, commands=()),
+        own_answers=False,
+    )
 
     def concluded(bench: Bench, ended: Ended, screen: Screen) -> int:
         from llmbench.cli.conclude import conclude
@@ -97,15 +115,13 @@ async def _grade(options: Options, path: Path) -> int:
 
 def _plan(options: Options, given: Given) -> GivenPlan:
     targets = tuple(given.targets[label] for label in given.totals)
+    recorded = any(target.provider == DEMO for target in targets)
     return GivenPlan(
-        targets=targets,
+        lanes=(Lane(targets, options.sandbox.slots, recorded=recorded),),
         problems=tuple(given.known[id_] for id_ in sorted(given.asked)),
         runs=1,
-        concurrency=options.sandbox.slots,
         sandboxes=options.sandbox.slots,
         test_timeout=options.sandbox.timeout,
-        local=False,
-        recorded=any(target.provider == DEMO for target in targets),
         given=given,
     )
 

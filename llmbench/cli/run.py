@@ -2,8 +2,7 @@
 
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -14,29 +13,24 @@ from anyio.abc import TaskGroup, TaskStatus
 from llmbench import config
 from llmbench import problems as problem_files
 from llmbench.attempt import Bench
+from llmbench.cli import record, resume, targets
 from llmbench.cli.options import ProblemOptions, SandboxOptions
 from llmbench.cli.options.run import Options
 from llmbench.cli.screen import Ended, Screen
-from llmbench.config import Plan
-from llmbench.engine import Engine
-from llmbench.errors import LlmbenchError, ModelError, TransientError, UsageError
-from llmbench.events import Draining, Listener, Waiting
-from llmbench.models import recorded
+from llmbench.config import Lane, Plan
+from llmbench.engine import Engine, Share
+from llmbench.errors import LlmbenchError
+from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
-from llmbench.models.chat import ChatModel
-from llmbench.models.presets import PRESETS, key_of
-from llmbench.models.pricing import Price, price_of, read_prices
-from llmbench.models.retry import Retries
-from llmbench.models.server import Offer, Server, choose_model, connect
-from llmbench.records import Problem, Sampling, Target
+from llmbench.records import Problem, Target
 from llmbench.sandboxes.base import EngineOptions
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
 from llmbench.store import outputs
+from llmbench.store.cache import Cache
 from llmbench.store.journal import Journal
+from llmbench.store.ledger import Ledger
 from llmbench.store.work import WorkFolder
-
-DEMO = "demo"
 
 T = TypeVar("T", covariant=True)
 
@@ -45,14 +39,19 @@ T = TypeVar("T", covariant=True)
 class Job:
     """What a run does, and with which parts: `model` makes the client of a target.
 
-    `own_answers` says that every answer is a recorded one of our own.
+    `slots` bound the answers that stream at once in a lane. `begin` is called before anything is
+    asked, with the versions of what runs the tests. `own_answers` says that every answer is a
+    recorded one of our own.
     """
 
     plan: Plan
+    work: WorkFolder
     runners: Mapping[str, Runner]
     sandbox: SandboxOptions
-    own_answers: bool
     model: Callable[[Target, Listener], Model]
+    slots: Callable[[Lane], anyio.CapacityLimiter]
+    begin: Callable[[Bench, Mapping[str, str]], None]
+    own_answers: bool
 
 
 class Concluded(Protocol[T]):
@@ -64,7 +63,7 @@ class Concluded(Protocol[T]):
 
 def main(options: Options) -> int:
     """Do a whole run and return the exit code."""
-    return anyio.run(execute, options, _concluded)
+    return anyio.run(execute, resume.merged(options), _concluded)
 
 
 async def execute(options: Options, concluded: Concluded[T]) -> T:
@@ -77,16 +76,28 @@ async def execute(options: Options, concluded: Concluded[T]) -> T:
     runners = load_runners(config.shipped("runners"))
     _, problems = read_problems(options.problems, runners)
     outputs.check(options.out)
-    given = read_prices(options.prices) if options.prices else {}
-    async with _server(options, problems) as server:
-        offers = await _offered(server, needed=not options.models)
-        plan = _plan(options, server, problems, _models(options, server, offers, screen))
-        prices = _prices(plan, given, offers)
+    async with targets.opened(options, problems, screen) as asked:
+        plan = Plan(
+            lanes=asked.lanes,
+            problems=tuple(problems),
+            runs=options.runs,
+            sandboxes=options.sandbox.slots,
+            test_timeout=options.sandbox.timeout,
+            max_cost=options.max_cost,
+        )
 
-        def model(target: Target, emit: Listener) -> ChatModel:
-            return _model(target, server, prices.get(target.label), emit)
+        def begin(bench: Bench, versions: Mapping[str, str]) -> None:
+            if options.resume:
+                bench.go_on(Ledger(bench.journal.path, screen.warn))
+                resume.tell(bench, versions, screen)
+            if options.cache:
+                bench.cache = Cache(config.WORK_FOLDER, bench.journal.path)
+            record.begin(bench, versions, resume.commands(options, plan), options.part_of)
 
-        job = Job(plan, runners, options.sandbox, plan.recorded, model)
+        work = WorkFolder(config.WORK_FOLDER, options.resume)
+        job = Job(
+            plan, work, runners, options.sandbox, asked.model, asked.slots, begin, plan.recorded
+        )
         return await carry_out(job, screen, partial(concluded, options))
 
 
@@ -96,25 +107,27 @@ async def carry_out(job: Job, screen: Screen, concluded: Callable[[Bench, Ended,
     Raises:
         LlmbenchError: there is no sandbox or work folder, or `concluded` says that it failed.
     """
-    plan = job.plan
-    work = WorkFolder(config.WORK_FOLDER)
+    plan, work = job.plan, job.work
     needed = {lang: job.runners[lang] for lang in sorted({p.lang for p in plan.problems})}
-    sandbox = await open_sandbox(
-        job.sandbox.kind,
-        needed,
-        run_id=work.run_id,
-        own_answers=job.own_answers,
-        notify=screen.note,
-        engine=EngineOptions(job.sandbox.warm, job.sandbox.runtime),
-    )
-    try:
-        with Journal(work.path) as journal, screen.progress(plan) as emit:
-            models = {target.label: job.model(target, emit) for target in plan.targets}
-            bench = Bench(plan, models, needed, sandbox, journal, work, emit)
-            ended = await _drive(bench)
-    finally:
-        await sandbox.aclose()
-    return concluded(bench, ended, screen)
+    # Locked before containers of its name are made, and until its tables are written.
+    with Journal(work.path) as journal:
+        sandbox = await open_sandbox(
+            job.sandbox.kind,
+            needed,
+            run_id=work.run_id,
+            own_answers=job.own_answers,
+            notify=screen.note,
+            engine=EngineOptions(job.sandbox.warm, job.sandbox.runtime),
+        )
+        try:
+            with screen.progress(plan) as emit:
+                models = {target.label: job.model(target, emit) for target in plan.targets}
+                bench = Bench(plan, models, needed, sandbox, journal, work, emit)
+                job.begin(bench, await sandbox.versions())
+                ended = await _drive(bench, job.slots)
+        finally:
+            await sandbox.aclose()
+        return concluded(bench, ended, screen)
 
 
 def _concluded(options: Options, bench: Bench, ended: Ended, screen: Screen) -> int:
@@ -122,15 +135,6 @@ def _concluded(options: Options, bench: Bench, ended: Ended, screen: Screen) -> 
     from llmbench.cli.conclude import conclude
 
     return conclude(options.out, bench, ended, screen)
-
-
-def _model(target: Target, server: Server, price: Price | None, emit: Listener) -> ChatModel:
-    """A target's client; what its retries wait for is told."""
-
-    def waiting(seconds: float, fault: TransientError) -> None:
-        emit(Waiting(target.label, seconds, fault.retry_after, str(fault)))
-
-    return ChatModel(target, server, Retries(notify=waiting), price)
 
 
 def read_problems(
@@ -146,95 +150,15 @@ def read_problems(
     return loaded, problem_files.select(loaded, langs=options.langs, only=options.only)
 
 
-@asynccontextmanager
-async def _server(options: Options, problems: Sequence[Problem]) -> AsyncIterator[Server]:
-    """The server to ask; for the demo, one of our own that replays recorded answers."""
-    preset = PRESETS[options.provider]
-    if preset.name == DEMO:
-        async with (
-            recorded.serve(problems) as replay,
-            connect(preset, replay.base_url, limits=options.limits) as server,
-        ):
-            yield server
-    else:
-        key = key_of(preset)
-        async with connect(preset, options.base_url, key, options.limits) as server:
-            yield server
-
-
-def _plan(
-    options: Options, server: Server, problems: Sequence[Problem], models: Sequence[str]
-) -> Plan:
-    preset = server.preset
-    # The demo's answer to run n is chosen by the seed, which makes a demo repeatable.
-    seed = 1 if preset.name == DEMO and options.seed is None else options.seed
-    sampling = Sampling(options.max_tokens, options.temperature, seed)
-    return Plan(
-        targets=tuple(Target(preset.name, name, server.base_url, sampling) for name in models),
-        problems=tuple(problems),
-        runs=options.runs,
-        concurrency=options.concurrency or preset.concurrency,
-        sandboxes=options.sandbox.slots,
-        test_timeout=options.sandbox.timeout,
-        local=preset.local and preset.name != DEMO,
-        recorded=preset.name == DEMO,
-        max_cost=options.max_cost,
-    )
-
-
-def _prices(plan: Plan, given: Mapping[str, Price], offers: Sequence[Offer]) -> dict[str, Price]:
-    """The price of each target that has one, by label.
-
-    Raises:
-        UsageError: the cost is to be bounded and a target has none.
-    """
-    offered = {offer.id: offer.price for offer in offers if offer.price is not None}
-    prices = {}
-    for target in plan.targets:
-        price = price_of(target, given, offered)
-        if price is not None:
-            prices[target.label] = price
-        elif plan.max_cost is not None:
-            raise UsageError(
-                f"--max-cost: the price of {target.label} is not known: give it in --prices FILE"
-            )
-    return prices
-
-
-def _models(
-    options: Options, server: Server, offers: Sequence[Offer], screen: Screen
-) -> Sequence[str]:
-    """The models named, or the only one there is."""
-    offered = [offer.id for offer in offers]
-    if server.preset.name == DEMO and not options.models:
-        return offered
-    if options.models:
-        return options.models
-    model = choose_model(offered, server.base_url)
-    screen.note(f"asking {model}, the one chat model that {server.base_url} offers")
-    return [model]
-
-
-async def _offered(server: Server, *, needed: bool) -> list[Offer]:
-    """What the server offers: it is asked in any case, to know that it is there."""
-    try:
-        return await server.list_models()
-    except ModelError as error:
-        # Not every server lists its models; one that cannot be reached has no use at all.
-        if needed or str(error).startswith("cannot reach"):
-            raise
-        return []
-
-
-async def _drive(bench: Bench) -> Ended:
+async def _drive(bench: Bench, slots: Callable[[Lane], anyio.CapacityLimiter]) -> Ended:
     """Run all attempts; the first Ctrl-C drains, the second gives up what is in flight."""
-    plan = bench.plan
-    engine = Engine(bench.ask, bench.grade, concurrency=plan.concurrency, sandboxes=plan.sandboxes)
+    engine = Engine(bench.ask, bench.grade, sandboxes=bench.plan.sandboxes)
+    shares = [Share(attempts, slots(lane), lane.concurrency) for lane, attempts in bench.shares()]
     ended = Ended()
     try:
         async with anyio.create_task_group() as tasks:
             await tasks.start(_heed_signals, tasks, engine, bench.emit, ended)
-            await engine.run(plan.attempts())
+            await engine.run(*shares)
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         ours = group.subgroup(LlmbenchError)

@@ -9,6 +9,7 @@ import anyio
 import yaml
 
 from llmbench.attempt import Bench
+from llmbench.cli import record, resume
 from llmbench.cli.conclude import INTERRUPTED, conclude
 from llmbench.cli.options import run as flags
 from llmbench.cli.options import sweep
@@ -16,11 +17,11 @@ from llmbench.cli.run import Concluded, execute
 from llmbench.cli.screen import Ended, Screen
 from llmbench.errors import LlmbenchError, OutputError, UsageError
 from llmbench.records import Target
-from llmbench.store import journal, tables
+from llmbench.store import tables
 
 FAILED = 1
 _FIELDS = ("out", "run", "targets", "sets")
-_OURS = ("out", "quiet")
+_OURS = ("out", "quiet", "resume")
 """Flags of a run that are the sweep's to choose."""
 
 
@@ -37,11 +38,17 @@ class Step:
         return self.folder / f"{Target(self.options.provider, model, '').slug}.parquet"
 
     def left(self) -> "Step | None":
-        """The step without the models that have their file; None where none is left."""
+        """The step without the models that have their file, as the run that was begun on it.
+
+        None where no model is left.
+        """
         models = tuple(m for m in self.options.models if not self.file(m).exists())
         if self.options.models and not models:
             return None
-        return replace(self, options=replace(self.options, models=models))
+        name = f"{self.folder}: {self.name}"
+        begun = resume.unfinished(name)
+        options = replace(self.options, models=models, resume=begun, part_of=name)
+        return replace(self, options=options)
 
 
 def main(options: sweep.Options) -> int:
@@ -82,25 +89,22 @@ def _keeping(step: Step) -> Concluded[int]:
         try:
             return conclude((), bench, ended, screen)
         finally:
-            table = tables.frame(journal.rows(bench.journal.path, _heard))
+            table = tables.frame(record.rows(bench, screen))
+            about = record.about(bench)
             for target in bench.plan.targets:
                 rows = table.filter(target=target.label)
                 if len(rows) == bench.plan.size // len(bench.plan.targets):
-                    _keep(rows, step.file(target.model))
+                    _keep(rows, step.file(target.model), about)
 
     return concluded
 
 
-def _keep(rows: tables.Table, path: Path) -> None:
+def _keep(rows: tables.Table, path: Path, about: Mapping[str, str]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path.parent}: cannot be made: {error.strerror}") from None
-    tables.write(rows, path)
-
-
-def _heard(_: str) -> None:
-    """Damaged lines were told when the run was concluded."""
+    tables.write(rows, path, about)
 
 
 def steps_of(options: sweep.Options) -> Iterator[Step]:

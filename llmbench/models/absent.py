@@ -1,6 +1,6 @@
 """Stands in the place of a model where answers are given and nobody is asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from llmbench.errors import AttemptError
@@ -13,6 +13,7 @@ class AbsentModel:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.learned: Mapping[str, str | None] = {}
+        self.story: Iterable[str] = ()
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]

@@ -1,6 +1,6 @@
 """What the engine asks of a model, whatever stands behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -15,6 +15,11 @@ class Model(Protocol):
     @property
     def learned(self) -> Mapping[str, str | None]:
         """Parameters that the server refused so far, and what is sent instead (None: nothing)."""
+        ...
+
+    @property
+    def story(self) -> Iterable[str]:
+        """What its server's limits did to the run, in lines for people."""
         ...
 
     async def complete(

@@ -1,15 +1,18 @@
 """A model behind the OpenAI chat completions protocol, as servers really speak it."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import anyio
 import httpx
 
-from llmbench.errors import TransientError
+from llmbench.errors import AttemptError, TransientError
 from llmbench.models.faults import Words, words_of
 from llmbench.models.pricing import Price
 from llmbench.models.retry import Retries
@@ -29,6 +32,8 @@ REPLACEMENTS: Mapping[str, str | None] = {
 SAMPLING = ("max_tokens", "temperature", "seed")
 """Parameters that a result row tells: null where the server refused them."""
 
+HELLO = (Message("user", "Hi"),)
+
 _UNSUPPORTED = re.compile(
     r"unsupported|not support|unknown|unrecogni[sz]ed|unexpected|not allowed|not permitted"
     r"|only the default|deprecated|may only be|extra_forbidden|no longer"
@@ -44,18 +49,29 @@ class ChatModel:
         server: Server,
         retries: Retries | None = None,
         price: Price | None = None,
+        *,
+        warm_up: bool = False,
     ) -> None:
+        """Ask a target; with `warm_up` it is asked for one token first, so that it is loaded."""
         self.target = target
+        self._extra: dict[str, Any] = json.loads(target.extra)
+        self._cold = warm_up
+        self._warming = anyio.Lock()
         self._price = price
         self._server = server
         self._retries = retries or Retries()
         self._faults = server.faults(target.label)
-        self._learned: dict[str, str | None] = {}
+        self._learned = {name: REPLACEMENTS[name] for name in server.preset.refuses}
 
     @property
     def learned(self) -> Mapping[str, str | None]:
         """See `Model.learned`."""
         return self._learned
+
+    @property
+    def story(self) -> Iterator[str]:
+        """See `Model.story`."""
+        return self._server.traffic.story
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
@@ -68,24 +84,50 @@ class ChatModel:
 
     async def _try(self, messages: Sequence[Message], run: int) -> Completion:
         """Ask once; where a parameter is refused, at once again without it, now and later."""
-        requests = 1
+        await self._warm_up()
+        traffic = self._server.traffic
+        turn = await traffic.pace.turn()
+        sent, requests = time.monotonic(), 1
         try:
             while (completion := await self._request(body := self._body(messages, run))) is None:
                 requests += 1
         except TransientError as fault:
             fault.requests = requests
+            if fault.overload:
+                traffic.refused(sent)
             raise
         unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
-        completion = counted(replace(completion, tries=requests, unsent=unsent), messages)
+        completion = replace(completion, tries=requests, unsent=unsent, queue_seconds=turn.seconds)
+        completion = counted(completion, messages)
+        traffic.answered(completion.ttft_seconds)
+        traffic.pace.used(turn, completion.usage)
         if completion.cost_usd is None and self._price is not None:
             return replace(completion, cost_usd=self._price.cost(completion.usage))
         return completion
 
-    def _body(self, messages: Sequence[Message], run: int) -> dict[str, Any]:
+    async def _warm_up(self) -> None:
+        """Have the model loaded, once, by a request that nobody times.
+
+        Raises:
+            TransientError: it did not answer.
+            TargetError: it is of no use.
+        """
+        if not self._cold:
+            return
+        async with self._warming:
+            while self._cold:
+                with suppress(AttemptError):  # a real prompt will tell what is wrong
+                    if await self._request(self._body(HELLO, 1, max_tokens=1)) is None:
+                        continue
+                self._cold = False
+
+    def _body(
+        self, messages: Sequence[Message], run: int, *, max_tokens: int | None = None
+    ) -> dict[str, Any]:
         sampling = self.target.sampling
         wanted = {
             "stream_options": {"include_usage": True},
-            "max_tokens": sampling.max_tokens,
+            "max_tokens": max_tokens or sampling.max_tokens,
             "temperature": sampling.temperature,
             "seed": None if sampling.seed is None else sampling.seed + run - 1,
         }
@@ -93,6 +135,7 @@ class ChatModel:
             "model": self.target.model,
             "messages": [message._asdict() for message in messages],
             "stream": True,
+            **self._extra,
         }
         for name, value in wanted.items():
             sent = self._learned.get(name, name)

@@ -25,6 +25,7 @@ ANY_KEY = "OPENAI_COMPATIBLE_API_KEY and use --provider openai-compatible"
 """What opens a server whose preset knows no key."""
 
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
+OVERLOAD_STATUS = frozenset({429, 503, 529})
 
 # What servers say, in the error's message, code and type. A rate limit (429) is told by its status
 # alone, but for the code of an empty account: some servers speak of quota and context there too.
@@ -194,7 +195,9 @@ class Faults:
         if status in (404, 405):
             return self._target(said, text, f"check --model and --base-url {self.base_url}")
         if status in TRANSIENT_STATUS or status >= 500:
-            return TransientError(self._line(said, text), retry_after=wait)
+            fault = TransientError(self._line(said, text), retry_after=wait)
+            fault.overload = status in OVERLOAD_STATUS
+            return fault
         return self._attempt(said, text, "the server refuses this request")
 
     def _target(self, said: str, text: str, todo: str) -> TargetError:

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from llmbench.errors import UsageError
@@ -20,7 +21,11 @@ class Preset:
     """One kind of server: where it is, how it is opened, what to do when it does not answer.
 
     `base_url` is None where only the user can know it. `key_env` names the environment variable
-    of the key; `concurrency` is the default number of answers that stream at once.
+    of the key; `concurrency` is the default number of answers that stream at once, `rpm` and
+    `tpm` bound requests and tokens per minute. `loaded_at` is the path, from the root of the
+    server, of a list that tells which models are loaded; where there is none, what it offers is.
+    `refuses` names sampling parameters that are known
+    to be refused; `extra` is sent with each request as it is. A `local` server is warmed up.
     """
 
     name: str
@@ -29,6 +34,11 @@ class Preset:
     key_required: bool = False
     local: bool = False
     concurrency: int = CLOUD_CONCURRENCY
+    loaded_at: str | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    refuses: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
     start_hint: str = "check the network connection and --base-url"
 
 
@@ -38,10 +48,19 @@ def _local(
     start: str,
     key_env: str | None = None,
     concurrency: int = LOCAL_CONCURRENCY,
+    loaded_at: str | None = None,
 ) -> Preset:
     hint = f"start {start}, or give --base-url"
     url = f"http://localhost:{port}/v1"
-    return Preset(name, url, key_env, local=True, concurrency=concurrency, start_hint=hint)
+    return Preset(
+        name,
+        url,
+        key_env,
+        local=True,
+        concurrency=concurrency,
+        loaded_at=loaded_at,
+        start_hint=hint,
+    )
 
 
 def _cloud(name: str, base_url: str, key_env: str) -> Preset:
@@ -51,8 +70,8 @@ def _cloud(name: str, base_url: str, key_env: str) -> Preset:
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
-        _local("lmstudio", 1234, "LM Studio's server (Developer tab)"),
-        _local("ollama", 11434, "Ollama (`ollama serve`)"),
+        _local("lmstudio", 1234, "LM Studio's server (Developer tab)", loaded_at="/api/v0/models"),
+        _local("ollama", 11434, "Ollama (`ollama serve`)", loaded_at="/api/ps"),
         _local("llamacpp", 8080, "llama-server", "LLAMA_API_KEY"),
         _local("vllm", 8000, "vLLM (`vllm serve`)", "VLLM_API_KEY", concurrency=16),
         _cloud("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),

@@ -45,8 +45,8 @@ class Retries:
     ) -> Completion:
         """Ask until an answer is whole; `slot` is held during each try and free between tries.
 
-        The requests of failed tries are added to the completion's `tries`; its `queue_seconds`
-        becomes the sum of the waits for the slot.
+        The requests of failed tries are added to the completion's `tries`, and the waits for the
+        slot to its `queue_seconds`.
 
         Raises:
             TransientError: the fault of the last try, if all failed.
@@ -74,6 +74,7 @@ class Retries:
             retry_error_callback=_give_up,
         )
         completion: Completion = await retrying(one_try)
+        queued += completion.queue_seconds
         return replace(completion, tries=completion.tries + failed, queue_seconds=queued)
 
     def _tell(self, state: RetryCallState) -> None:

@@ -1,19 +1,22 @@
 """A connection to one server, and what models it offers."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
 from llmbench.config import TimeLimits
-from llmbench.errors import UsageError
+from llmbench.errors import ModelError, UsageError
 from llmbench.models.faults import Faults
+from llmbench.models.limits import Allowed, Traffic
 from llmbench.models.presets import Preset, base_url_of, is_loopback
 from llmbench.models.pricing import Price, offered_price
+
+T = TypeVar("T")
 
 TRANSPORT_ERRORS = (httpx.HTTPError, aiohttp.ClientError)
 """What a broken connection raises: the transport lets some faults of aiohttp through as they
@@ -27,6 +30,16 @@ KEEP_SECONDS = 4.0
 ERROR_BODY_BYTES = 65536
 MODELS_SHOWN = 20
 
+CONTEXT_NAMES = (
+    "loaded_context_length",
+    "context_length",
+    "max_context_length",
+    "max_model_len",
+    "context_window",
+    "max_input_tokens",
+    "n_ctx",
+    "n_ctx_train",
+)
 CHAT_TYPES = frozenset({"llm", "vlm", "chat", "language", "model"})
 NO_CHAT_ID = re.compile(
     r"embed|rerank|whisper|moderation|transcri|dall-e|image|diffusion|realtime"
@@ -37,10 +50,12 @@ NO_CHAT_ID = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A chat model that a server offers, and its price where the server tells one."""
+    """A chat model that a server offers; price, context in tokens and state where it tells them."""
 
     id: str
     price: Price | None = None
+    context: int | None = None
+    loaded: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,7 @@ class Server:
     base_url: str
     client: httpx.AsyncClient = field(repr=False)
     limits: TimeLimits
+    traffic: Traffic
 
     def faults(self, who: str) -> Faults:
         """What sorts the faults of this server, told as those of `who`."""
@@ -63,16 +79,40 @@ class Server:
         Raises:
             ModelError: the server cannot be reached or does not tell.
         """
+        return await self._get("models", offers_of)
+
+    async def describe_models(self) -> list[Offer]:
+        """The chat models that the server offers, with what is known of their state.
+
+        Raises:
+            ModelError: the server cannot be reached or does not tell.
+        """
+        offers = await self.list_models()
+        if not self.preset.local:
+            return offers
+        if self.preset.loaded_at is None:
+            return [replace(offer, loaded=offer.loaded is not False) for offer in offers]
+        try:
+            root = str(httpx.URL(self.base_url).join(self.preset.loaded_at))
+            loaded = await self._get(root, _loaded)
+        except ModelError:
+            return offers  # of another kind than its preset says, or older: nobody knows
+        return [
+            replace(offer, loaded=offer.id in loaded, context=loaded.get(offer.id) or offer.context)
+            for offer in offers
+        ]
+
+    async def _get(self, path: str, read: Callable[[Any], T]) -> T:
         faults = self.faults(self.base_url)
         timeout = httpx.Timeout(LIST_SECONDS, connect=self.limits.connect)
         try:
-            response = await self.client.get("models", timeout=timeout)
+            response = await self.client.get(path, timeout=timeout)
         except TRANSPORT_ERRORS as error:
             fault = faults.of_transport(error)
         else:
             if response.is_success:
                 try:
-                    return _offers(response.json())
+                    return read(response.json())
                 except (ValueError, TypeError, AttributeError):
                     fault = faults.foreign(response.headers.get("content-type", ""))
             else:
@@ -97,8 +137,11 @@ def connect(
     base_url: str | None = None,
     key: str | None = None,
     limits: TimeLimits | None = None,
+    traffic: Traffic | None = None,
 ) -> Server:
     """A client of the server at `base_url` (default: the preset's); nothing is sent yet.
+
+    `traffic` is the limit of that address, where others ask it, too.
 
     Proxies named in the environment are used, but never for this machine's own addresses. The
     number of connections is not bounded here: whoever asks holds a slot.
@@ -125,7 +168,10 @@ def connect(
         raise UsageError(
             f"--base-url {url}: not an address like http://localhost:1234/v1"
         ) from None
-    return Server(preset, url, client, limits)
+    if traffic is None:
+        allowed = Allowed(preset.concurrency, preset.rpm, preset.tpm)
+        traffic = Traffic(url, allowed, local=preset.local)
+    return Server(preset, url, client, limits, traffic)
 
 
 def choose_model(models: Sequence[str], base_url: str) -> str:
@@ -147,15 +193,39 @@ def choose_model(models: Sequence[str], base_url: str) -> str:
     )
 
 
-def _offers(body: Any) -> list[Offer]:
+def offers_of(body: Any) -> list[Offer]:
     """The models of a `/models` answer that can chat, each once."""
-    items = body if isinstance(body, list) else body["data"] if "data" in body else body["models"]
     found: dict[str, Offer] = {}
-    for item in items or ():
+    for item in _items(body):
         if _can_chat(item):
             id_ = str(item["id"])
-            found.setdefault(id_, Offer(id_, offered_price(item)))
+            status = item.get("status")
+            value = status.get("value") if isinstance(status, Mapping) else None
+            loaded = None if value is None else value == "loaded"
+            found.setdefault(id_, Offer(id_, offered_price(item), _context(item), loaded))
     return list(found.values())
+
+
+def _loaded(body: Any) -> dict[str, int | None]:
+    """The models of a list that are loaded, and their context; none has a state where all are."""
+    return {
+        str(item.get("id") or item["name"]): _context(item)
+        for item in _items(body)
+        if item.get("state", "loaded") == "loaded"
+    }
+
+
+def _items(body: Any) -> Sequence[Any]:
+    items = body if isinstance(body, list) else body["data"] if "data" in body else body["models"]
+    return items or ()
+
+
+def _context(item: Mapping[str, Any]) -> int | None:
+    """The context in tokens, by whatever name a server gives it."""
+    meta = item.get("meta")
+    places = (item, meta if isinstance(meta, Mapping) else {})
+    told = (place.get(name) for place in places for name in CONTEXT_NAMES)
+    return next((int(value) for value in told if type(value) is int and value > 0), None)
 
 
 def _can_chat(item: Mapping[str, Any]) -> bool:

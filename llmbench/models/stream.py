@@ -144,7 +144,8 @@ class Answer:
     def _take_delta(self, delta: Mapping[str, Any]) -> None:
         text = delta.get("content") or delta.get("refusal")
         thought = delta.get("reasoning_content") or delta.get("reasoning")
-        if not text and not thought:
+        # A call of a tool that nobody offered is no answer, but a sign of life.
+        if not text and not thought and not delta.get("tool_calls"):
             return
         now = time.perf_counter()
         if self._first is None:

@@ -12,7 +12,16 @@ _DURATION = re.compile(
 _UNIT_SECONDS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
-_LIMITS = ("", "-requests", "-tokens")
+_RESETS = {
+    "x-ratelimit-reset": "x-ratelimit-remaining",
+    "x-ratelimit-reset-requests": "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-tokens": "x-ratelimit-remaining-tokens",
+    **{
+        f"anthropic-ratelimit-{limit}-reset": f"anthropic-ratelimit-{limit}-remaining"
+        for limit in ("requests", "tokens", "input-tokens", "output-tokens")
+    },
+}
+"""Headers that tell when a limit is reset, each with the one that tells what remains of it."""
 
 EPOCH_SECONDS = 1e9
 """A plain number from here up is a time since 1970, not a duration."""
@@ -48,16 +57,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def reset_after(headers: Mapping[str, str]) -> float | None:
     """The seconds until the rate limit that was met is reset, or None where nothing says so.
 
-    Reads `x-ratelimit-reset` and its `-requests` and `-tokens` forms. Of several limits, those
-    with nothing remaining count, and the last of them to be reset; where the server names none as
-    used up, the first that is reset.
+    Of several limits, those with nothing remaining count, and the last of them to be reset; where
+    the server names none as used up, the first that is reset.
     """
-    waits = {limit: _until(headers.get(f"x-ratelimit-reset{limit}")) for limit in _LIMITS}
-    known = {limit: wait for limit, wait in waits.items() if wait is not None}
+    waits = {reset: _until(headers.get(reset)) for reset in _RESETS}
+    known = {reset: wait for reset, wait in waits.items() if wait is not None}
     used_up = [
-        wait
-        for limit, wait in known.items()
-        if headers.get(f"x-ratelimit-remaining{limit}", "").strip() == "0"
+        wait for reset, wait in known.items() if headers.get(_RESETS[reset], "").strip() == "0"
     ]
     return max(used_up) if used_up else min(known.values(), default=None)
 

@@ -11,7 +11,7 @@ def harmless(text: str) -> str:
 
     New lines and tabs stay; a carriage return before a new line goes.
     """
-    return "".join(map(_plain, text.replace("\r\n", "\n")))
+    return text.replace("\r\n", "\n").translate(_PLAIN)
 
 
 def one_line(text: str) -> str:
@@ -19,7 +19,15 @@ def one_line(text: str) -> str:
     return " ".join(harmless(text).split())
 
 
-def _plain(character: str) -> str:
-    if character in "\n\t" or unicodedata.category(character) not in _STEERING:
+class _Plain(dict[int, str]):
+    """What stands for each character, by its number; found out once, for texts are long."""
+
+    def __missing__(self, number: int) -> str:
+        character = chr(number)
+        if character not in "\n\t" and unicodedata.category(character) in _STEERING:
+            character = character.encode("unicode_escape").decode("ascii")
+        self[number] = character
         return character
-    return character.encode("unicode_escape").decode("ascii")
+
+
+_PLAIN = _Plain()

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from llmbench import stats
 from llmbench.records import Outcome
+from llmbench.reports.numbers import interval, number, percent
 
 NOT_MODEL = "Recorded answers were replayed: no model was asked, and these figures rank nothing."
 INTERVAL = f"{stats.LEVEL:.0%} interval"
@@ -40,15 +41,15 @@ def _targets(table: pl.DataFrame) -> Table:
     for line in lines.iter_rows(named=True):
         cells = [
             line["target"],
-            _percent(line["pass_rate"]),
-            _interval(line["low"], line["high"]),
-            _number(line["std_score"], 1),
-            _percent(line["flaky"], 0),
+            percent(line["pass_rate"]),
+            interval(line["low"], line["high"]),
+            number(line["std_score"], 1),
+            percent(line["flaky"], 0),
             f"{line['scored']}/{line['attempts']}",
-            _number(line["ttft_seconds"], 2, " s"),
-            _number(line["tokens_per_second"], 0),
+            number(line["ttft_seconds"], 2, " s"),
+            number(line["tokens_per_second"], 0),
         ]
-        view.add_row(*cells, *([_number(line["cost_usd"], 4, " $")] if has_cost else []))
+        view.add_row(*cells, *([number(line["cost_usd"], 4, " $")] if has_cost else []))
     return view
 
 
@@ -111,15 +112,3 @@ def _advice(table: pl.DataFrame) -> Iterator[Text]:
     slow = (table["outcome"] == Outcome.TIMEOUT.value).mean()
     if isinstance(slow, float) and slow > 0.2:
         yield Text(f"{slow:.0%} of the attempts timed out: try a larger --docker-timeout.")
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}%}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"{100 * low:.0f}–{high:.0%}"
-
-
-def _number(value: float | None, digits: int, unit: str = "") -> str:
-    return "-" if value is None else f"{value:.{digits}f}{unit}"

@@ -34,7 +34,7 @@ def text(lines: pl.DataFrame) -> Iterator[RenderableType]:
         for name in HEAD:
             table.add_column(name, justify="left" if name == "night" else "right")
         for night in nights:
-            table.add_row(*map(Text, _cells(night)), style=_style(night))
+            table.add_row(*map(Text, cells(night)), style=_style(night))
         yield table
     yield Text(NOTE)
 
@@ -43,7 +43,7 @@ def markdown(lines: pl.DataFrame) -> str:
     """The trend of each target as Markdown tables."""
     parts = [f"**{NOT_MODEL}**"] if lines["recorded"].any() else []
     for target, nights in _targets(lines):
-        rows = [HEAD, ["---", *["---:"] * (len(HEAD) - 1)], *map(_cells, nights)]
+        rows = [HEAD, ["---", *["---:"] * (len(HEAD) - 1)], *map(cells, nights)]
         parts.append(f"### `{one_line(target).replace('`', '')}`")
         parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
     return "\n\n".join([*parts, NOTE]) + "\n"
@@ -70,7 +70,8 @@ def _style(night: dict[str, Any]) -> str:
     return "green" if night["difference"] > 0 else "red"
 
 
-def _cells(night: dict[str, Any]) -> list[str]:
+def cells(night: dict[str, Any]) -> list[str]:
+    """A line of `history` under the titles of `HEAD`."""
     low, high, cost = night["low"], night["high"], night["cost_usd"]
     return [
         night["night"],

@@ -67,6 +67,14 @@ class Sandbox(Protocol):
         """
         ...
 
+    async def versions(self) -> dict[str, str]:
+        """What runs the tests, by part: the engine and its images, or programs of this machine.
+
+        Raises:
+            SandboxError: the engine does not tell.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Remove what is left and close what was opened."""
         ...

@@ -18,7 +18,7 @@ from llmbench.sandboxes.cgroups import Groups
 from llmbench.sandboxes.launch import HOME, WORK, Launch
 from llmbench.sandboxes.process import ProcessSandbox, Start
 from llmbench.sandboxes.runners import Runner
-from llmbench.sandboxes.toolchains import Toolchain
+from llmbench.sandboxes.toolchains import Toolchain, version
 
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"),
@@ -85,7 +85,9 @@ class BubblewrapSandbox(ProcessSandbox):
         if shutil.which("bwrap") is None:
             raise NoSandboxError("bwrap is not installed: install the package bubblewrap")
         trial = ["bwrap", *_confinement(16), *_views(), "--chdir", WORK, "true"]
-        done = await anyio.run_process(trial, check=False, stdin=subprocess.DEVNULL)
+        # To its end: killed in the wrong moment, bwrap leaves a child that never ends.
+        with anyio.CancelScope(shield=True):
+            done = await anyio.run_process(trial, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip() or f"exit {done.returncode}"
             raise NoSandboxError(
@@ -98,6 +100,11 @@ class BubblewrapSandbox(ProcessSandbox):
                 raise NoSandboxError(f"this kernel has no {CHILDREN}: use Docker")
             notify(COUNTED)
         return sandbox
+
+    async def versions(self) -> dict[str, str]:
+        """bwrap, and the programs of each language, as they call themselves."""
+        bwrap = await version(Path(shutil.which("bwrap") or "bwrap"), os.defpath)
+        return {"bubblewrap": bwrap} | await super().versions()
 
     async def aclose(self) -> None:
         """Remove the groups; nothing else outlives a run."""

@@ -4,7 +4,9 @@ cgroup v2 as under systemd, where a session's groups belong to its user, and v1,
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -91,11 +93,16 @@ class Group:
         return int(words[1]) / 1e6 if words[0] == "usage_usec" else int(words[0]) / 1e9
 
     def remove(self) -> bool:
-        """Remove the group; False while there are processes in it."""
+        """Kill what is in the group and remove it; False while something of it is left.
+
+        A process that is cloned in the moment in which its parent is killed is in here alone.
+        """
         try:
-            for folder in self.folders:
-                if folder.exists():
-                    folder.rmdir()
+            for folder in filter(Path.exists, self.folders):
+                for pid in map(int, (folder / "cgroup.procs").read_text().split()):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                folder.rmdir()
         except OSError:
             return False
         return True
@@ -112,9 +119,7 @@ class Groups:
         """
         self._parents, self._controllers = _parents()
         self._numbers = count()
-        self._left: list[Group] = []
-        for parent in set(self._parents.values()):
-            _reap(parent)
+        self._left = [group for parent in set(self._parents.values()) for group in _dead(parent)]
         self.leave(self.make(Limits()))
 
     def make(self, limits: Limits) -> Group:
@@ -186,9 +191,9 @@ def _is_root(folder: Path) -> bool:
     return not (folder / "cgroup.type").exists()
 
 
-def _reap(parent: Path) -> None:
-    """Remove what a run that was killed has left."""
+def _dead(parent: Path) -> Iterator[Group]:
+    """The groups of runs that were killed."""
     for folder in parent.glob(f"{PREFIX}*"):
         pid = folder.name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", pid).exists():
-            Group((folder,), folder, folder).remove()
+            yield Group((folder,), folder, folder)

@@ -113,6 +113,21 @@ class DockerSandbox(GradingSandbox):
         finally:
             await engine.close(docker)
 
+    async def versions(self) -> dict[str, str]:
+        """The engine, its OCI runtime, and the digest of each language's image.
+
+        Raises:
+            SandboxError: the engine does not tell.
+        """
+        about = await api("say its version", self._docker.version())
+        usual = (await api("say what it can do", self._docker.system.info())).get("DefaultRuntime")
+        images = {
+            f"{lang} image": f"{runner.about.image}@{await engine.digest(self._docker, runner)}"
+            for lang, runner in self.runners.items()
+        }
+        runtime = self._runtime or usual or "?"
+        return {"engine": engine.version(about), "runtime": runtime} | images
+
     async def aclose(self) -> None:
         """Remove what is left of this run, and close the connection."""
         with anyio.CancelScope(shield=True):

@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiodocker
 import aiohttp
@@ -155,6 +155,21 @@ async def images(docker: aiodocker.Docker) -> set[str]:
     """
     listed = await api("list images", docker.images.list())
     return {tag for image in listed for tag in image.get("RepoTags") or ()}
+
+
+async def digest(docker: aiodocker.Docker, runner: Runner) -> str:
+    """The digest that the image of a language has now.
+
+    Raises:
+        SandboxError: the engine has no such image, or does not tell.
+    """
+    return str((await api("inspect an image", docker.images.inspect(runner.about.image)))["Id"])
+
+
+def version(about: Mapping[str, Any]) -> str:
+    """Name and version of an engine, from what it says of itself."""
+    parts = about.get("Components") or [{"Name": "Engine", "Version": about.get("Version")}]
+    return f"{parts[0]['Name']} {parts[0]['Version']}"
 
 
 def is_there(image: str, tags: set[str]) -> bool:

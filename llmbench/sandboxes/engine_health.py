@@ -63,9 +63,7 @@ def image_part(lang: str) -> str:
 
 
 def _engine(address: str, about: Mapping[str, Any]) -> Finding:
-    parts = about.get("Components") or [{"Name": "Engine", "Version": about.get("Version")}]
-    name = f"{parts[0]['Name']} {parts[0]['Version']}"
-    return Finding("engine", State.OK, f"{name} answers at {address}")
+    return Finding("engine", State.OK, f"{engine.version(about)} answers at {address}")
 
 
 def _limits(about: Mapping[str, Any]) -> Finding:

@@ -2,15 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-
-import anyio
 
 from llmbench.errors import NoSandboxError
 from llmbench.sandboxes import toolchains
@@ -20,9 +17,6 @@ from llmbench.sandboxes.toolchains import INSTALL, SYSTEM_PATH
 
 UNUSED_SECONDS = 86400.0
 """A set-up that no run has used for so long, and that is not of these runner folders, is stale."""
-
-VERSION_FLAGS = ("--version", "version", "-version")
-VERSION_SECONDS = 10.0
 
 
 class State(StrEnum):
@@ -52,7 +46,7 @@ async def bubblewrap() -> Finding:
         said, _, todo = str(error).rpartition(": ")
         return Finding("bubblewrap", state, said, todo)
     await sandbox.aclose()
-    version = await _version(Path(shutil.which("bwrap") or "bwrap"), os.defpath)
+    version = await toolchains.version(Path(shutil.which("bwrap") or "bwrap"), os.defpath)
     return Finding("bubblewrap", State.OK, f"{version}, user namespaces can be made")
 
 
@@ -75,24 +69,8 @@ async def toolchain(runner: Runner) -> Finding:
     except NoSandboxError as error:
         said, _, todo = str(error).partition("; install with: ")
         return Finding(part, State.WRONG, said, todo)
-    versions = [f"{await _version(path, search)} ({path})" for path in paths]
+    versions = [f"{await toolchains.version(path, search)} ({path})" for path in paths]
     return Finding(part, State.OK, ", ".join(versions))
-
-
-async def _version(program: Path, search: str) -> str:
-    """The first line that a program says of its version; its name where it says none."""
-    for flag in VERSION_FLAGS:
-        with anyio.move_on_after(VERSION_SECONDS), suppress(OSError):
-            done = await anyio.run_process(
-                [str(program), flag],
-                env={**os.environ, "PATH": search},
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
-            said = done.stdout.decode("utf-8", "replace").strip()
-            if done.returncode == 0 and said:
-                return said.splitlines()[0]
-    return program.name
 
 
 def set_ups(runners: Mapping[str, Runner], *, fix: bool) -> Finding:

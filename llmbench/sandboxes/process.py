@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -20,13 +21,16 @@ from llmbench.sandboxes.cgroups import Group
 from llmbench.sandboxes.grading import GradingSandbox
 from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
 from llmbench.sandboxes.runners import Runner
-from llmbench.sandboxes.toolchains import Toolchain, set_up
+from llmbench.sandboxes.toolchains import Toolchain, set_up, version
 
 WATCH_SECONDS = 0.05
 """How often memory and tasks are counted, where the kernel does not hold a group to its limits."""
 
 START_SECONDS = 30.0
 """Longest wait for the files to be in place."""
+
+STOP_SECONDS = 0.2
+"""Longest wait for a process to heed that it is stopped; it takes microseconds."""
 
 LAST_WORDS_SECONDS = 1.0
 """Longest wait for the end of a log whose writers are killed."""
@@ -93,6 +97,14 @@ class ProcessSandbox(GradingSandbox):
             out_of_memory=out_of_memory,
             cpu_seconds=cpu_seconds,
         )
+
+    async def versions(self) -> dict[str, str]:
+        """The programs of each language, as they call themselves."""
+        return {
+            f"{lang} {path.name}": await version(path, toolchain.search_path)
+            for lang, toolchain in self.toolchains.items()
+            for path in toolchain.programs
+        }
 
     async def aclose(self) -> None:
         """Nothing outlives a run."""
@@ -220,6 +232,10 @@ class _Child:
             await anyio.sleep(WATCH_SECONDS)
 
     def _kill(self) -> None:
+        # First stopped: a child that it makes while it dies would be nobody's and never end.
+        with suppress(ProcessLookupError, TimeoutError):
+            os.kill(self._process.pid, signal.SIGSTOP)
+            _await_stop(self._process.pid)
         _kill([self._process.pid, *processes_below(self._process.pid)])
 
     def _kill_strays(self) -> None:
@@ -260,6 +276,27 @@ def _kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def _await_stop(pid: int) -> None:
+    """Wait until a process does nothing more.
+
+    Raises:
+        TimeoutError: it is busy in the kernel.
+    """
+    until = time.monotonic() + STOP_SECONDS
+    while _stat(pid)[0] not in "TtZX":
+        if time.monotonic() > until:
+            raise TimeoutError
+        time.sleep(0.0005)
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process, from its state on; state X where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ["X"]
+
+
 def processes_below(root: int) -> list[int]:
     """All processes below one, parents first."""
     pids = [root]
@@ -275,7 +312,7 @@ def _strays(leader: int, folder: Path) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
-            session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
+            session = int(_stat(int(process.name))[3])
             if session == leader or (process / "cwd").readlink().is_relative_to(folder):
                 found.append(int(process.name))
     return found

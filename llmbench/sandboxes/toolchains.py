@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from llmbench.errors import NoSandboxError
 from llmbench.sandboxes.runners import AUTHORING, CHECK, SETUP, Runner
 
 INSTALL = "pip install 'llmbench[toolchains]'"
+VERSION_FLAGS = ("--version", "version", "-version")
+VERSION_SECONDS = 10.0
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
@@ -76,6 +79,22 @@ async def set_up(
 def programs(runner: Runner) -> dict[str, Path | None]:
     """The programs that a language needs, each with its path or None."""
     return {name: _find(name, wheel) for name, wheel in runner.about.toolchain.items()}
+
+
+async def version(program: Path, search: str) -> str:
+    """The first line that a program says of its version; its name where it says none."""
+    for flag in VERSION_FLAGS:
+        with anyio.move_on_after(VERSION_SECONDS), suppress(OSError):
+            done = await anyio.run_process(
+                [str(program), flag],
+                env={**os.environ, "PATH": search},
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+            said = done.stdout.decode("utf-8", "replace").strip()
+            if done.returncode == 0 and said:
+                return said.splitlines()[0]
+    return program.name
 
 
 def _find(name: str, in_wheel: str | None) -> Path | None:
@@ -155,13 +174,22 @@ async def _run_setup(runner: Runner, script: Path, support: Path, path: str) -> 
 
 
 async def _shell(path: str, *command: Path) -> tuple[int, str]:
-    """Exit code and last words of a shell script."""
-    done = await anyio.run_process(
+    """Exit code and last words of a shell script; when cancelled, all that it started is killed."""
+    process = await anyio.open_process(
         ["sh", *map(str, command)],
         env={**os.environ, "PATH": path},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
-        check=False,
+        start_new_session=True,
     )
-    words = " | ".join(done.stdout.decode("utf-8", "replace").split("\n")[-5:]).strip(" |")
-    return done.returncode, words[-400:]
+    async with process:
+        assert process.stdout
+        try:
+            said = b"".join([chunk async for chunk in process.stdout])
+            code = await process.wait()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    words = " | ".join(said.decode("utf-8", "replace").split("\n")[-5:]).strip(" |")
+    return code, words[-400:]

@@ -7,7 +7,7 @@ and is in no rate.
 """
 
 from llmbench.stats.comparing import ALPHA, CHANGES, Compared, compare
-from llmbench.stats.history import history
+from llmbench.stats.history import history, newest
 from llmbench.stats.intervals import (
     LEVEL,
     Interval,
@@ -55,6 +55,7 @@ __all__ = [
     "holm",
     "least_p",
     "mcnemar",
+    "newest",
     "normal_quantile",
     "pass_at_k",
     "pass_hat_k",

@@ -46,6 +46,17 @@ def history(nights: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
     return lines.join(since, on=["target", "night"], how="left", maintain_order="left")
 
 
+def newest(nights: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
+    """The rows of each target in the newest night that has it, by target, problem and run.
+
+    `nights` are named results, the oldest first; the column `night` names each row's.
+    """
+    named = [table.with_columns(pl.lit(night).alias("night")) for night, table in nights]
+    rows = pl.concat(named)
+    last = pl.col("night") == pl.col("night").last().over("target")
+    return rows.filter(last).sort("target", "lang", "problem_id", "run", maintain_order=True)
+
+
 def _since(nights: Sequence[tuple[str, pl.DataFrame]]) -> Iterator[dict[str, Any]]:
     """What has changed from each night to the next, target by target."""
     targets = {target: None for _, table in nights for target in table["target"].unique().sort()}

@@ -39,7 +39,8 @@ def rates(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.Da
         pl.col("score").count().alias("scored"),
         pl.col("problem_id").filter(pl.col("score").is_not_null()).n_unique().alias("problems"),
         pl.col("passed").mean().alias("pass_rate"),
-        pl.col("score").std(ddof=0).alias("std_score"),
+        # polars may give 0 for a group that holds nulls alone.
+        pl.when(pl.col("score").count() > 0).then(pl.col("score").std(ddof=0)).alias("std_score"),
         pl.col("ttft_seconds").median(),
         pl.col("tokens_per_second").median(),
         pl.when(cost.count() > 0).then(cost.sum()).alias("cost_usd"),

@@ -1,6 +1,6 @@
 """What a run kept of one attempt, found again from its row."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,25 +28,39 @@ class Kept:
 
 def find(row: Row, folders: Iterator[Path]) -> Kept:
     """What is left of the attempt that ended in `row`, in the first of `folders` that has it."""
+    return next((kept for _, kept in find_all([row], folders)), Kept())
+
+
+def find_all(rows: Sequence[Row], folders: Iterator[Path]) -> Iterator[tuple[int, Kept]]:
+    """What is left of attempts, each with the place of its row in `rows`, in no order.
+
+    Each is taken from the first of `folders` that has it; one that none has is left out. Each
+    folder's journal is read once, and none after the last attempt was found.
+    """
+    wanted = {_telling(row): place for place, row in enumerate(rows)}
     for folder in folders:
-        completion = None
+        bought: dict[AttemptKey, Completion] = {}
         try:
             for entry in journal.read(folder / journal.NAME, _unheard):
-                if isinstance(entry, journal.Bought) and entry.key == _key(row):
-                    completion = entry.completion
-                if isinstance(entry, journal.Judged) and _same(entry.row, row):
-                    return Kept(folder, completion, _files(folder, row))
+                if isinstance(entry, journal.Bought):
+                    bought[entry.key] = entry.completion
+                    continue
+                place = wanted.pop(_telling(entry.row), None)
+                if place is not None:
+                    completion = bought.get(_key(entry.row))
+                    yield place, Kept(folder, completion, _files(folder, entry.row))
         except OSError:
             continue
-    return Kept()
+        if not wanted:
+            return
 
 
-def work_folders(result: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
-    """Where the run behind a result file may have worked: beside it, else in a root, newest first.
+def work_folders(beside: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
+    """Where the run behind a result may have worked: `beside` it, else in a root, newest first.
 
-    A root holds a folder per run.
+    `beside` is the folder of the result file; a root holds a folder per run.
     """
-    yield result.parent
+    yield beside
     for root in roots:
         if root.is_dir():
             yield from sorted((path for path in root.iterdir() if path.is_dir()), reverse=True)
@@ -56,10 +70,9 @@ def _key(row: Row) -> AttemptKey:
     return AttemptKey(row.target, row.problem_id, row.run)
 
 
-def _same(one: Row, other: Row) -> bool:
-    """True for the same attempt: a clock read twice shows two times."""
-    telling = all(getattr(one, name) == getattr(other, name) for name in _TELLING)
-    return _key(one) == _key(other) and telling
+def _telling(row: Row) -> tuple[object, ...]:
+    """What is equal for the same attempt alone: a clock read twice shows two times."""
+    return (*_key(row), *(getattr(row, name) for name in _TELLING))
 
 
 def _files(work: Path, row: Row) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A folder of dated results, night by night."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -32,16 +32,40 @@ def nights(folder: Path) -> dict[str, list[Path]]:
     """
     if not folder.is_dir():
         raise ResultFileError(f"{folder}: no such folder")
-    found: dict[str, list[Path]] = {}
-    for path in sorted(_results(folder)):
-        stamp = stamp_of(path)
-        if stamp is not None:
-            found.setdefault(stamp, []).append(path)
+    found = dated(path for path in sorted(_results(folder)) if stamp_of(path) is not None)
     if not found:
         raise ResultFileError(
             f"{folder}: no result file with a date in its name, as 2026-01-31.parquet"
         )
+    return found
+
+
+def dated(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Files by the date in their name or their folder's, the oldest first.
+
+    Where one of them has none, no date tells anything, and all are under the empty name.
+    """
+    given = list(paths)
+    stamps = [stamp_of(path) for path in given]
+    found: dict[str, list[Path]] = {}
+    for path, stamp in zip(given, stamps, strict=True):
+        found.setdefault("" if stamp is None or None in stamps else stamp, []).append(path)
     return dict(sorted(found.items()))
+
+
+def results_of(paths: Iterable[Path]) -> list[Path]:
+    """The files, where a folder stands for the result files in it and in the folders in it.
+
+    Raises:
+        ResultFileError: a folder has none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(_results(path)) if path.is_dir() else [path]
+        if not inside:
+            raise ResultFileError(f"{path}: holds no result file, {' or '.join(FORMATS)}")
+        found += inside
+    return list(dict.fromkeys(found))
 
 
 def _results(folder: Path) -> Iterator[Path]:

@@ -1,16 +1,17 @@
 """Rows to polars frames to files and back, from the one schema."""
 
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from llmbench.errors import OutputError, ResultFileError
 from llmbench.records import AttemptKey, Outcome, Row, columns
+from llmbench.store import files
 
 _DTYPES: Mapping[type, type[pl.DataType]] = {
     str: pl.String,
@@ -20,9 +21,11 @@ _DTYPES: Mapping[type, type[pl.DataType]] = {
 }
 SCHEMA = pl.Schema({column.name: _DTYPES[column.type] for column in columns()})
 
-WRITERS: Mapping[str, Callable[[pl.DataFrame, Path], None]] = {
-    ".csv": lambda frame, path: frame.write_csv(path),
-    ".parquet": lambda frame, path: frame.write_parquet(path),
+WRITERS: Mapping[str, Callable[[pl.LazyFrame, Path, dict[str, str]], None]] = {
+    ".csv": lambda table, path, _: table.sink_csv(path),
+    ".parquet": lambda table, path, about: table.sink_parquet(
+        path, metadata=about, row_group_size=GROUP_ROWS
+    ),
 }
 READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
     # As text, so that what does not fit the schema is ours to name.
@@ -32,7 +35,9 @@ READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
 Table = pl.DataFrame
 """For those who hand a table on and know nothing of frames."""
 
-BATCH_ROWS = 5000
+BATCH_ROWS = 2000
+GROUP_ROWS = 10_000
+"""Rows of Parquet that are held in memory: with their logs, some 20 MiB."""
 SOURCE = "source"
 """Column that `load` adds: the file that a row came from."""
 
@@ -40,18 +45,31 @@ _BOOLEANS = {"true": True, "false": False}
 _MAY_BE_EMPTY = ("tags", "log_head")
 
 
-def frame(given: Iterable[Row]) -> pl.DataFrame:
-    """Rows as a frame with the declared columns, in order of target, problem and run."""
-    batches: list[pl.DataFrame] = [pl.DataFrame(schema=SCHEMA)]
-    batch: list[tuple[object, ...]] = []
-    for row in given:
-        batch.append(astuple(row))
-        if len(batch) == BATCH_ROWS:
-            batches.append(pl.DataFrame(batch, schema=SCHEMA, orient="row"))
-            batch = []
-    if batch:
-        batches.append(pl.DataFrame(batch, schema=SCHEMA, orient="row"))
-    return pl.concat(batches).sort("target", "lang", "problem_id", "run", maintain_order=True)
+def stream(rows: Callable[[], Iterable[Row]]) -> pl.LazyFrame:
+    """Rows, in their order, as a table that is read in batches each time it is used."""
+
+    def batches(
+        wanted: list[str] | None, where: pl.Expr | None, most: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left = iter(rows() if most is None else islice(rows(), most))
+        while batch := list(islice(left, BATCH_ROWS)):
+            frame = pl.DataFrame(list(map(astuple, batch)), schema=SCHEMA, orient="row")
+            frame = frame if wanted is None else frame.select(wanted)
+            yield frame if where is None else frame.filter(where)
+
+    return register_io_source(batches, schema=SCHEMA)
+
+
+def frame(rows: Iterable[Row]) -> pl.DataFrame:
+    """Rows as a table in memory, in order of target, language, problem and run."""
+    table = stream(lambda: rows).collect()
+    return table.sort("target", "lang", "problem_id", "run", maintain_order=True)
+
+
+def figures(table: pl.LazyFrame) -> pl.DataFrame:
+    """The table in memory, with the logs of infrastructure errors alone: logs are the bulk."""
+    log = pl.when(pl.col("score").is_null()).then("log_head").otherwise(pl.lit(""))
+    return table.with_columns(log_head=log).collect(engine="streaming")
 
 
 def rows(table: pl.DataFrame) -> list[Row]:
@@ -59,31 +77,32 @@ def rows(table: pl.DataFrame) -> list[Row]:
     return [Row(**line) for line in table.select(SCHEMA.names()).iter_rows(named=True)]
 
 
-def write(table: pl.DataFrame, path: Path) -> None:
+def write(
+    table: pl.DataFrame | pl.LazyFrame,
+    path: Path,
+    about: Mapping[str, str] | None = None,
+    writer: str = "llmbench",
+) -> None:
     """Write a table in the format of the path's ending; the file is whole or untouched.
+
+    `about` becomes the metadata of the formats that have some. What a killed writer left is
+    written over by the next of the same name.
 
     Raises:
         OutputError: it cannot be written.
     """
-    fresh: Path | None = None
+    fresh = path.with_name(f".{path.name}.{writer}.tmp")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        fresh = Path(name)
-        WRITERS[path.suffix](table, fresh)
-        umask = os.umask(0)
-        os.umask(umask)
-        fresh.chmod(0o666 & ~umask)
-        fresh.replace(path)
+        WRITERS[path.suffix](table.lazy(), fresh, dict(about or {}))
+        files.settle(fresh, path)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise OutputError(
             f"{path}: cannot be written: {reason}; the journal has all rows"
         ) from None
     finally:
-        if fresh is not None:
-            with suppress(OSError):
-                fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
 
 
 def load(paths: Sequence[Path], *, once: bool = False) -> pl.DataFrame:

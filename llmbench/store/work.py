@@ -17,16 +17,16 @@ def new_run_id() -> str:
 class WorkFolder:
     """`<root>/<run id>/`, with a folder for each attempt below it."""
 
-    def __init__(self, root: Path) -> None:
-        """Make the folder of a new run.
+    def __init__(self, root: Path, earlier: str | None = None) -> None:
+        """Make the folder of a new run, or use that of an earlier one.
 
         Raises:
             OutputError: it cannot be made.
         """
-        self.run_id = new_run_id()
+        self.run_id = earlier or new_run_id()
         self.path = root / self.run_id
         try:
-            self.path.mkdir(parents=True)
+            self.path.mkdir(parents=True, exist_ok=earlier is not None)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be made: {error.strerror}") from None
 

@@ -12,7 +12,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -21,8 +21,8 @@ import anyio.lowlevel
 
 from llmbench import config
 from llmbench.attempt import Answer, Bench
-from llmbench.config import Plan
-from llmbench.engine import Engine
+from llmbench.config import Lane, Plan
+from llmbench.engine import Engine, Share
 from llmbench.events import Event
 from llmbench.records import (
     Attempt,
@@ -42,7 +42,8 @@ from llmbench.store.work import WorkFolder
 
 TEXT = "Here it is:\n\n```python\n" + "def solve(x):\n    return x\n" * 20 + "```\n"
 PROBLEMS = 50
-SLOTS = {"concurrency": 64, "sandboxes": 8}
+SLOTS = 64
+SANDBOXES = 8
 
 
 class InstantModel:
@@ -51,6 +52,7 @@ class InstantModel:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.learned: Mapping[str, str | None] = {}
+        self.story: Iterable[str] = ()
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
@@ -75,6 +77,10 @@ class InstantSandbox:
         await anyio.lowlevel.checkpoint()
         return Verdict(Outcome.PASSED, 0, 5, 5, 0.1, 0.1, "5 passed")
 
+    async def versions(self) -> dict[str, str]:
+        """Nothing runs."""
+        return {}
+
     async def aclose(self) -> None:
         """Nothing to close."""
 
@@ -93,7 +99,7 @@ async def measure(attempts: int) -> list[float]:
         Problem(f"p{n}", "python", "Write solve(x).", {"test_solution.py": "pass"})
         for n in range(PROBLEMS)
     )
-    plan = Plan((target,), problems, attempts // PROBLEMS, 64, 8, 45.0, False, False)
+    plan = Plan((Lane((target,), SLOTS),), problems, attempts // PROBLEMS, SANDBOXES, 45.0)
     rates = []
     for kind in (WorkFolder, NoFiles):
         with tempfile.TemporaryDirectory() as folder:
@@ -108,13 +114,13 @@ async def measure(attempts: int) -> list[float]:
                     work,
                     _hear,
                 )
-                rates.append(await _rate(Engine(bench.ask, bench.grade, **SLOTS), plan))
-    return [*rates, await _rate(Engine(_ask, _grade, **SLOTS), plan)]
+                rates.append(await _rate(Engine(bench.ask, bench.grade, sandboxes=SANDBOXES), plan))
+    return [*rates, await _rate(Engine(_ask, _grade, sandboxes=SANDBOXES), plan)]
 
 
 async def _rate(engine: Engine[Attempt, Answer], plan: Plan) -> float:
     began = time.perf_counter()
-    await engine.run(plan.attempts())
+    await engine.run(Share(plan.attempts(), anyio.CapacityLimiter(SLOTS), SLOTS))
     return plan.size / (time.perf_counter() - began)
 
 

@@ -1,11 +1,13 @@
 """Limits of the kernel's own under bubblewrap, and how they are kept where there are none."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from sandboxes_of import REQUIRED
 from test_sandboxes import RUNNERS, submission
@@ -87,6 +89,24 @@ async def test_groups_of_a_killed_run_are_removed_at_the_next_start(groups: Grou
     groups.leave(group)
     await Groups().aclose()
     assert not any(folder.exists() for folder in (*dead, *group.folders))
+
+
+async def test_what_runs_in_the_group_of_a_killed_run_is_killed_at_the_next_start(
+    groups: Groups,
+) -> None:
+    group = groups.make(SMALL)
+    dead = [folder.with_name(f"{PREFIX}4194305-1") for folder in group.folders]
+    for folder in dead:
+        folder.mkdir()
+    groups.leave(group)
+    async with await anyio.open_process(["sleep", "600"]) as left:
+        for folder in dead:
+            (folder / "cgroup.procs").write_text(str(left.pid))
+        await Groups().aclose()
+        with anyio.fail_after(5):
+            assert await left.wait() == -signal.SIGKILL
+    await Groups().aclose()
+    assert not any(folder.exists() for folder in dead)
 
 
 async def test_a_run_leaves_no_group(groups: Groups) -> None:

@@ -13,8 +13,8 @@ from scripted_server import serving
 
 from llmbench import config
 from llmbench.attempt import Answer, Bench
-from llmbench.config import Plan, TimeLimits
-from llmbench.engine import Engine
+from llmbench.config import Lane, Plan, TimeLimits
+from llmbench.engine import Engine, Share
 from llmbench.errors import TransientError
 from llmbench.events import Event, TargetStopped
 from llmbench.models.chat import ChatModel
@@ -44,6 +44,9 @@ class Comparing:
         right = code(submission.key.run) in (text.strip() for text in submission.files.values())
         return Verdict(Outcome.PASSED if right else Outcome.FAILED, 0 if right else 1)
 
+    async def versions(self) -> dict[str, str]:
+        return {}
+
     async def aclose(self) -> None: ...
 
 
@@ -56,13 +59,14 @@ class Ran:
     waits: list[TransientError]
     bench: Bench
     engine: Engine[Attempt, Answer]
+    slots: anyio.CapacityLimiter
 
 
 async def run(folder: Path, client: Server, runs: int) -> Ran:
     """Ask one problem many times, through all parts but the sandbox."""
     problem = attempt().problem
     target = Target("openrouter", "m", client.base_url, Sampling(4096, 0.2, 1))
-    plan = Plan((target,), (problem,), runs, CONCURRENCY, 2, 9.0, False, False)
+    plan = Plan((Lane((target,), CONCURRENCY),), (problem,), runs, 2, 9.0)
     waits: list[TransientError] = []
     model = ChatModel(target, client, replace(RETRIES, notify=lambda _, fault: waits.append(fault)))
     heard: list[Event] = []
@@ -71,10 +75,10 @@ async def run(folder: Path, client: Server, runs: int) -> Ran:
         runners = load_runners(config.shipped("runners"))
         models = {target.label: model}
         bench = Bench(plan, models, runners, Comparing(), written, work, heard.append)
-        engine = Engine(bench.ask, bench.grade, concurrency=CONCURRENCY, sandboxes=2)
-        await engine.run(plan.attempts())
+        engine = Engine(bench.ask, bench.grade, sandboxes=2)
+        await engine.run(Share(plan.attempts(), client.traffic.slots, CONCURRENCY))
     rows = list(journal.rows(written.path, pytest.fail))
-    return Ran(rows, heard, waits, bench, engine)
+    return Ran(rows, heard, waits, bench, engine, client.traffic.slots)
 
 
 def expected(plays: list[Play]) -> Outcome:
@@ -107,7 +111,7 @@ def check(ran: Ran, server: ChaoticServer, runs: int) -> None:
         for names in [[play.name for play in plays]]
     ]
     assert not wrong, f"{len(wrong)} wrong, such as {wrong[:3]}"
-    assert (ran.engine.slots_taken, ran.engine.in_flight) == (0, 0)
+    assert (ran.slots.borrowed_tokens, ran.engine.in_flight) == (0, 0)
     asked = sum(play.asks_wait for plays in server.plays.values() for play in plays[:-1])
     assert sum(fault.retry_after is not None for fault in ran.waits) == asked
 
@@ -149,7 +153,7 @@ async def test_a_fault_of_the_target_stops_it_and_what_is_in_flight_ends(
     assert len({row.run for row in ran.rows}) == len(ran.rows) < 1000
     assert all(row.outcome == expected(server.plays[row.run]) for row in ran.rows)
     assert sum(isinstance(event, TargetStopped) for event in ran.events) == 1
-    assert (ran.engine.slots_taken, ran.engine.in_flight) == (0, 0)
+    assert (ran.slots.borrowed_tokens, ran.engine.in_flight) == (0, 0)
 
 
 async def test_a_server_that_is_not_up_yet_is_asked_again() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import docs
 import pytest
+import yaml
 from cli_runs import command, environment, run, serving
 from sandboxes_of import opened
 
@@ -24,10 +25,13 @@ SHELL = [
     if line and not line.startswith("#")
 ]
 LLMBENCH = [line for line in SHELL if line.startswith("python -m llmbench")]
+RESUMES = [line for line in LLMBENCH if "--resume" in line]
 RUNS = [line for line in LLMBENCH if shlex.split(line)[3:4] in ([], [RUN]) or " llmbench -" in line]
 PROBLEMS = [line for line in LLMBENCH if line.startswith("python -m llmbench problems")]
 GRADES = [line for line in LLMBENCH if line.startswith("python -m llmbench grade")]
-RESULTS = [line for line in LLMBENCH if line not in RUNS + PROBLEMS + GRADES]
+MODELS = [line for line in LLMBENCH if line.startswith("python -m llmbench models")]
+RESULTS = [line for line in LLMBENCH if line not in RUNS + PROBLEMS + GRADES + MODELS]
+RUNS = [line for line in RUNS if line not in RESUMES]
 ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
     "python3 scripts/test.py",  # runs this test
@@ -50,7 +54,9 @@ def test_flags_providers_and_columns_are_those_of_the_code() -> None:
 def test_every_command_is_run_by_some_test() -> None:
     assert set(SHELL) - set(LLMBENCH) == ELSEWHERE
     assert len(RUNS) >= 5
-    assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES} == set(COMMANDS) - {RUN}
+    assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES + MODELS} == set(
+        COMMANDS
+    ) - {RUN}
 
 
 def test_every_outcome_is_explained() -> None:
@@ -70,15 +76,43 @@ async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
         str(shipped("problems") / "python.yaml") if "/" in f and f.endswith("yaml") else f
         for f in flags
     ]
-    model = options.models[0] if options.models else "the-loaded-one"
-    async with serving(tmp_path, model) as server:
-        here = [] if options.provider == "demo" else ["--base-url", server.base_url]
+    targets = dict(target.split("/", 1) for target in options.targets)
+    models = [*options.models, *targets.values()] or ["the-loaded-one"]
+    async with serving(tmp_path, *models) as server:
+        asked = options.provider != "demo" and not targets
+        here = ["--base-url", server.base_url] if asked else []
+        there = {name: {"base_url": server.base_url} for name in targets}
+        (tmp_path / "llmbench.yaml").write_text(yaml.safe_dump({"providers": there}))
         few = ["--only", "python-lru-ttl-cache", "--sandbox", "bubblewrap"]
         env = environment(OPENROUTER_API_KEY="any")
         ran = await run(tmp_path, *flags, *here, *few, env=env)
     assert ran.code == 0, ran.err
     for path in options.out:
         assert (tmp_path / path).stat().st_size > 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("line", MODELS)
+async def test_a_command_of_the_readme_lists_models(tmp_path: Path, line: str) -> None:
+    async with serving(tmp_path, "near", "far") as server:
+        ran = await run(tmp_path, *shlex.split(line)[3:], "--base-url", server.base_url)
+    assert ran.code == 0, ran.err
+    assert {line.split()[0] for line in ran.out.splitlines() if line.strip()} >= {"near", "far"}
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.anyio
+async def test_the_commands_that_go_on_with_a_run_do_so(tmp_path: Path) -> None:
+    before = LLMBENCH[LLMBENCH.index(RESUMES[0]) - 1]
+    few = ["--only", "python-lru-ttl-cache", "--sandbox", "bubblewrap"]
+    told = []
+    for line in [before, *RESUMES]:
+        ran = await run(tmp_path, *shlex.split(line)[3:], *few)
+        assert ran.code == 0, ran.err
+        told.append(ran.err)
+    assert "nothing is left to do" in told[1]
+    assert "6 attempts are done, 0 answers are graded without asking again, 3 are asked" in told[2]
+    assert len(list(tmp_path.glob("_work/*"))) == 1
 
 
 @pytest.fixture(scope="module")

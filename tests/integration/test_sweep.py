@@ -1,6 +1,8 @@
 """Sweeps and nights on real parts: files, what is left of them, regressions, what is kept."""
 
+import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import docs
 import polars as pl
 import pytest
 import yaml
-from cli_runs import environment, run
+from cli_runs import environment, interrupted, run
 from records_of import alike, result
 from sandboxes_of import opened
 
@@ -60,8 +62,34 @@ async def test_a_sweep_leaves_a_dated_file_per_set_and_target_and_does_nothing_t
     assert again.code == 0, again.err
     assert "step 2 of 2: warm, demo: demo-large, demo-small: done already" in again.err
     assert "1 attempts: 1 targets" in again.err
+    assert "is complete: nothing is left to do" in again.err
+    assert pl.read_parquet_metadata(tmp_path / files[1])["llmbench"]
     assert (tmp_path / files[1]).exists()
-    assert len(list(tmp_path.glob("_work/*"))) == 3
+    assert len(list(tmp_path.glob("_work/*"))) == 2
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT], ids=str)
+async def test_a_sweep_cut_short_goes_on_with_the_step_it_was_in(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    async with opened("bubblewrap", load_runners(shipped("runners"))):
+        pass
+    write(tmp_path, run={"runs": 6, "sandbox": "bubblewrap", "concurrency": 1})
+    sweep = ["sweep", "sweep.yaml", "--date", "2026-01-31"]
+    ran = await interrupted(tmp_path, *sweep, rows=3, signals=[ending])
+    assert ran.code == (130 if ending == signal.SIGINT else -ending)
+    assert not list(tmp_path.rglob("warm/*/*.parquet"))
+    again = await run(tmp_path, *sweep)
+    assert again.code == 0, again.err
+    assert "resuming" in again.err
+    assert len(list(tmp_path.rglob("*.parquet"))) == 4
+    journals = list(tmp_path.glob("_work/*/journal.jsonl"))
+    assert len(journals) == 2
+    for path in journals:
+        kinds = [next(iter(json.loads(line))) for line in path.read_text().splitlines() if line]
+        assert kinds.count("key") in range(12, 14), "more than what was in flight was asked again"
+        assert kinds.count("row") == 12
 
 
 async def test_a_target_that_fails_is_told_has_no_file_and_the_others_go_on(
@@ -144,6 +172,9 @@ def test_a_night_is_compared_with_the_last_good_one_until_it_is_good_again(tmp_p
         assert ("Against 2026-01-01, the last good night" in summary) == (night != "2026-01-01")
         assert ("points worse" in summary) == (code == 1)
         assert f"| {night} |" in summary
+        page = (tmp_path / f"nights/all/{night}/report.html").read_text()
+        assert f"<dd>{night}</dd>" in page
+        assert ('id="history"' in page) == (night != "2026-01-01")
     kept = sorted(path.name for path in (tmp_path / "nights/all").iterdir())
     assert kept == ["2026-01-02", "2026-01-03", "2026-01-04", "last-good"]
     assert (tmp_path / "nights/all/last-good").read_text() == "2026-01-04\n"

@@ -37,7 +37,7 @@ async def test_help_loads_nothing_slow(tmp_path: Path) -> None:
     [
         (["--runs", "0"], "'0' is not a whole number from 1 up"),
         (["--temperature", "hot"], "'hot' is not a number from 0 to 2"),
-        (["--provider", "nobody"], "invalid choice: 'nobody'"),
+        (["--provider", "nobody"], "there is no provider 'nobody'; known: lmstudio"),
         (["runn"], "no command 'runn'; there are: run"),
         (["--modle", "x"], "unrecognized arguments: --modle"),
         (["--problems", "none.yaml"], "--problems none.yaml: no such file or folder"),

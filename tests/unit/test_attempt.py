@@ -1,19 +1,20 @@
 """What one attempt is: outcomes, rows, and what is kept."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import pytest
 from records_of import attempt
 
 from llmbench import config
 from llmbench.attempt import Bench
 from llmbench.cli.conclude import refusals
-from llmbench.config import Plan
-from llmbench.engine import Engine
+from llmbench.config import Lane, Plan
+from llmbench.engine import Engine, Share
 from llmbench.errors import AttemptError, ModelError, SandboxError, TargetError, TransientError
 from llmbench.events import BudgetSpent, Event, Finished, TargetStopped
 from llmbench.records import Completion, Message, Outcome, Row, Submission, Target, Verdict
@@ -35,6 +36,7 @@ class ScriptedModel:
     script: Sequence[Completion | ModelError]
     asked: Counter[int] = field(default_factory=Counter)
     learned: Mapping[str, str | None] = field(default_factory=dict)
+    story: Iterable[str] = ()
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
@@ -63,6 +65,9 @@ class ScriptedSandbox:
             raise self.verdict
         return self.verdict
 
+    async def versions(self) -> dict[str, str]:
+        return {}
+
     async def aclose(self) -> None: ...
 
 
@@ -87,9 +92,8 @@ async def run(
     max_cost: float | None = None,
 ) -> Result:
     asked = attempt()
-    plan = Plan(
-        (asked.target,), (asked.problem,), runs or len(script), 1, 1, 9.0, True, False, max_cost
-    )
+    lane = Lane((asked.target,), 1, local=True)
+    plan = Plan((lane,), (asked.problem,), runs or len(script), 1, 9.0, max_cost)
     model, sandbox = ScriptedModel(asked.target, script), ScriptedSandbox(verdict)
     events: list[Event] = []
     work = WorkFolder(tmp_path)
@@ -103,8 +107,8 @@ async def run(
             work,
             events.append,
         )
-        engine = Engine(bench.ask, bench.grade, concurrency=1, sandboxes=1)
-        await engine.run(plan.attempts())
+        engine = Engine(bench.ask, bench.grade, sandboxes=1)
+        await engine.run(Share(plan.attempts(), anyio.CapacityLimiter(1), 1))
     rows = list(journal.rows(written.path, pytest.fail))
     assert rows == [event.row for event in events if isinstance(event, Finished)]
     return Result(rows, events, model, sandbox, bench)

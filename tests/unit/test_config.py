@@ -2,13 +2,13 @@
 
 from records_of import attempt
 
-from llmbench.config import Plan, shipped
+from llmbench.config import Lane, Plan, shipped
 
 
 def plan(*, local: bool) -> Plan:
     a, b = attempt(model="a").target, attempt(model="b").target
     problems = (attempt(problem_id="p").problem, attempt(problem_id="q").problem)
-    return Plan((a, b), problems, 2, 1, 1, 45.0, local, False)
+    return Plan((Lane((a, b), 1, local=local),), problems, 2, 1, 45.0)
 
 
 def order(*, local: bool) -> list[str]:

@@ -7,11 +7,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from llmbench.engine import BETWEEN_STAGES, WAITING_PER_SLOT, Engine
+from llmbench.engine import BETWEEN_STAGES, WAITING_PER_SLOT, Engine, Share
 
 pytestmark = pytest.mark.anyio
 
 SlotT = AbstractAsyncContextManager[object]
+
+
+def share(attempts: int, slots: int) -> Share[int]:
+    return Share(range(attempts), anyio.CapacityLimiter(slots), slots)
 
 
 class Gauge:
@@ -42,8 +46,8 @@ async def test_every_attempt_is_asked_once_and_graded_once() -> None:
         await anyio.lowlevel.checkpoint()
         graded.append(answer)
 
-    engine = Engine(ask, grade, concurrency=3, sandboxes=2)
-    await engine.run(range(500))
+    engine = Engine(ask, grade, sandboxes=2)
+    await engine.run(share(500, 3))
     assert sorted(asked) == sorted(graded) == list(range(500))
     assert engine.in_flight == 0
 
@@ -61,7 +65,7 @@ async def test_no_more_than_the_slots_stream_or_test_at_once() -> None:
         with testing:
             await anyio.sleep(0.001)
 
-    await Engine(ask, grade, concurrency=5, sandboxes=2).run(range(60))
+    await Engine(ask, grade, sandboxes=2).run(share(60, 5))
     assert (streaming.most, testing.most) == (5, 2)
 
 
@@ -83,7 +87,7 @@ async def test_a_slot_is_free_while_a_retry_waits() -> None:
         raise AssertionError("there is nothing to grade")
 
     with anyio.fail_after(5):
-        await Engine(ask, grade, concurrency=1, sandboxes=1).run(range(4))
+        await Engine(ask, grade, sandboxes=1).run(share(4, 1))
     assert others == [1, 2, 3, 0]
 
 
@@ -101,8 +105,8 @@ async def test_attempts_whose_retries_wait_are_bounded_too() -> None:
     async def grade(_: object) -> None: ...
 
     async with anyio.create_task_group() as tasks:
-        engine = Engine(ask, grade, concurrency=2, sandboxes=1)
-        tasks.start_soon(engine.run, range(1000))
+        engine = Engine(ask, grade, sandboxes=1)
+        tasks.start_soon(engine.run, share(1000, 2))
         await anyio.wait_all_tasks_blocked()
         assert begun == 2 * WAITING_PER_SLOT
         release.set()
@@ -127,8 +131,8 @@ async def test_attempts_are_taken_only_when_they_can_begin() -> None:
         await release.wait()
 
     async with anyio.create_task_group() as tasks:
-        engine = Engine(ask, grade, concurrency=4, sandboxes=1)
-        tasks.start_soon(engine.run, attempts())
+        engine = Engine(ask, grade, sandboxes=1)
+        tasks.start_soon(engine.run, Share(attempts(), anyio.CapacityLimiter(4), 4))
         await anyio.wait_all_tasks_blocked()
         assert taken <= BETWEEN_STAGES + 4 * WAITING_PER_SLOT + 2
         engine.drain()
@@ -151,8 +155,8 @@ async def test_a_drain_finishes_what_is_in_flight_and_starts_nothing_new() -> No
         graded.append(answer)
 
     async with anyio.create_task_group() as tasks:
-        engine = Engine(ask, grade, concurrency=3, sandboxes=1)
-        tasks.start_soon(engine.run, range(100))
+        engine = Engine(ask, grade, sandboxes=1)
+        tasks.start_soon(engine.run, share(100, 3))
         await anyio.wait_all_tasks_blocked()
         engine.drain()
         assert engine.in_flight == 3
@@ -170,7 +174,7 @@ async def test_a_failure_of_a_stage_ends_the_run_and_is_raised() -> None:
             raise OSError("disk full")
 
     with pytest.raises(ExceptionGroup) as raised:
-        await Engine(ask, grade, concurrency=2, sandboxes=2).run(range(100))
+        await Engine(ask, grade, sandboxes=2).run(share(100, 2))
     assert raised.value.subgroup(OSError) is not None
 
 
@@ -182,7 +186,26 @@ async def test_cancelling_a_run_leaves_no_slot_taken() -> None:
 
     async def grade(_: int) -> None: ...
 
-    engine = Engine(ask, grade, concurrency=3, sandboxes=1)
+    held = share(100, 3)
     with anyio.move_on_after(0.05):
-        await engine.run(range(100))
-    assert engine.slots_taken == 0
+        await Engine(ask, grade, sandboxes=1).run(held)
+    assert held.slots.borrowed_tokens == 0
+
+
+async def test_a_server_that_is_slow_or_waited_for_holds_up_no_other() -> None:
+    done: list[int] = []
+
+    async def ask(attempt: int, slot: SlotT) -> int:
+        async with slot:
+            if attempt < 10:
+                await anyio.sleep_forever()
+        return attempt
+
+    async def grade(answer: int) -> None:
+        done.append(answer)
+
+    slow = Share(range(10), anyio.CapacityLimiter(2), 2)
+    quick = Share(range(10, 60), anyio.CapacityLimiter(1), 1)
+    with anyio.move_on_after(0.5):
+        await Engine(ask, grade, sandboxes=1).run(slow, quick)
+    assert done == list(range(10, 60))

@@ -199,6 +199,17 @@ def test_of_several_limits_the_one_that_is_used_up_counts() -> None:
     assert reset_after(headers | {"x-ratelimit-remaining-requests": "0"}) == 3600
 
 
+def test_the_reset_of_anthropic_is_read_too() -> None:
+    then = datetime.fromtimestamp(time.time() + 20, UTC).isoformat().replace("+00:00", "Z")
+    headers = {
+        "anthropic-ratelimit-requests-reset": "2020-01-01T00:00:00Z",
+        "anthropic-ratelimit-requests-remaining": "49",
+        "anthropic-ratelimit-output-tokens-reset": then,
+        "anthropic-ratelimit-output-tokens-remaining": "0",
+    }
+    assert asked_wait(headers, limited=True) == pytest.approx(20, abs=2)
+
+
 def test_a_reset_counts_only_for_a_rate_limit_and_behind_retry_after() -> None:
     headers = {"x-ratelimit-reset": "40"}
     assert asked_wait(headers, limited=True) == 40

@@ -38,6 +38,9 @@ class Timed:
         await anyio.sleep(0.01)
         return self.verdict
 
+    async def versions(self) -> dict[str, str]:
+        return {}
+
     async def aclose(self) -> None: ...
 
 

@@ -47,10 +47,19 @@ examples:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The flags of a run, checked one by one but not yet against each other."""
+    """The flags of a run, checked one by one but not yet against each other.
+
+    `words` are those given now, `commands` those of each part of a resumed run; `part_of` names
+    what larger thing the run is a part of.
+    """
 
     provider: str
     models: tuple[str, ...]
+    targets: tuple[str, ...]
+    config: Path | None
+    warm_up: bool
+    rpm: float | None
+    tpm: float | None
     base_url: str | None
     runs: int
     problems: ProblemOptions
@@ -64,14 +73,38 @@ class Options:
     max_cost: float | None
     out: tuple[Path, ...]
     quiet: bool
+    cache: bool
+    resume: str | None
+    words: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
+    part_of: str | None = None
 
 
 def parse(argv: Sequence[str]) -> Options:
     """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help and --version."""
-    given = parser(cores()).parse_args(argv)
+    return _options(parser(cores()).parse_args(argv), [list(argv)])
+
+
+def merge(commands: Sequence[Sequence[str]]) -> Options:
+    """Read several sets of flags: what a later one gives takes the place of an earlier one's."""
+    given = parser(cores()).parse_args(commands[0])
+    for words in commands[1:]:
+        later = parser(None)
+        for action in later._actions:
+            action.default = argparse.SUPPRESS
+        given = argparse.Namespace(**vars(given) | vars(later.parse_args(words)))
+    return _options(given, commands)
+
+
+def _options(given: argparse.Namespace, commands: Sequence[Sequence[str]]) -> Options:
     return Options(
         provider=given.provider,
         models=tuple(dict.fromkeys(given.model)),
+        targets=tuple(dict.fromkeys(given.target)),
+        config=given.config,
+        warm_up=not given.no_warm_up,
+        rpm=given.rpm,
+        tpm=given.tpm,
         base_url=given.base_url,
         runs=given.runs,
         problems=problem_options(given),
@@ -90,6 +123,10 @@ def parse(argv: Sequence[str]) -> Options:
         ),
         out=tuple(dict.fromkeys(given.out)),
         quiet=given.quiet,
+        cache=given.cache,
+        resume=given.resume,
+        words=tuple(commands[-1]),
+        commands=tuple(map(tuple, commands)),
     )
 
 
@@ -132,6 +169,20 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
     problem_flags(made.add_argument_group("which problems"))
     sandbox_flags(made.add_argument_group("where tests run"), cores)
     output_flags(made.add_argument_group("what is written"))
+    made.add_argument(
+        "--cache",
+        action="store_true",
+        help="reuse answers of earlier runs to the same target, parameters, prompt and run number "
+        "(default: ask anew)",
+    )
+    made.add_argument(
+        "--resume",
+        nargs="?",
+        const="latest",
+        metavar="RUN",
+        help="go on with an earlier run and its flags; those given now replace them "
+        "(default: a new run; without RUN: the latest)",
+    )
     made.add_argument("--version", action="version", version=f"llmbench {__version__}")
     return made
 
@@ -139,10 +190,9 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
 def _model_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--provider",
-        choices=PRESETS,
         default="lmstudio",
         metavar="NAME",
-        help=f"one of {', '.join(PRESETS)} (default: lmstudio)",
+        help=f"one of {', '.join(PRESETS)}, or one of --config (default: lmstudio)",
     )
     group.add_argument(
         "--model",
@@ -155,6 +205,20 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
         "--base-url", metavar="URL", help="address of the server (default: the provider's)"
     )
     group.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="PROVIDER/MODEL",
+        help="model of any provider, as in the column target; repeatable, beside or in the place "
+        "of --model",
+    )
+    group.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML with more providers (default: llmbench.yaml, if there is one)",
+    )
+    group.add_argument(
         "--runs",
         type=whole(1),
         default=config.RUNS,
@@ -165,7 +229,24 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
         "--concurrency",
         type=whole(1),
         metavar="N",
-        help="answers that stream at once (default: the provider's, 1 to 16)",
+        help="most answers that stream at once from a server (default: the provider's, 1 to 16)",
+    )
+    group.add_argument(
+        "--rpm",
+        type=number(0.01, 1e6),
+        metavar="N",
+        help="most requests to a server per minute (default: no limit)",
+    )
+    group.add_argument(
+        "--tpm",
+        type=number(1, 1e9),
+        metavar="N",
+        help="most tokens of a server per minute, prompts included (default: no limit)",
+    )
+    group.add_argument(
+        "--no-warm-up",
+        action="store_true",
+        help="time the first answer of a local model with its loading (default: load it before)",
     )
     group.add_argument(
         "--max-tokens",

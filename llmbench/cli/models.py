@@ -1,0 +1,71 @@
+"""`llmbench models`: what a server offers, and what of it is loaded."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+
+import anyio
+from rich.table import Table
+
+from llmbench.cli.options.models import Options
+from llmbench.cli.screen import Screen
+from llmbench.errors import RunError, UsageError
+from llmbench.models.presets import key_of
+from llmbench.models.pricing import MILLION
+from llmbench.models.providers import known, preset_of
+from llmbench.models.server import Offer, connect
+
+LOADED = {True: "yes", False: "no", None: ""}
+
+
+def main(options: Options) -> int:
+    """Show the models and return the exit code.
+
+    Raises:
+        UsageError: the provider, its address or its key is missing or wrong.
+        RunError: the server cannot be reached, does not tell, or offers nothing that matches.
+    """
+    offers = [
+        offer
+        for offer in anyio.run(_offers, options)
+        if not options.only or any(fnmatchcase(offer.id, glob) for glob in options.only)
+    ]
+    if not offers:
+        raise RunError("the server offers no such chat model" if options.only else "no chat model")
+    if options.json:
+        sys.stdout.write(json.dumps([asdict(offer) for offer in offers], indent=1) + "\n")
+    else:
+        Screen(quiet=False).tell([_table(offers)])
+    return 0
+
+
+async def _offers(options: Options) -> list[Offer]:
+    preset = preset_of(options.provider, known(options.config))
+    if preset.base_url is None and options.base_url is None and preset.local:
+        raise UsageError(f"--provider {preset.name}: its models are not on a server")
+    async with connect(preset, options.base_url, key_of(preset)) as server:
+        return await server.describe_models()
+
+
+def _table(offers: Sequence[Offer]) -> Table:
+    """Only with columns of which something is known."""
+    table = Table(box=None, pad_edge=False)
+    columns = {
+        "model": [offer.id for offer in offers],
+        "loaded": [LOADED[offer.loaded] for offer in offers],
+        "context": [f"{offer.context:,}" if offer.context else "" for offer in offers],
+        "$ per million prompt": [_usd(o.price.prompt if o.price else None) for o in offers],
+        "completion tokens": [_usd(o.price.completion if o.price else None) for o in offers],
+    }
+    shown = {title: cells for title, cells in columns.items() if any(cells)}
+    for title in shown:
+        table.add_column(title, justify="left" if title in ("model", "loaded") else "right")
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _usd(price: float | None) -> str:
+    return "" if price is None else f"{price * MILLION:.2f}"

@@ -1,0 +1,84 @@
+"""What a run tells of itself: `run.json`, the metadata of tables, its rows."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from llmbench import prompts
+from llmbench.attempt import Bench
+from llmbench.cli.screen import Screen
+from llmbench.config import Plan
+from llmbench.records import Row
+from llmbench.store import provenance
+from llmbench.store.ledger import Ledger
+
+
+def begin(
+    bench: Bench,
+    versions: Mapping[str, str],
+    commands: Sequence[Sequence[str]],
+    part_of: str | None = None,
+) -> None:
+    """Write `run.json` before anything is asked; without commands, nothing resumes the run.
+
+    `versions` tells what runs the tests.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    before = [] if bench.ledger is None else provenance.read(bench.work.path)["sessions"]
+    session: dict[str, Any] = {
+        "start": provenance.now(),
+        "end": None,
+        **provenance.machine(),
+        "sandbox": bench.sandbox.name,
+        "versions": versions,
+    }
+    template = json.dumps(
+        [prompts.SYSTEM, {k: r.about.instructions for k, r in bench.runners.items()}]
+    )
+    record: dict[str, Any] = {
+        "run": bench.work.run_id,
+        "commands": commands,
+        "plan": _plan(bench.plan),
+        "part_of": part_of,
+        "prompt_template_sha256": prompts.sha256(template),
+        "sessions": [*before, session],
+    }
+    provenance.write(bench.work.path, record)
+
+
+def about(bench: Bench) -> dict[str, str]:
+    """What made the run, as the metadata of tables."""
+    record = provenance.read(bench.work.path)
+    return {"llmbench": json.dumps(record, ensure_ascii=False)}
+
+
+def end(bench: Bench) -> None:
+    """Write the end into `run.json`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    record = provenance.read(bench.work.path)
+    record["sessions"][-1]["end"] = provenance.now()
+    provenance.write(bench.work.path, record)
+
+
+def rows(bench: Bench, screen: Screen) -> Iterator[Row]:
+    """The latest row of each attempt of the plan, by target, language, problem and run."""
+    heard = (lambda _: None) if bench.ledger is not None else screen.warn
+    ledger = Ledger(bench.journal.path, heard)
+    with ledger.rows() as find:
+        for attempt in bench.plan.ordered():
+            row = find(bench.identity(attempt)[1])
+            if row is not None:
+                yield row
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    whole = {name: getattr(plan, name) for name in Plan.__slots__}
+    whole["lanes"] = [asdict(lane) for lane in plan.lanes]
+    whole["problems"] = {problem.id: problem.sha256 for problem in plan.problems}
+    return whole

@@ -1,0 +1,199 @@
+"""Which models a run asks: their servers opened, their lanes planned, their prices known."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from json import dumps
+
+import anyio
+
+from llmbench.cli.options.run import Options
+from llmbench.cli.screen import Screen
+from llmbench.config import Lane
+from llmbench.errors import ModelError, TransientError, UsageError
+from llmbench.events import Listener, Waiting
+from llmbench.models import recorded
+from llmbench.models.chat import ChatModel
+from llmbench.models.limits import Allowed, Traffic
+from llmbench.models.presets import Preset, base_url_of, key_of
+from llmbench.models.pricing import Price, price_of, read_prices
+from llmbench.models.providers import known, preset_of
+from llmbench.models.retry import Retries
+from llmbench.models.server import Offer, Server, choose_model, connect
+from llmbench.records import Problem, Sampling, Target
+
+DEMO = "demo"
+
+
+@dataclass(slots=True)
+class Targets:
+    """The models to ask: lane by lane, with the server of each provider and the price of each."""
+
+    lanes: tuple[Lane, ...] = ()
+    servers: dict[str, Server] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
+    warm_up: bool = True
+
+    def model(self, target: Target, emit: Listener) -> ChatModel:
+        """A target's client; what its retries wait for is told."""
+        server = self.servers[target.provider]
+
+        def waiting(seconds: float, fault: TransientError) -> None:
+            emit(Waiting(target.label, seconds, fault.retry_after, str(fault)))
+
+        return ChatModel(
+            target,
+            server,
+            Retries(notify=waiting),
+            self.prices.get(target.label),
+            warm_up=self.warm_up and server.preset.local and server.preset.name != DEMO,
+        )
+
+    def slots(self, lane: Lane) -> anyio.CapacityLimiter:
+        """What bounds the answers that stream at once in a lane."""
+        return self.servers[lane.targets[0].provider].traffic.slots
+
+
+@asynccontextmanager
+async def opened(
+    options: Options, problems: Sequence[Problem], screen: Screen
+) -> AsyncIterator[Targets]:
+    """Open the server of each provider, and find out what to ask there.
+
+    Raises:
+        UsageError: a provider, address, key, model or price is missing or wrong.
+        ModelError: a server cannot be reached.
+    """
+    presets = known(options.config)
+    given = read_prices(options.prices) if options.prices else {}
+    targets = Targets(warm_up=options.warm_up)
+    lanes: dict[str, Lane] = {}
+    traffics: dict[str, Traffic] = {}
+    async with AsyncExitStack() as stack:
+        for name, models in _wanted(options).items():
+            preset = _with_flags(preset_of(name, presets), options)
+            url = options.base_url if name == options.provider else None
+            server = await _enter(stack, preset, url, problems, options, traffics)
+            targets.servers[name] = server
+            offers = await _offered(server, needed=not models)
+            asked = [
+                _target(server, model, options) for model in _models(server, models, offers, screen)
+            ]
+            targets.prices |= _prices(asked, given, offers, options)
+            lane = lanes.get(server.base_url)
+            if lane is None:
+                lane = Lane((), server.preset.concurrency, _is_local(preset), name == DEMO)
+            lanes[server.base_url] = replace(lane, targets=(*lane.targets, *asked))
+        targets.lanes = tuple(lanes.values())
+        yield targets
+
+
+def _wanted(options: Options) -> Mapping[str, list[str]]:
+    """The models to ask of each provider; where none is named, the only one that it offers."""
+    wanted: dict[str, list[str]] = {}
+    if options.models or not options.targets:
+        wanted[options.provider] = list(options.models)
+    for target in options.targets:
+        provider, _, model = target.partition("/")
+        if not model:
+            raise UsageError(f"--target {target}: give PROVIDER/MODEL")
+        wanted.setdefault(provider, []).append(model)
+    return {provider: list(dict.fromkeys(models)) for provider, models in wanted.items()}
+
+
+def _with_flags(preset: Preset, options: Options) -> Preset:
+    """A provider with the limits that flags give to all."""
+    return replace(
+        preset,
+        concurrency=options.concurrency or preset.concurrency,
+        rpm=options.rpm or preset.rpm,
+        tpm=options.tpm or preset.tpm,
+    )
+
+
+async def _enter(
+    stack: AsyncExitStack,
+    preset: Preset,
+    url: str | None,
+    problems: Sequence[Problem],
+    options: Options,
+    traffics: dict[str, Traffic],
+) -> Server:
+    """The server to ask; for the demo, one of our own that replays recorded answers.
+
+    Providers with the same address share its limit.
+    """
+    key = None
+    if preset.name == DEMO:
+        url = (await stack.enter_async_context(recorded.serve(problems))).base_url
+    else:
+        key = key_of(preset)
+    address = base_url_of(preset, url)
+    allowed = Allowed(preset.concurrency, preset.rpm, preset.tpm)
+    traffic = traffics.setdefault(address, Traffic(preset.name, allowed, local=_is_local(preset)))
+    server = connect(preset, url, key, options.limits, traffic)
+    return await stack.enter_async_context(server)
+
+
+def _is_local(preset: Preset) -> bool:
+    """True where one model after the other is asked; the demo has all of its loaded."""
+    return preset.local and preset.name != DEMO
+
+
+def _target(server: Server, model: str, options: Options) -> Target:
+    preset = server.preset
+    # The demo's answer to run n is chosen by the seed, which makes a demo repeatable.
+    seed = 1 if preset.name == DEMO and options.seed is None else options.seed
+    sampling = Sampling(options.max_tokens, options.temperature, seed)
+    # Its port is another one each time.
+    address = "embedded" if preset.name == DEMO else server.base_url
+    return Target(preset.name, model, address, sampling, dumps(preset.extra, sort_keys=True))
+
+
+def _prices(
+    targets: Sequence[Target],
+    given: Mapping[str, Price],
+    offers: Sequence[Offer],
+    options: Options,
+) -> dict[str, Price]:
+    """The price of each target that has one, by label.
+
+    Raises:
+        UsageError: the cost is to be bounded and a target has none.
+    """
+    offered = {offer.id: offer.price for offer in offers if offer.price is not None}
+    prices = {}
+    for target in targets:
+        price = price_of(target, given, offered)
+        if price is not None:
+            prices[target.label] = price
+        elif options.max_cost is not None:
+            raise UsageError(
+                f"--max-cost: the price of {target.label} is not known: give it in --prices FILE"
+            )
+    return prices
+
+
+def _models(
+    server: Server, named: Sequence[str], offers: Sequence[Offer], screen: Screen
+) -> Sequence[str]:
+    """The models named, or the only one there is."""
+    offered = [offer.id for offer in offers]
+    if server.preset.name == DEMO and not named:
+        return offered
+    if named:
+        return named
+    model = choose_model(offered, server.base_url)
+    screen.note(f"asking {model}, the one chat model that {server.base_url} offers")
+    return [model]
+
+
+async def _offered(server: Server, *, needed: bool) -> list[Offer]:
+    """What the server offers: it is asked in any case, to know that it is there."""
+    try:
+        return await server.list_models()
+    except ModelError as error:
+        # Not every server lists its models; one that cannot be reached has no use at all.
+        if needed or str(error).startswith("cannot reach"):
+            raise
+        return []

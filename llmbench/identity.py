@@ -1,0 +1,23 @@
+"""What makes two attempts the same: hashes of all that was asked, and of all that graded it."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from llmbench.records import Attempt, Message
+
+
+def asked(attempt: Attempt, messages: Sequence[Message]) -> str:
+    """Hash of target, parameters, problem id, run and messages: none is asked twice."""
+    parts = [asdict(attempt.target), attempt.problem.id, attempt.run, messages]
+    return _hash(parts)
+
+
+def graded(attempt: Attempt, asked: str, timeout: float) -> str:
+    """Hash of that, of all in the problem that decides a grade, and of the limit in seconds."""
+    return _hash([asked, attempt.problem.sha256, timeout])
+
+
+def _hash(parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,145 @@
+"""How much one server is asked at once and per minute, found out from how it answers."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import anyio
+
+from llmbench.records import Usage
+
+CUT = 0.5
+"""What is left of a limit after an episode of refusals."""
+
+TOLERANCE = 2.0
+"""A local server is over-driven when its first token takes so many times its shortest time."""
+
+SMOOTHING = 0.2
+QUEUE = 0.5
+"""Part of an answer that may wait inside a local server: what lets its limit grow again."""
+
+MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a server may be asked: answers at once, requests and tokens per minute."""
+
+    at_once: int
+    requests: float | None = None
+    tokens: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to send one request: the seconds waited for it, the tokens counted for it."""
+
+    seconds: float
+    tokens: float
+
+
+class Pace:
+    """Spaces requests and their tokens evenly over the minute, where there is a limit."""
+
+    def __init__(self, allowed: Allowed) -> None:
+        self._allowed = allowed
+        self._requests_at = 0.0
+        self._tokens_at = 0.0
+        self._mean = 0.0
+        self._answers = 0
+        self.waited = 0.0
+
+    async def turn(self) -> Turn:
+        """Wait until the next request may be sent.
+
+        The tokens of an answer are not known before: the mean so far is counted for it.
+        """
+        now = time.monotonic()
+        at = max(now, self._requests_at, self._tokens_at)
+        if self._allowed.requests is not None:
+            self._requests_at = max(now, self._requests_at) + MINUTE / self._allowed.requests
+        self._count(self._mean, now)
+        if at > now:
+            self.waited += at - now
+            await anyio.sleep(at - now)
+        return Turn(at - now, self._mean)
+
+    def used(self, turn: Turn, usage: Usage) -> None:
+        """Count what a request has really used."""
+        tokens = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+        self._answers += 1
+        self._mean += (tokens - self._mean) / self._answers
+        self._count(tokens - turn.tokens, time.monotonic())
+
+    def _count(self, tokens: float, now: float) -> None:
+        if self._allowed.tokens is not None:
+            self._tokens_at = max(now, self._tokens_at) + tokens * MINUTE / self._allowed.tokens
+
+
+class Traffic:
+    """One server's limit, whatever models it serves: `slots` hold the answers that stream now.
+
+    Their number is halved when the server refuses for its rate or load, once for all requests
+    that were under way then, and grows by one after as many answers as there are slots. A local
+    server does not refuse but queues: there it begins with one slot, grows by one with each
+    answer until first tokens come late, and then follows the gradient of their time,
+    limit * clamp(TOLERANCE * shortest / seen, 1/2, 1) + QUEUE, smoothed (Gradient2Limit of
+    Netflix's concurrency-limits).
+    """
+
+    def __init__(self, name: str, allowed: Allowed, *, local: bool = False) -> None:
+        self.slots = anyio.CapacityLimiter(1 if local else allowed.at_once)
+        self.pace = Pace(allowed)
+        self._name = name
+        self._allowed = allowed
+        self._local = local
+        self._limit = float(self.slots.total_tokens)
+        self._starting = local
+        self._lowest = allowed.at_once
+        self._cut_at = 0.0
+        self._episodes = 0
+        self._shortest = float("inf")
+
+    def refused(self, sent: float) -> None:
+        """A request that was sent at this time, of the monotonic clock, met a limit."""
+        if sent >= self._cut_at:
+            self._cut_at = time.monotonic()
+            self._episodes += 1
+            self._set(self._limit * CUT)
+
+    def answered(self, ttft_seconds: float | None) -> None:
+        """An answer is whole; its first token took so long, if that is known."""
+        if not self._local:
+            self._set(self._limit + 1 / self._limit)
+        elif ttft_seconds:
+            self._shortest = min(self._shortest, ttft_seconds)
+            gradient = max(0.5, min(1.0, TOLERANCE * self._shortest / ttft_seconds))
+            self._starting = self._starting and gradient == 1.0
+            wanted = self._limit * gradient + QUEUE
+            grown = self._limit + SMOOTHING * (wanted - self._limit)
+            self._set(self._limit + 1 if self._starting else grown)
+
+    @property
+    def story(self) -> Iterator[str]:
+        """What happened, in lines for people; none where the limit was never met."""
+        most = self._allowed.at_once
+        if self._episodes:
+            yield (
+                f"{self._name} refused for its rate or load in {self._episodes} episodes: "
+                f"down to {self._lowest} of {most} answers at once"
+            )
+        elif self._lowest < most:
+            yield (
+                f"{self._name} made first tokens wait: down to {self._lowest} of {most} answers "
+                "at once; a lower --concurrency gives truer times"
+            )
+        if self.pace.waited >= 1:
+            yield f"{self._name}: requests waited {self.pace.waited:.0f} s in all for their rate"
+
+    def _set(self, limit: float) -> None:
+        self._limit = min(max(1.0, limit), float(self._allowed.at_once))
+        slots = int(self._limit + 1e-9)
+        if slots < self.slots.total_tokens:
+            self._lowest = min(self._lowest, slots)
+        if slots != self.slots.total_tokens:
+            self.slots.total_tokens = slots

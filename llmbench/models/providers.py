@@ -1,0 +1,89 @@
+"""The servers that llmbench knows by name, with those that the user adds in a file."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from llmbench.errors import UsageError
+from llmbench.models.presets import PRESETS, Preset
+
+USUAL = Path("llmbench.yaml")
+"""Read where it is there and no other file is named."""
+
+_Parameter = Literal["stream_options", "max_tokens", "temperature", "seed"]
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
+
+
+class _Provider(BaseModel):
+    """One entry: `like` names the provider whose fields count where this one is silent."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    like: str = ""
+    base_url: str = ""
+    key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = ""
+    local: bool = False
+    concurrency: Annotated[int, Field(ge=1)] = 1
+    rpm: Annotated[float, Field(gt=0)] = 1
+    tpm: Annotated[float, Field(gt=0)] = 1
+    refuses: list[_Parameter] = []
+    extra: dict[str, Any] = {}
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    providers: dict[_Name, _Provider]
+
+
+def known(path: Path | None) -> dict[str, Preset]:
+    """All providers by name; an entry of the file changes the one of its name, or adds one.
+
+    Raises:
+        UsageError: the file cannot be read, or an entry is wrong.
+    """
+    if path is None and not USUAL.exists():
+        return dict(PRESETS)
+    path = path or USUAL
+    presets = dict(PRESETS)
+    for name, entry in _read(path).providers.items():
+        like = entry.like or (name if name in presets else "openai-compatible")
+        if like not in presets:
+            raise UsageError(f"{path}: providers.{name}.like: there is no provider {like!r}")
+        given = entry.model_dump(exclude={"like"}, exclude_unset=True)
+        if "refuses" in given:
+            given["refuses"] = tuple(given["refuses"])
+        if given.get("key_env"):
+            given["key_required"] = True
+        presets[name] = replace(presets[like], name=name, **given)
+    return presets
+
+
+def preset_of(name: str, presets: Mapping[str, Preset]) -> Preset:
+    """The provider of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in presets:
+        raise UsageError(f"there is no provider {name!r}; known: {', '.join(presets)}")
+    return presets[name]
+
+
+def _read(path: Path) -> _File:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"--config {path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _File.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(f"{path}: {where}: {first['msg']}") from None

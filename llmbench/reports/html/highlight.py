@@ -1,0 +1,53 @@
+"""Source code to lengths and kinds of its tokens: the page colours text, and is sent no markup."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_for_filename
+from pygments.lexers.special import TextLexer
+from pygments.token import Token, _TokenType
+from pygments.util import ClassNotFound
+
+KINDS: Mapping[_TokenType, str] = {
+    Token.Comment: "c",
+    Token.Keyword: "k",
+    Token.Literal.String: "s",
+    Token.Literal.Number: "m",
+    Token.Name.Function: "f",
+    Token.Name.Class: "f",
+    Token.Name.Decorator: "d",
+    Token.Name.Builtin: "b",
+    Token.Operator.Word: "k",
+}
+"""Tokens that have a colour, with those more special, and the name of it in the page's style."""
+
+
+def kinds(name: str, code: str) -> str:
+    """Tokens as `k3 1 f5`: kind, none for plain text, and characters (code points), up to the end.
+
+    The language is that of a file called `name`; all is plain where no lexer knows it.
+    """
+    told: list[str] = []
+    last, length = "", 0
+    # Unprocessed: lexers drop and add blank lines otherwise, and lengths would not fit the text.
+    for _, token, text in _lexer(name).get_tokens_unprocessed(code):
+        kind = _kind(token)
+        if kind != last:
+            told.append(f"{last}{length}")
+            last, length = kind, 0
+        length += len(text)
+    return " ".join([*told, f"{last}{length}"])
+
+
+@lru_cache
+def _lexer(name: str) -> Lexer:
+    try:
+        return get_lexer_for_filename(name)
+    except ClassNotFound:
+        return TextLexer()
+
+
+@lru_cache
+def _kind(token: _TokenType) -> str:
+    return next((KINDS[each] for each in reversed(token.split()) if each in KINDS), "")

@@ -1,0 +1,72 @@
+"""What a journal already holds: where each answer and each row stands in it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sys import intern
+
+from llmbench.records import AttemptKey, Completion, Outcome, Row
+from llmbench.store import journal
+from llmbench.store.journal import Bought
+
+
+class Ledger:
+    """An index of a journal by the hashes of `identity`; texts stay in the file.
+
+    `spent` is what its answers cost in USD. `problems` maps each attempt that has a row to its
+    problem's hash, the latest. Damage is told to `on_damage`.
+    """
+
+    def __init__(self, path: Path, on_damage: Callable[[str], None]) -> None:
+        self._path = path
+        self._bought: dict[str, int] = {}
+        self._judged: dict[str, int] = {}
+        self._infrastructure: set[str] = set()
+        self.problems: dict[AttemptKey, str] = {}
+        self.spent = 0.0
+        for offset, entry in journal.places(path, on_damage):
+            if isinstance(entry, Bought):
+                self._bought[entry.asked] = offset
+                self.spent += entry.completion.cost_usd or 0.0
+                continue
+            row = entry.row
+            self._judged[entry.graded] = offset
+            key = AttemptKey(intern(row.target), intern(row.problem_id), row.run)
+            self.problems[key] = intern(row.problem_sha256)
+            if Outcome(row.outcome).is_infrastructure:
+                self._infrastructure.add(entry.graded)
+            else:
+                self._infrastructure.discard(entry.graded)
+
+    def is_done(self, graded: str) -> bool:
+        """True when it has a row that is no infrastructure error."""
+        return graded in self._judged and graded not in self._infrastructure
+
+    def has_row(self, graded: str) -> bool:
+        """True when it has a row of any kind."""
+        return graded in self._judged
+
+    def is_answered(self, asked: str) -> bool:
+        """True when its answer is there."""
+        return asked in self._bought
+
+    def completion(self, asked: str) -> Completion | None:
+        """The answer to it, if it is there."""
+        if asked not in self._bought:
+            return None
+        with self._path.open("rb") as file:
+            entry = journal.entry_at(file, self._bought[asked])
+        return entry.completion if isinstance(entry, Bought) else None
+
+    @contextmanager
+    def rows(self) -> Iterator[Callable[[str], Row | None]]:
+        """A look-up of the latest row by its hash, while the context lasts."""
+        with self._path.open("rb") as file:
+
+            def find(graded: str) -> Row | None:
+                if graded not in self._judged:
+                    return None
+                entry = journal.entry_at(file, self._judged[graded])
+                return None if isinstance(entry, Bought) else entry.row
+
+            yield find

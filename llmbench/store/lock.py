@@ -1,0 +1,47 @@
+"""One process writes a run at a time: the kernel holds the lock, so a crash cannot leave it."""
+
+import os
+from pathlib import Path
+
+from llmbench.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock
+    fcntl = None  # type: ignore[assignment]  # told apart by None
+
+NAME = "lock"
+
+
+class RunLock:
+    """The lock of a run's folder, held until closed; its file holds the process id."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            OutputError: another process has it, or the folder cannot be written.
+        """
+        path = folder / NAME
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+        try:
+            if fcntl is not None:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._handle, 0)
+            os.write(self._handle, f"{os.getpid()}\n".encode())
+        except BlockingIOError:
+            holder = os.read(self._handle, 32).decode("ascii", "replace").strip() or "another one"
+            self.close()
+            raise OutputError(
+                f"{folder}: process {holder} is writing this run: wait for it, or end it"
+            ) from None
+        except OSError as error:
+            self.close()
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Let the lock go."""
+        os.close(self._handle)

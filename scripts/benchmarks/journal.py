@@ -1,0 +1,52 @@
+"""Attempts written to a journal, indexed, and turned into Parquet: seconds and peak memory.
+
+python scripts/benchmarks/journal.py [ATTEMPTS]
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from llmbench.attempt import make_row
+from llmbench.records import Attempt, Completion, Outcome, Problem, Sampling, Target, Usage, Verdict
+from llmbench.store import tables
+from llmbench.store.journal import Bought, Journal, Judged
+from llmbench.store.ledger import Ledger
+
+
+def main() -> None:
+    """Print one line per step."""
+    size = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    target = Target("none", "none", "http://localhost/v1", Sampling(4096))
+    problem = Problem("p", "python", "Write solve(x).", {"test_solution.py": "pass"})
+    done = Completion("def solve(x):\n    return x\n" * 40, "", "stop", Usage(100, 200))
+    one = Attempt(target, problem, 1)
+    row = make_row(one, done, Verdict(Outcome.PASSED, 0, 5, 5, 0.1, 0.1, "x" * 1000), "fence")
+    with tempfile.TemporaryDirectory() as name:
+        folder, began = Path(name), time.perf_counter()
+        with Journal(folder) as journal:
+            for run in range(size):
+                journal.append(Bought(one.key._replace(run=run), done, f"a{run}"))
+                journal.append(Judged(replace(row, run=run), f"g{run}"))
+        _told(f"{size} written", began)
+        began = time.perf_counter()
+        ledger = Ledger(journal.path, sys.exit)
+        _told("indexed", began)
+        began = time.perf_counter()
+        with ledger.rows() as find:
+            found = (find(f"g{run}") for run in range(size))
+            table = tables.stream(lambda: (r for r in found if r is not None))
+            tables.write(table, folder / "rows.parquet")
+        _told("to Parquet", began)
+
+
+def _told(step: str, began: float) -> None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{step:16} {time.perf_counter() - began:7.1f} s  peak {peak:7.1f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""A disk that fills up ends a run with one clear line, and the run goes on once there is room."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from cli_runs import run, serving
+from sandboxes_of import REQUIRED, opened
+
+from llmbench.config import shipped
+from llmbench.sandboxes.runners import load_runners
+
+FLAGS = ["--only", "python-lru*", "--runs", "8", "--sandbox", "bubblewrap", "--out", "r.parquet"]
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A mounted tmpfs with room for a part of a run."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = f"no tmpfs can be mounted here: {done.stderr.strip()}"
+        if "bubblewrap" in REQUIRED and os.geteuid() == 0:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.bubblewrap
+async def test_a_full_disk_ends_a_run_that_goes_on_once_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    async with opened("bubblewrap", load_runners(shipped("runners"))):
+        pass
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(256 * 1024 - 48 * 1024))
+    async with serving(tmp_path, "right") as server:
+        ran = await run(small_disk, "--base-url", server.base_url, *FLAGS)
+        assert ran.code == 1, ran.err
+        assert "cannot be written: No space left on device" in ran.err
+        assert "Traceback" not in ran.err
+        assert not (small_disk / "r.parquet").exists()
+        assert list(small_disk.rglob("*.tmp")) == []
+        ballast.unlink()
+        again = await run(small_disk, "--resume")
+        assert again.code == 0, again.err
+    assert pl.read_parquet(small_disk / "r.parquet")["outcome"].to_list() == ["passed"] * 8
+    # The answer whose line did not fit is lost, and with it at most those in flight.
+    assert server.requests.total() <= 8 + 1

@@ -1,0 +1,174 @@
+"""`llmbench report` without a browser: what is in the page, and what cannot be one."""
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from cli_runs import run
+from kept_runs import CODE, ENDS, MARKUP, MODELS, keep
+from records_of import result, row
+
+from llmbench import stats
+from llmbench.cli import main
+from llmbench.reports.html import attempts, highlight
+from llmbench.reports.texts import Section
+from llmbench.store import tables
+
+pytestmark = pytest.mark.anyio
+
+
+def written(folder: Path, *results: str) -> str:
+    page = folder / "page.html"
+    files = [str(folder / name) for name in results]
+    assert main(["report", *files, "-o", str(page), "--problems", str(folder / "p.yaml")]) == 0
+    return page.read_text(encoding="utf-8")
+
+
+def data(page: str, id_: str) -> Any:
+    (found,) = re.findall(rf'<script type="application/json" id="{id_}">(.*?)</script>', page)
+    return json.loads(found)
+
+
+def unpacked(page: str) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for pack in re.findall(r'<script type="text/plain" id="pack-\d+">(.*?)</script>', page):
+        told |= json.loads(zlib.decompress(base64.b64decode(pack)))
+    return told
+
+
+def test_nothing_that_a_model_wrote_is_markup_and_nothing_names_a_server(tmp_path: Path) -> None:
+    keep(tmp_path)
+    page = written(tmp_path, "r.parquet")
+    assert MARKUP not in page
+    assert ENDS not in page
+    shell = re.sub(r"(?s)<script.*?</script>", "", page)
+    assert not re.search(r"(?:src|href)=\"(?!#|data:,)", shell)
+    assert not re.search(r"url\(|@import", shell)
+
+
+def test_the_policy_names_the_scripts_that_are_there(tmp_path: Path) -> None:
+    keep(tmp_path)
+    page = written(tmp_path, "r.parquet")
+    scripts = re.findall(r"(?s)<script>(.*?)</script>", page)
+    hashes = [hashlib.sha256(script.encode()).digest() for script in scripts]
+    assert len(hashes) == 3
+    assert re.findall(r"sha256-(\S+)'", page) == [base64.b64encode(h).decode() for h in hashes]
+    assert "default-src 'none'" in page
+
+
+def test_every_attempt_is_listed_with_its_own_texts(tmp_path: Path) -> None:
+    rows = keep(tmp_path)
+    page = written(tmp_path, "r.parquet")
+    listed, told = data(page, "listed"), unpacked(page)
+    assert listed["targets"] == [f"lmstudio/{model}" for model in MODELS]
+    assert len(listed["attempts"]) == len(told) == len(rows)
+    for place, (wanted, given) in enumerate(zip(rows, listed["attempts"], strict=True)):
+        assert listed["problems"][given[1]][0] == wanted.problem_id
+        assert (given[2], given[6]) == (wanted.run, wanted.llm_seconds)
+        assert f"{wanted.llm_seconds:.2f} s to answer" in told[str(place)]["facts"]
+    sections = {each["title"]: each for each in told["0"]["sections"]}
+    assert list(sections) == ["prompt", "reasoning", "answer", "code: solution.py", "log"]
+    assert sections["prompt"]["text"].startswith("[system]\n")
+    assert sections["code: solution.py"]["text"] == CODE.replace("\u202e", "\\u202e").rstrip("\n")
+
+
+def test_figures_are_those_of_the_statistics(tmp_path: Path) -> None:
+    keep(tmp_path)
+    specs = data(written(tmp_path, "r.parquet"), "figures")
+    table = tables.read(tmp_path / "r.parquet")
+    shown = {line["target"]: line for line in specs["leaderboard"]["datasets"]["rows"]}
+    for line in stats.rates(table, ["target"]).iter_rows(named=True):
+        for name in ("pass_rate", "low", "high"):
+            assert shown[line["target"]][name] == pytest.approx(line[name], abs=1e-6)
+    cells = specs["problems"]["datasets"]["rows"]
+    rates = stats.rates(table, ["problem_id", "target"])
+    assert sorted(cell["pass_rate"] for cell in cells) == pytest.approx(sorted(rates["pass_rate"]))
+
+
+def test_each_target_is_shown_by_its_newest_night(tmp_path: Path) -> None:
+    (tmp_path / "nights/2026-01-31").mkdir(parents=True)
+    old = [row(target=f"a/{name}", model=name, provider="a") for name in ("x", "y")]
+    tables.write(tables.frame(old), tmp_path / "nights/2026-01-30.parquet")
+    new = row(target="a/x", model="x", provider="a", outcome="failed", score=0.0, passed=False)
+    tables.write(tables.frame([new]), tmp_path / "nights/2026-01-31/x.csv")
+    (tmp_path / "p.yaml").write_text("[]\n")
+    page = written(tmp_path, "nights")
+    shown = data(page, "figures")
+    rates = {line["target"]: line["pass_rate"] for line in shown["leaderboard"]["datasets"]["rows"]}
+    assert rates == {"a/x": 0.0, "a/y": 1.0}
+    assert len(shown["history"]["datasets"]["rows"]) == 3
+    assert "2026-01-30, 2026-01-31" in page
+
+
+def test_results_without_costs_times_or_repeats_say_so(tmp_path: Path) -> None:
+    bare: dict[str, Any] = dict.fromkeys(
+        ("cost_usd", "llm_seconds", "ttft_seconds", "tokens_per_second")
+    )
+    rows = [row(**bare), row(**bare, problem_id="sub", outcome="provider_error", score=None,
+                             passed=None, log_head="HTTP 500")]  # fmt: skip
+    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    (tmp_path / "p.yaml").write_text("[]\n")
+    page = written(tmp_path, "r.csv")
+    assert "No answer that passed has a known cost" in page
+    assert "No row has ttft_seconds" in page
+    assert "Each problem ran once" in page
+    assert "1 of 2 attempts were not scored" in page
+    told = unpacked(page)["1"]["sections"]
+    assert {"title": "log, its head alone", "text": "HTTP 500"} in told
+    assert any(each.get("missing") == "the server gave no answer" for each in told)
+
+
+@pytest.mark.parametrize("name", ["a.py", "a.go", "a.ts", "a.unknown"])
+@pytest.mark.parametrize("code", ["", "\n\n x\n", CODE, "\r\n\t🦊 'unclosed", "def f(): ...\n\n"])
+def test_the_lengths_of_tokens_are_those_of_the_text(name: str, code: str) -> None:
+    tokens = re.findall(r"([a-z]?)(\d+)", highlight.kinds(name, code))
+    assert sum(int(length) for _, length in tokens) == len(code)
+
+
+def test_of_a_text_that_is_too_long_the_middle_is_left_out_and_said() -> None:
+    text = "a" * 30_000 + "b" * 30_000
+    (pack,) = attempts.packs([row()], [(0, [Section("answer", text)])])
+    (told,) = json.loads(zlib.decompress(base64.b64decode(pack.data))).values()
+    (section,) = told["sections"]
+    assert "[20000 characters left out]" in section["text"]
+    assert len(section["text"]) < 41_000
+    assert (section["text"][0], section["text"][-1]) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["none.csv"], "none.csv: cannot be read"),
+        (["empty.csv"], "no row in any of them"),
+        (["folder"], "folder: holds no result file"),
+        (["r.csv", "s.csv"], "several rows for"),
+        (["r.csv", "-o", "none/r.html"], "none/r.html: cannot be written: No such file"),
+    ],
+)
+async def test_what_cannot_be_a_page_is_one_line(
+    tmp_path: Path, flags: list[str], words: str
+) -> None:
+    table = result({"add": [1, 0]})
+    for name in ("r.csv", "s.csv"):
+        tables.write(table, tmp_path / name)
+    tables.write(pl.DataFrame(schema=tables.SCHEMA), tmp_path / "empty.csv")
+    (tmp_path / "folder").mkdir()
+    ran = await run(tmp_path, "report", *flags)
+    assert ran.code == 2
+    assert words in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+async def test_a_missing_package_is_named_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("llmbench.cli.report.NEEDED", ("json", "no_such_package"))
+    assert main(["report", str(tmp_path / "r.csv")]) == 2
+    told = capsys.readouterr().err
+    assert told == "llmbench: no_such_package is not installed: pip install 'llmbench[report]'\n"

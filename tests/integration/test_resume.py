@@ -1,0 +1,257 @@
+"""Killed at any point, a run goes on: nothing is lost, nothing is asked twice."""
+
+import ctypes
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from signal import Signals
+
+import polars as pl
+import pytest
+from cli_runs import command, environment, run
+from sandboxes_of import opened
+
+from llmbench.config import shipped
+from llmbench.errors import NoSandboxError
+from llmbench.sandboxes import engine
+from llmbench.sandboxes.runners import load_runners
+
+RUNNERS = load_runners(shipped("runners"))
+CONCURRENCY = 4
+FLAGS = [
+    *("--model", "demo-large", "--model", "demo-small", "--seed", "1", "--runs", "3"),
+    *("--only", "python-lru*,python-outage*", "--concurrency", str(CONCURRENCY)),
+    *("--out", "rows.parquet"),
+]
+ATTEMPTS = 2 * 3 * 2
+KILL = (Signals.SIGKILL,)
+INTERRUPT = (Signals.SIGINT,)
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): orphans become ours, and can be seen
+
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def logging_server(folder: Path) -> Iterator[str]:
+    """The address of a server that outlives what asks it."""
+    script = Path(__file__).with_name("logging_server.py")
+    env = environment(PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+    with subprocess.Popen([sys.executable, str(script), str(folder)], env=env) as server:
+        try:
+            until = time.monotonic() + 60
+            while not (folder / "address").exists():
+                assert server.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield (folder / "address").read_text()
+        finally:
+            server.kill()
+
+
+def stopped(folder: Path, flags: list[str], seconds: float, signals: Sequence[Signals]) -> bool:
+    """Run for so long and send signals; True when it had ended by itself.
+
+    The time of what it may handle runs from the first file that it writes, as the interpreter's
+    own start is not ours.
+    """
+    env = environment(TMPDIR=str(folder / "tmp"))
+    with (folder / "err").open("w") as err:
+        process = subprocess.Popen(
+            command(*flags), cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=err
+        )
+        while signals[0] != Signals.SIGKILL and not (folder / "_work").exists():
+            time.sleep(0.01)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            for number in signals:
+                process.send_signal(number)
+                time.sleep(0.1)
+            code = process.wait(60)
+            said = (folder / "err").read_text()
+            assert "Traceback" not in said
+            assert code in ((-Signals.SIGKILL,) if Signals.SIGKILL in signals else (0, 130)), said
+            return code == 0
+    assert process.returncode == 0, (folder / "err").read_text()
+    return True
+
+
+def orphans(known: set[int]) -> list[str]:
+    """Processes that fell to us and still live, after the time that a killed one may take."""
+    until = time.monotonic() + 15
+    while left := children() - known:
+        for pid in left:
+            os.waitpid(pid, os.WNOHANG)
+        if time.monotonic() > until:
+            return [f"{pid}: {Path(f'/proc/{pid}/cmdline').read_text()!r}" for pid in left]
+        time.sleep(0.02)
+    return []
+
+
+def children() -> set[int]:
+    """Our child processes."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for task in tasks for pid in task.read_text().split()}
+
+
+def bought(folder: Path) -> Counter[tuple[str, str, int]]:
+    """How often each completion is in the journals, by model, problem and run."""
+    found: Counter[tuple[str, str, int]] = Counter()
+    for journal in folder.glob("_work/*/journal.jsonl"):
+        for line in journal.read_bytes().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # torn by the kill
+            if "completion" in entry:
+                target, problem_id, number = entry["key"]
+                found[target.partition("/")[2], problem_id, number] += 1
+    return found
+
+
+def asked(folder: Path) -> list[tuple[str, str, int]]:
+    """What the server was asked, in order."""
+    return [tuple(json.loads(line)) for line in (folder / "requests").read_text().splitlines()]
+
+
+def comparable(path: Path) -> pl.DataFrame:
+    """A table without its timings, also those in logs."""
+    timings = pl.selectors.ends_with("_seconds") | pl.selectors.by_name("tokens_per_second")
+    log = pl.col("log_head").str.replace_all(r"\d+\.\d+s|0x[0-9a-f]+", "…")
+    return pl.read_parquet(path).drop(timings).with_columns(log)
+
+
+async def torture(
+    folder: Path, kind: str, points: int, latest: float, signals: Sequence[Signals] = KILL
+) -> None:
+    """Stop runs at so many seeded points and hold each against an uninterrupted one."""
+    async with opened(kind, RUNNERS):
+        pass
+    assert ctypes.CDLL(None).prctl(SUBREAPER, 1) == 0
+    chance = random.Random(5)
+    with logging_server(folder) as address:
+        flags = [*FLAGS, "--base-url", address, "--sandbox", kind]
+        plain = folder / "plain"
+        plain.mkdir()
+        assert (await run(plain, *flags)).code == 0
+        whole = comparable(plain / "rows.parquet")
+        assert len(whole) == ATTEMPTS
+        known, kills, number = children(), 0, 0
+        while kills < points:
+            number += 1
+            here = folder / str(number)
+            (here / "tmp").mkdir(parents=True)
+            before = len(asked(folder))
+            seen: list[tuple[int, set[tuple[str, str, int]]]] = []
+            ended = False
+            while not ended:
+                started = any(here.glob("_work/*/run.json"))
+                last = 60.0 if kills >= points else chance.uniform(0.2, latest)
+                ended = stopped(here, ["--resume"] if started else flags, last, signals)
+                if not ended:
+                    kills += 1
+                    assert orphans(known) == []
+                    seen.append((len(asked(folder)), set(bought(here))))
+            requests = asked(folder)
+            for position, had in seen:
+                assert not had & set(requests[position:]), "a journaled answer was asked again"
+            assert set(bought(here).values()) == {1}
+            assert len(bought(here)) == ATTEMPTS
+            assert len(requests) - before <= ATTEMPTS + len(seen) * CONCURRENCY
+            assert comparable(here / "rows.parquet").equals(whole, null_equal=True)
+            assert list(here.rglob("*.tmp")) == []
+            assert list((here / "tmp").iterdir()) == []
+            assert await containers(here) == []
+
+
+async def containers(folder: Path) -> list[str]:
+    """Containers of the runs that worked in this folder, where an engine answers."""
+    try:
+        _, docker = await engine.connect()
+    except NoSandboxError:
+        return []
+    try:
+        return [
+            found.id
+            for run in folder.glob("_work/*")
+            for found in await engine.labelled(docker, engine.RUN_LABEL, run.name)
+        ]
+    finally:
+        await engine.close(docker)
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize("points", [5, pytest.param(100, marks=pytest.mark.slow)])
+async def test_killed_runs_go_on_to_the_same_table(tmp_path: Path, points: int) -> None:
+    await torture(tmp_path, "bubblewrap", points, 2.5)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("points", [5, pytest.param(50, marks=pytest.mark.slow)])
+async def test_killed_runs_leave_no_container_when_they_go_on(tmp_path: Path, points: int) -> None:
+    await torture(tmp_path, "docker", points, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "signals"),
+    [
+        pytest.param("bubblewrap", INTERRUPT, marks=pytest.mark.bubblewrap),
+        pytest.param("bubblewrap", INTERRUPT * 2, marks=pytest.mark.bubblewrap),
+        pytest.param("docker", INTERRUPT * 2, marks=pytest.mark.docker),
+    ],
+)
+async def test_ctrl_c_at_any_moment_loses_nothing(
+    tmp_path: Path, kind: str, signals: Sequence[Signals]
+) -> None:
+    await torture(tmp_path, kind, 5, 2, signals)
+
+
+@pytest.mark.bubblewrap
+async def test_only_what_is_missing_or_changed_is_done(tmp_path: Path) -> None:
+    async with opened("bubblewrap", RUNNERS):
+        pass
+    source = (shipped("problems") / "python.yaml").read_text()
+    file = tmp_path / "p.yaml"
+    file.write_text(source)
+    only = ["--problems", "p.yaml", "--only", "python-lru*", "--model", "demo-large", "--seed", "1"]
+    with logging_server(tmp_path) as address:
+        flags = [*only, "--base-url", address, "--sandbox", "bubblewrap", "--runs", "1"]
+
+        async def requests_of(*words: str) -> tuple[int, str]:
+            before = len(asked(tmp_path))
+            ran = await run(tmp_path, *words)
+            assert ran.code == 0, ran.err
+            return len(asked(tmp_path)) - before, ran.err
+
+        assert (await requests_of(*flags))[0] == 1
+        number, told = await requests_of("--resume")
+        assert number == 0
+        assert "is complete: nothing is left to do" in told
+        assert (await requests_of("--resume", "--runs", "2"))[0] == 1
+        file.write_text(source.replace("test_solution.py: |\n", "test_solution.py: |\n      # x\n"))
+        number, told = await requests_of("--resume")
+        assert number == 0
+        assert "problem python-lru-ttl-cache has changed since: 2 attempts are done again" in told
+        assert "2 answers are graded without asking again, 0 are asked" in told
+        number, told = await requests_of("--resume", "--temperature", "0.5")
+        assert number == 2
+        assert "of lmstudio/demo-large have changed since: 2 attempts are done again" in told
+        number, _ = await requests_of(*flags, "--cache", "--out", "cached.parquet")
+        assert number == 0
+    (row,) = pl.read_parquet(tmp_path / "cached.parquet").to_dicts()
+    assert row["cached"]
+    assert row["llm_seconds"] is row["ttft_seconds"] is row["queue_seconds"] is None
+    record = json.loads(pl.read_parquet_metadata(tmp_path / "cached.parquet")["llmbench"])
+    assert record["sessions"][-1]["end"]
+
+
+async def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
+    ran = await run(tmp_path, "--resume")
+    assert (ran.code, ran.err) == (2, "llmbench: --resume: no run in _work\n")

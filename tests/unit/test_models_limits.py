@@ -1,0 +1,132 @@
+"""What one server is asked at once and per minute."""
+
+import time
+
+import anyio
+import pytest
+
+from llmbench.models.limits import Allowed, Traffic
+from llmbench.records import Usage
+
+pytestmark = pytest.mark.anyio
+
+
+def traffic(at_once: int = 8, *, local: bool = False) -> Traffic:
+    return Traffic("cloud", Allowed(at_once), local=local)
+
+
+async def test_one_episode_of_refusals_halves_the_slots_once() -> None:
+    one = traffic(8)
+    sent = time.monotonic()
+    for _ in range(8):  # all that were under way
+        one.refused(sent)
+    assert one.slots.total_tokens == 4
+    one.refused(time.monotonic())
+    assert one.slots.total_tokens == 2
+    for _ in range(9):
+        one.refused(time.monotonic())
+    assert one.slots.total_tokens == 1
+    (said,) = one.story
+    assert said == (
+        "cloud refused for its rate or load in 11 episodes: down to 1 of 8 answers at once"
+    )
+
+
+async def test_slots_grow_again_one_after_as_many_answers_as_there_are() -> None:
+    one = traffic(8)
+    one.refused(time.monotonic())
+    for wanted in (5, 6, 7, 8):
+        for _ in range(wanted):
+            one.answered(0.1)
+        assert one.slots.total_tokens == wanted
+    for _ in range(50):
+        one.answered(0.1)
+    assert one.slots.total_tokens == 8
+
+
+async def test_a_cut_takes_no_slot_from_an_answer_that_streams() -> None:
+    one = traffic(4)
+    held = [object() for _ in range(4)]
+    for each in held:
+        await one.slots.acquire_on_behalf_of(each)
+    one.refused(time.monotonic())
+    assert one.slots.borrowed_tokens == 4
+    entered = anyio.Event()
+
+    async def next_one() -> None:
+        async with one.slots:
+            entered.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(next_one)
+        for each in held[:2]:
+            one.slots.release_on_behalf_of(each)
+        await anyio.wait_all_tasks_blocked()
+        assert not entered.is_set()
+        one.slots.release_on_behalf_of(held[2])
+        await entered.wait()
+
+
+async def test_a_local_server_that_answers_one_after_another_is_not_over_driven() -> None:
+    one = traffic(8, local=True)
+    answer = 2.0
+    for _ in range(60):  # each waits for those before it
+        one.answered(0.1 + answer * (one.slots.total_tokens - 1))
+    assert one.slots.total_tokens <= 2
+    assert "made first tokens wait" in next(iter(one.story))
+
+
+async def test_a_local_server_that_batches_soon_has_all_its_slots() -> None:
+    one = traffic(16, local=True)
+    assert one.slots.total_tokens == 1
+    for number in range(15):
+        one.answered(0.1 + 0.01 * (number % 9))
+    assert one.slots.total_tokens == 16
+    for number in range(60):
+        one.answered(0.1 + 0.01 * (number % 9))
+    assert one.slots.total_tokens == 16
+    assert list(one.story) == []
+
+
+async def test_a_local_server_that_has_room_again_gets_more() -> None:
+    one = traffic(4, local=True)
+    one.answered(0.1)
+    for _ in range(20):
+        one.answered(5.0)
+    assert one.slots.total_tokens == 1
+    for _ in range(60):
+        one.answered(0.1)
+    assert one.slots.total_tokens == 4
+
+
+async def test_requests_are_spaced_over_the_minute() -> None:
+    pace = Traffic("cloud", Allowed(8, requests=60 / 0.05)).pace
+    waits: list[float] = []
+
+    async def ask() -> None:
+        waits.append((await pace.turn()).seconds)
+
+    began = time.monotonic()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(ask)
+    assert time.monotonic() - began >= 4 * 0.05
+    assert sorted(waits) == pytest.approx([0, 0.05, 0.1, 0.15, 0.2], abs=0.02)
+    assert pace.waited == pytest.approx(sum(waits))
+
+
+async def test_tokens_that_were_used_delay_the_next_request() -> None:
+    pace = Traffic("cloud", Allowed(1, tokens=60_000)).pace  # a thousand in a second
+    first = await pace.turn()
+    pace.used(first, Usage(100, 200))
+    second = await pace.turn()
+    assert second.seconds == pytest.approx(0.3, abs=0.05)
+    assert second.tokens == 300
+    pace.used(second, Usage(100, 200))
+    assert (await pace.turn()).seconds == pytest.approx(0.3, abs=0.05)
+
+
+async def test_without_a_limit_nothing_waits() -> None:
+    one = traffic(2)
+    assert [(await one.pace.turn()).seconds for _ in range(100)] == [0] * 100
+    assert list(one.story) == []

@@ -1,0 +1,86 @@
+"""Providers that users add."""
+
+from pathlib import Path
+
+import pytest
+
+from llmbench.errors import UsageError
+from llmbench.models.presets import PRESETS
+from llmbench.models.providers import known, preset_of
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "llmbench.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_an_entry_adds_a_provider_or_changes_one(tmp_path: Path) -> None:
+    presets = known(
+        write(
+            tmp_path,
+            "providers:\n"
+            "  gpu-box: {base_url: 'http://gpu-box:8000/v1', local: true, concurrency: 8}\n"
+            "  groq: {rpm: 30, tpm: 6000}\n"
+            "  gpt-5-high: {like: openai, extra: {reasoning_effort: high}, "
+            "refuses: [temperature]}\n",
+        )
+    )
+    assert set(presets) == set(PRESETS) | {"gpu-box", "gpt-5-high"}
+    box = presets["gpu-box"]
+    assert (box.base_url, box.local, box.concurrency, box.key_required) == (
+        "http://gpu-box:8000/v1",
+        True,
+        8,
+        False,
+    )
+    assert (presets["groq"].rpm, presets["groq"].tpm) == (30, 6000)
+    assert presets["groq"].key_env == PRESETS["groq"].key_env
+    high = presets["gpt-5-high"]
+    assert (high.base_url, high.key_env) == (PRESETS["openai"].base_url, "OPENAI_API_KEY")
+    assert high.extra == {"reasoning_effort": "high"}
+    assert high.refuses == ("temperature",)
+
+
+def test_a_key_that_is_named_is_needed(tmp_path: Path) -> None:
+    entry = "providers: {mine: {base_url: 'http://x/v1', key_env: MY_KEY}}\n"
+    mine = known(write(tmp_path, entry))["mine"]
+    assert (mine.key_env, mine.key_required) == ("MY_KEY", True)
+
+
+def test_without_a_file_there_are_those_that_llmbench_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert known(None) == PRESETS
+    write(tmp_path, "providers: {near: {base_url: 'http://localhost:1/v1'}}\n")
+    assert "near" in known(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("providers: {x: {bas_url: y}}", "providers.x.bas_url: Extra inputs are not permitted"),
+        ("providers: {x: {concurrency: 0}}", "providers.x.concurrency: Input should be greater"),
+        ("providers: {x: {like: nobody}}", "providers.x.like: there is no provider 'nobody'"),
+        ("providers: {x: {refuses: [top_p]}}", "providers.x.refuses.0: Input should be"),
+        ("providers: {x/y: {}}", "String should match pattern"),
+        ("nothing: 1", "Field required"),
+        ("[", "not YAML"),
+    ],
+)
+def test_a_wrong_entry_is_told_with_its_place(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        known(write(tmp_path, text))
+    assert fault in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        known(tmp_path / "none.yaml")
+
+
+def test_a_provider_that_nobody_knows_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"no provider 'lmstduio'; known: lmstudio, ollama"):
+        preset_of("lmstduio", PRESETS)
