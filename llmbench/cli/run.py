@@ -74,7 +74,8 @@ async def execute(options: Options, concluded: Concluded[T]) -> T:
     """
     screen = Screen(options.quiet)
     runners = load_runners(config.shipped("runners"))
-    _, problems = read_problems(options.problems, runners)
+    _, chosen = read_problems(options.problems, runners)
+    problems = targets.answerable(options, chosen)
     outputs.check(options.out)
     async with targets.opened(options, problems, screen) as asked:
         plan = Plan(

@@ -54,6 +54,24 @@ class Targets:
         return self.servers[lane.targets[0].provider].traffic.slots
 
 
+def answerable(options: Options, problems: Sequence[Problem]) -> list[Problem]:
+    """All problems, or for the demo those of them to which it has recorded answers.
+
+    Raises:
+        UsageError: it has none to any of them.
+    """
+    if set(_wanted(options)) != {DEMO}:
+        return list(problems)
+    recordings = recorded.read(recorded.RECORDINGS, problems).values()
+    ids = {id_ for recording in recordings for id_ in recording.answers}
+    if not ids:
+        raise UsageError(
+            f"--provider {DEMO}: no answer is recorded to {problems[0].id}"
+            + f" or the other {len(problems) - 1} problems" * (len(problems) > 1)
+        )
+    return [problem for problem in problems if problem.id in ids]
+
+
 @asynccontextmanager
 async def opened(
     options: Options, problems: Sequence[Problem], screen: Screen

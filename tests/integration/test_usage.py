@@ -47,6 +47,10 @@ async def test_help_loads_nothing_slow(tmp_path: Path) -> None:
         (["--out", "no/such/folder.csv"], "cannot be written"),
         (["--prices", "none.yaml"], "--prices none.yaml: cannot be read"),
         (["--max-cost", "0"], "'0' is not a number from 1e-06"),
+        (
+            ["--provider", "demo", "--only", "python-atomic-write"],
+            "--provider demo: no answer is recorded to python-atomic-write",
+        ),
         (["--provider", "demo", "--max-cost", "1"], "is not known: give it in --prices FILE"),
         (["--base-url", "ftp://x"], "--base-url ftp://x: not an address"),
         (["--provider", "openrouter", "--model", "m"], "set OPENROUTER_API_KEY"),
