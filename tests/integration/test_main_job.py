@@ -51,7 +51,8 @@ async def test_a_demo_of_three_languages_and_five_runs_shows_every_outcome(tmp_p
     assert ran.code == 0, ran.err
     rows = pl.read_parquet(tmp_path / "r.parquet")
     assert rows.equals(pl.read_csv(tmp_path / "r.csv", schema=tables.SCHEMA), null_equal=True)
-    assert len(rows) == rows.select("target", "problem_id", "run").n_unique() == 3 * len(PROBLEMS) * 5
+    attempts = 3 * len(PROBLEMS) * 5
+    assert len(rows) == rows.select("target", "problem_id", "run").n_unique() == attempts
     assert set(rows["outcome"]) == {o.value for o in Outcome if not o.is_infrastructure}
     assert rows["lang"].unique().sort().to_list() == ["go", "python", "typescript"]
     assert rows["recorded"].all()
