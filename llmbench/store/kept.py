@@ -78,12 +78,13 @@ def _telling(row: Row) -> tuple[object, ...]:
 def _files(work: Path, row: Row) -> dict[str, str]:
     slug = Target(row.provider, row.model, "").slug
     folder = work / slug / row.problem_id / str(row.run)
-    if not folder.is_dir():
+    # A result from elsewhere may name a folder that is none of the run's.
+    if not folder.is_dir() or not folder.resolve().is_relative_to(work.resolve()):
         return {}
     return {
         path.name: path.read_bytes().decode("utf-8", "replace")
         for path in sorted(folder.iterdir())
-        if path.is_file()
+        if path.is_file() and not path.is_symlink()
     }
 
 

@@ -68,8 +68,8 @@ async def test_every_wrong_answer_fails() -> None:
     assert len(found) == len(wrong)
 
 
-def test_each_language_has_at_least_four_problems_each_with_a_reference() -> None:
+def test_each_language_has_a_dozen_problems_each_with_a_reference_and_wrong_answers() -> None:
     for lang in RUNNERS:
         own = [problem for problem in PROBLEMS if problem.lang == lang]
-        assert len(own) >= 4
-        assert all(problem.reference and len(problem.wrong) >= 2 for problem in own)
+        assert len(own) >= 12
+        assert all(problem.reference and len(problem.wrong) >= 3 for problem in own)
