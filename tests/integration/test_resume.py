@@ -223,6 +223,7 @@ async def test_only_what_is_missing_or_changed_is_done(tmp_path: Path) -> None:
     only = ["--problems", "p.yaml", "--only", "python-lru*", "--model", "demo-large", "--seed", "1"]
     with logging_server(tmp_path) as address:
         flags = [*only, "--base-url", address, "--sandbox", "bubblewrap", "--runs", "1"]
+        flags += ["--no-warm-up"]  # so that each request is an attempt's
 
         async def requests_of(*words: str) -> tuple[int, str]:
             before = len(asked(tmp_path))

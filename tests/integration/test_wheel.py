@@ -62,7 +62,8 @@ def test_the_wheel_carries_problems_runners_and_recordings(installed: Path, tmp_
     shown = subprocess.run(
         [installed, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert shown.stdout.split() == ["3", "3", "3"]
+    files = len(list((ROOT / "problems").glob("*.yaml")))
+    assert shown.stdout.split() == [str(files), "3", "3"]
 
 
 def test_the_wheel_runs_the_demo_where_there_is_no_engine(installed: Path, tmp_path: Path) -> None:

@@ -20,13 +20,19 @@ def fits(runner: Runner, text: str) -> bool:
     return any(re.search(sign, text, re.MULTILINE) for sign in runner.about.signs)
 
 
+def lines_that_fit(runner: Runner, text: str) -> int:
+    return sum(fits(runner, line) for line in text.splitlines())
+
+
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.id)
-def test_bare_code_is_found_and_fits_its_language_alone(problem: Problem) -> None:
+def test_bare_code_is_found_and_fits_its_language_best(problem: Problem) -> None:
     about = RUNNERS[problem.lang].about
     for code in (problem.reference or "", *problem.wrong.values()):
         assert extract(code, fences=about.fences, signs=about.signs).how is Found.WHOLE_TEXT
     reference = problem.reference or ""
-    assert [lang for lang, r in RUNNERS.items() if fits(r, reference)] == [problem.lang]
+    fitting = {lang: lines_that_fit(runner, reference) for lang, runner in RUNNERS.items()}
+    own = fitting.pop(problem.lang)
+    assert own > max(fitting.values())  # `var name =` is a line of more than one language
 
 
 @pytest.mark.parametrize(
