@@ -23,7 +23,6 @@ from llmbench.errors import LlmbenchError
 from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
 from llmbench.records import Problem, Target
-from llmbench.sandboxes.base import EngineOptions
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
 from llmbench.store import outputs
@@ -113,12 +112,11 @@ async def carry_out(job: Job, screen: Screen, concluded: Callable[[Bench, Ended,
     # Locked before containers of its name are made, and until its tables are written.
     with Journal(work.path) as journal:
         sandbox = await open_sandbox(
-            job.sandbox.kind,
+            job.sandbox.choice,
             needed,
             run_id=work.run_id,
             own_answers=job.own_answers,
             notify=screen.note,
-            engine=EngineOptions(job.sandbox.warm, job.sandbox.runtime),
         )
         try:
             with screen.progress(plan) as emit:

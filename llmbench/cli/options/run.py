@@ -13,7 +13,6 @@ from llmbench.cli import COMMANDS
 from llmbench.cli.options import (
     ProblemOptions,
     SandboxOptions,
-    cores,
     number,
     output_flags,
     problem_flags,
@@ -82,14 +81,14 @@ class Options:
 
 def parse(argv: Sequence[str]) -> Options:
     """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help and --version."""
-    return _options(parser(cores()).parse_args(argv), [list(argv)])
+    return _options(parser().parse_args(argv), [list(argv)])
 
 
 def merge(commands: Sequence[Sequence[str]]) -> Options:
     """Read several sets of flags: what a later one gives takes the place of an earlier one's."""
-    given = parser(cores()).parse_args(commands[0])
+    given = parser().parse_args(commands[0])
     for words in commands[1:]:
-        later = parser(None)
+        later = parser()
         for action in later._actions:
             action.default = argparse.SUPPRESS
         given = argparse.Namespace(**vars(given) | vars(later.parse_args(words)))
@@ -154,8 +153,8 @@ def from_flags(flags: Mapping[str, Any]) -> Options:
         raise UsageError(fault.removeprefix("llmbench: error: ")) from None
 
 
-def parser(cores: int | None) -> argparse.ArgumentParser:
-    """The flags of a run; `cores` is the default of --sandboxes (None: named, not counted)."""
+def parser() -> argparse.ArgumentParser:
+    """The flags of a run."""
     made = argparse.ArgumentParser(
         prog="llmbench",
         description=DESCRIPTION,
@@ -167,7 +166,7 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
     _cost_flags(made.add_argument_group("what it may cost"))
     _time_flags(made.add_argument_group("how long an answer is waited for"))
     problem_flags(made.add_argument_group("which problems"))
-    sandbox_flags(made.add_argument_group("where tests run"), cores)
+    sandbox_flags(made.add_argument_group("where tests run"))
     output_flags(made.add_argument_group("what is written"))
     made.add_argument(
         "--cache",
