@@ -20,9 +20,10 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
 
     Raises:
         RunError: the run was cut short, or a table could not be written; the rest was done.
+        OutputError: the run's folder was removed.
     """
-    plan = bench.plan
-    stream = tables.stream(lambda: record.rows(bench, screen))
+    plan, ledger = bench.plan, record.ledger(bench, screen)
+    stream = tables.stream(lambda: record.rows(bench, ledger))
     faults = [str(ended.failure)] if ended.failure else []
     written = []
     try:

@@ -90,7 +90,7 @@ async def execute(options: Options, concluded: Concluded[T]) -> T:
         def begin(bench: Bench, versions: Mapping[str, str]) -> None:
             if options.resume:
                 bench.go_on(Ledger(bench.journal.path, screen.warn))
-                resume.tell(bench, versions, screen)
+                asked.check_reached(resume.tell(bench, versions, screen))
             if options.cache:
                 bench.cache = Cache(config.WORK_FOLDER, bench.journal.path)
             record.begin(bench, versions, resume.commands(options, plan), options.part_of)

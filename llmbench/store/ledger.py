@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from sys import intern
 
+from llmbench.errors import OutputError
 from llmbench.records import AttemptKey, Completion, Outcome, Row
 from llmbench.store import journal
-from llmbench.store.journal import Bought
+from llmbench.store.journal import Bought, Entry
 
 
 class Ledger:
@@ -18,25 +19,36 @@ class Ledger:
     """
 
     def __init__(self, path: Path, on_damage: Callable[[str], None]) -> None:
+        """Read a journal through.
+
+        Raises:
+            OutputError: it is not there, or cannot be read.
+        """
         self._path = path
         self._bought: dict[str, int] = {}
         self._judged: dict[str, int] = {}
         self._infrastructure: set[str] = set()
         self.problems: dict[AttemptKey, str] = {}
         self.spent = 0.0
-        for offset, entry in journal.places(path, on_damage):
-            if isinstance(entry, Bought):
-                self._bought[entry.asked] = offset
-                self.spent += entry.completion.cost_usd or 0.0
-                continue
-            row = entry.row
-            self._judged[entry.graded] = offset
-            key = AttemptKey(intern(row.target), intern(row.problem_id), row.run)
-            self.problems[key] = intern(row.problem_sha256)
-            if Outcome(row.outcome).is_infrastructure:
-                self._infrastructure.add(entry.graded)
-            else:
-                self._infrastructure.discard(entry.graded)
+        try:
+            for offset, entry in journal.places(path, on_damage):
+                self._add(offset, entry)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be read: {error.strerror}") from None
+
+    def _add(self, offset: int, entry: Entry) -> None:
+        if isinstance(entry, Bought):
+            self._bought[entry.asked] = offset
+            self.spent += entry.completion.cost_usd or 0.0
+            return
+        row = entry.row
+        self._judged[entry.graded] = offset
+        key = AttemptKey(intern(row.target), intern(row.problem_id), row.run)
+        self.problems[key] = intern(row.problem_sha256)
+        if Outcome(row.outcome).is_infrastructure:
+            self._infrastructure.add(entry.graded)
+        else:
+            self._infrastructure.discard(entry.graded)
 
     def is_done(self, graded: str) -> bool:
         """True when it has a row that is no infrastructure error."""
