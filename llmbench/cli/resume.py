@@ -71,7 +71,7 @@ def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> set[str]:
     Returns the labels of the targets that are asked.
     """
     counts: Counter[str] = Counter()
-    changed: Counter[str] = Counter()
+    changed: Counter[tuple[str, str]] = Counter()
     wanted = set()
     ledger = bench.ledger
     assert ledger is not None
@@ -83,20 +83,19 @@ def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> set[str]:
         if ledger.is_done(graded):
             counts["done"] += 1
             continue
-        if ledger.is_answered(asked):
-            counts["graded"] += 1
-        else:
-            counts["asked"] += 1
+        done_again = "graded" if ledger.is_answered(asked) else "asked"
+        counts[done_again] += 1
+        if done_again == "asked":
             wanted.add(attempt.target.label)
-        reason = _changed(ledger, attempt, graded, reasons)
-        if reason:
-            changed[reason] += 1
+        if reason := _changed(ledger, attempt, graded, reasons):
+            changed[reason, done_again] += 1
     for line in _other_sandbox(before["sessions"][-1], bench.sandbox.name, versions):
         screen.warn(f"{line}: what is done is kept")
-    for reason, number in changed.items():
-        screen.warn(f"{reason}: {number} attempts are done again")
-    if left_out := len(ledger.problems) - counts["known"]:
-        screen.warn(f"{left_out} attempts of the journal are not in this plan: not in the tables")
+    for (reason, done_again), number in changed.items():
+        screen.warn(f"{reason}: {number} attempts are {done_again} again")
+    left_out = len(ledger.problems) - counts["known"]
+    if left_out and before["part_of"] is None:  # a sweep has put what is whole into files
+        screen.warn(f"{left_out} attempts are not in the plan any more, and not in the tables")
     if not counts["graded"] and not counts["asked"]:
         screen.note(f"run {bench.work.run_id} is complete: nothing is left to do")
         return wanted
@@ -166,13 +165,13 @@ def _folder(name: str) -> Path:
             if provenance.read(folder)["commands"]:
                 return folder
         raise UsageError(f"--resume: no run in {config.WORK_FOLDER}")
-    for folder in runs:
-        if folder.name == Path(name).name:
-            if not provenance.read(folder)["commands"]:
-                raise UsageError(f"--resume {name}: it graded answers that were given: do it again")
-            return folder
-    there = f" (the latest is {runs[-1].name})" if runs else ""
-    raise UsageError(f"--resume {name}: no such run{there}")
+    folder = config.WORK_FOLDER / Path(name).name
+    if not folder.is_dir():
+        there = f" (the latest is {runs[-1].name})" if runs else ""
+        raise UsageError(f"--resume {name}: no such run{there}")
+    if not provenance.read(folder)["commands"]:
+        raise UsageError(f"--resume {name}: it graded answers that were given: do it again")
+    return folder
 
 
 def _runs() -> list[Path]:
