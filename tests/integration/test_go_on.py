@@ -5,7 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -34,11 +35,16 @@ def problem_file(tmp_path: Path) -> Path:
     return Path(shutil.copy(shipped("problems") / "python.yaml", tmp_path / "p.yaml"))
 
 
-def running(folder: Path) -> subprocess.Popen[bytes]:
-    """A long run."""
-    flags = ["--provider", "demo", "--only", "python-*", "--runs", "500", "--quiet"]
-    argv = command(*flags, "--sandbox", "bubblewrap")
-    return subprocess.Popen(argv, cwd=folder, env=environment(), stderr=subprocess.PIPE)
+@contextmanager
+def running(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A long run, killed in the end."""
+    flags = ["--provider", "demo", "--model", "demo-large", "--only", "python-lru*"]
+    argv = command(*flags, "--runs", "500", "--quiet", "--sandbox", "bubblewrap")
+    with subprocess.Popen(argv, cwd=folder, env=environment(), stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def refused(ran: Ran) -> str:
@@ -126,16 +132,13 @@ async def test_another_prompt_template_is_named(tmp_path: Path) -> None:
 
 async def test_a_run_that_another_process_writes_is_left_alone(tmp_path: Path) -> None:
     with running(tmp_path) as first:
-        try:
-            await until(lambda: journaled_rows(tmp_path) > 0)
-            line = refused(await run(tmp_path, "--resume", "--quiet"))
-            (work,) = tmp_path.glob("_work/*")
-            who = f"process {first.pid} is writing this run"
-            assert line == f"_work/{work.name}: {who}: wait for it, or end it"
-            first.send_signal(signal.SIGSTOP)  # as much alive as ever
-            assert refused(await run(tmp_path, "--resume", "--quiet")) == line
-        finally:
-            first.kill()
+        await until(lambda: journaled_rows(tmp_path) > 0)
+        line = refused(await run(tmp_path, "--resume", "--quiet"))
+        (work,) = tmp_path.glob("_work/*")
+        who = f"process {first.pid} is writing this run"
+        assert line == f"_work/{work.name}: {who}: wait for it, or end it"
+        first.send_signal(signal.SIGSTOP)  # as much alive as ever
+        assert refused(await run(tmp_path, "--resume", "--quiet")) == line
     again = await run(tmp_path, "--resume", "--runs", "1", "--quiet")
     assert again.code == 0, again.err
 
@@ -146,9 +149,7 @@ async def test_a_run_whose_folder_is_removed_ends_and_says_so(tmp_path: Path) ->
         (work,) = tmp_path.glob("_work/*")
         work.rename(tmp_path / "removed")
         shutil.rmtree(tmp_path / "removed")
-        with anyio.fail_after(60):
-            while first.poll() is None:
-                await anyio.sleep(0.05)
+        await until(lambda: first.poll() is not None)
         assert first.stderr is not None
         assert first.returncode == 1
         assert "journal.jsonl: was removed" in first.stderr.read().decode()
