@@ -143,6 +143,20 @@ async def test_a_run_that_another_process_writes_is_left_alone(tmp_path: Path) -
     assert again.code == 0, again.err
 
 
+async def test_however_often_ctrl_c_comes_a_run_is_written(tmp_path: Path) -> None:
+    with running(tmp_path) as first:
+        await until(lambda: journaled_rows(tmp_path) > 0)
+        while first.poll() is None:
+            first.send_signal(signal.SIGINT)
+            await anyio.sleep(0.02)
+        assert first.stderr is not None
+        said = first.stderr.read().decode()
+        assert first.returncode == 130, said
+    assert "attempts have no row: the run was interrupted" in said
+    (table,) = tmp_path.glob("_work/*/results.csv")
+    assert len(pl.read_csv(table)) == journaled_rows(tmp_path)
+
+
 async def test_a_run_whose_folder_is_removed_ends_and_says_so(tmp_path: Path) -> None:
     with running(tmp_path) as first:
         await until(lambda: journaled_rows(tmp_path) > 0)
