@@ -198,6 +198,31 @@ async def test_what_a_run_cannot_go_on_with_is_refused_in_one_line(
     assert line.endswith("start a new run") or "no such run" in line
 
 
+async def test_damaged_lines_are_named_and_only_what_they_held_is_done_again(
+    tmp_path: Path, finished: Path
+) -> None:
+    work = tmp_path / "_work" / "a-run"
+    shutil.copytree(finished, work)
+    lines = (work / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    entries = [json.loads(line) for line in lines]
+    rows = [number for number, entry in enumerate(entries) if "row" in entry]
+    first, second = rows[:2]
+    lost = entries[second]["row"]["target"]
+    (answer,) = [n for n, entry in enumerate(entries) if entry.get("key", [None])[0] == lost]
+    lines[first] = lines[first][:50] + b"\n"  # torn, and gone on with
+    lines[second] = bytes(len(lines[second]) - 1) + b"\n"  # as a power loss leaves it
+    lines[answer] = lines[answer].replace(b'"completion"', b'"\xff"')
+    (work / "journal.jsonl").write_bytes(b"".join(lines))
+    ran = await run(tmp_path, "--resume", "a-run")
+    assert ran.code == 0, ran.err
+    for number in (first, second, answer):
+        said = f"llmbench: _work/a-run/journal.jsonl:{number + 1}: damaged line, left out"
+        assert ran.err.count(said) == 1
+    assert "1 attempts are done, 1 answers are graded without asking again, 1 are asked" in ran.err
+    table = pl.read_csv(work / "results.csv")
+    assert sorted(table["model"]) == ["demo-large", "demo-medium", "demo-small"]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that is complete."""
