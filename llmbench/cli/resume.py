@@ -78,7 +78,7 @@ def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> set[str]:
     before = provenance.read(bench.work.path)
     reasons = _reasons(before, bench)
     for attempt in bench.plan.attempts():
-        asked, graded = bench.identity(attempt)
+        asked, graded = hashes = bench.identity(attempt)
         counts["known"] += attempt.key in ledger.problems
         if ledger.is_done(graded):
             counts["done"] += 1
@@ -87,7 +87,7 @@ def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> set[str]:
         counts[done_again] += 1
         if done_again == "asked":
             wanted.add(attempt.target.label)
-        if reason := _changed(ledger, attempt, graded, reasons):
+        if reason := _changed(ledger, attempt, hashes, reasons):
             changed[reason, done_again] += 1
     for line in _other_sandbox(before["sessions"][-1], bench.sandbox.name, versions):
         screen.warn(f"{line}: what is done is kept")
@@ -114,7 +114,7 @@ def _reasons(before: Mapping[str, Any], bench: Bench) -> Callable[[Attempt], str
     limits = f"{plan['test_timeout']:g}", f"{bench.plan.test_timeout:g}"
 
     def reason(attempt: Attempt) -> str:
-        label, lang = attempt.target.label, attempt.problem.lang
+        label, lang, sha256 = attempt.target.label, attempt.problem.lang, attempt.problem.sha256
         now = _parameters(asdict(attempt.target))
         was = known.get(label, now)
         found = [
@@ -122,6 +122,8 @@ def _reasons(before: Mapping[str, Any], bench: Bench) -> Callable[[Attempt], str
         ]
         if before["prompt_template_sha256"].get(lang, templates[lang]) != templates[lang]:
             found.append(f"the prompt template of {lang} has changed")
+        if plan["problems"].get(attempt.problem.id, sha256) != sha256:
+            found.append(f"problem {attempt.problem.id} has changed")
         if limits[0] != limits[1]:
             found.append(f"--docker-timeout was {limits[0]}, is {limits[1]}")
         # What was changed earlier still is not told apart by the latest record.
@@ -147,13 +149,16 @@ def _other_sandbox(
 
 
 def _changed(
-    ledger: Ledger, attempt: Attempt, graded: str, reason: Callable[[Attempt], str]
+    ledger: Ledger, attempt: Attempt, hashes: tuple[str, str], reason: Callable[[Attempt], str]
 ) -> str | None:
-    """Why an attempt that has a row is done again, if something has changed."""
-    before = ledger.problems.get(attempt.key)
-    if before is None or ledger.has_row(graded):
+    """Why an attempt that has an answer or a row is done again, if something has changed."""
+    asked, graded = hashes
+    if attempt.key not in ledger.problems or ledger.has_row(graded):
         return None
-    if before != attempt.problem.sha256:
+    before = ledger.problems[attempt.key]
+    if before is None and ledger.is_answered(asked):
+        return None  # it came to no row yet
+    if before not in (None, attempt.problem.sha256):
         return f"problem {attempt.problem.id} has changed"
     return reason(attempt)
 

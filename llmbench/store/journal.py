@@ -88,8 +88,8 @@ class Journal:
         """Write one entry as one line.
 
         Raises:
-            OutputError: the disk is full, or the file was removed, which shows once the disk is
-                behind; what stands in it stays good, and nothing more is written.
+            OutputError: the disk is full, or within SYNC_SECONDS has failed or the file was
+                removed; what stands in it stays good, and nothing more is written.
         """
         self._check()
         adapter = _JUDGED if isinstance(entry, Judged) else _BOUGHT

@@ -14,8 +14,9 @@ from llmbench.store.journal import Bought, Entry
 class Ledger:
     """An index of a journal by the hashes of `identity`; texts stay in the file.
 
-    `spent` is what its answers cost in USD. `problems` maps each attempt that has a row to its
-    problem's hash, the latest. Damage is told to `on_damage`.
+    `spent` is what its answers cost in USD. `problems` maps each attempt that has an answer or a
+    row to its problem's hash as the latest row has it, None without one. Damage is told to
+    `on_damage`.
     """
 
     def __init__(self, path: Path, on_damage: Callable[[str], None]) -> None:
@@ -28,7 +29,7 @@ class Ledger:
         self._bought: dict[str, int] = {}
         self._judged: dict[str, int] = {}
         self._infrastructure: set[str] = set()
-        self.problems: dict[AttemptKey, str] = {}
+        self.problems: dict[AttemptKey, str | None] = {}
         self.spent = 0.0
         try:
             for offset, entry in journal.places(path, on_damage):
@@ -40,11 +41,11 @@ class Ledger:
         if isinstance(entry, Bought):
             self._bought[entry.asked] = offset
             self.spent += entry.completion.cost_usd or 0.0
+            self.problems.setdefault(_shared(*entry.key))
             return
         row = entry.row
         self._judged[entry.graded] = offset
-        key = AttemptKey(intern(row.target), intern(row.problem_id), row.run)
-        self.problems[key] = intern(row.problem_sha256)
+        self.problems[_shared(row.target, row.problem_id, row.run)] = intern(row.problem_sha256)
         if Outcome(row.outcome).is_infrastructure:
             self._infrastructure.add(entry.graded)
         else:
@@ -82,3 +83,8 @@ class Ledger:
                 return None if isinstance(entry, Bought) else entry.row
 
             yield find
+
+
+def _shared(target: str, problem_id: str, run: int) -> AttemptKey:
+    """A key whose texts are in memory once."""
+    return AttemptKey(intern(target), intern(problem_id), run)

@@ -29,6 +29,7 @@ class _Lane(BaseModel):
 
 class _Plan(BaseModel):
     lanes: list[_Lane]
+    problems: dict[str, str]
     test_timeout: float
 
 

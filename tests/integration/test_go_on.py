@@ -223,6 +223,28 @@ async def test_damaged_lines_are_named_and_only_what_they_held_is_done_again(
     assert sorted(table["model"]) == ["demo-large", "demo-medium", "demo-small"]
 
 
+async def test_answers_that_came_to_no_row_are_graded_or_it_is_told_why_not(
+    tmp_path: Path, finished: Path
+) -> None:
+    work = tmp_path / "_work" / "a-run"
+    shutil.copytree(finished, work)
+    lines = (work / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    answers = [line for line in lines if b'"completion"' in line]
+    (work / "journal.jsonl").write_bytes(b"".join(answers))
+    changed = await run(
+        tmp_path, "--resume", "--quiet", "--model", "demo-large", "--max-tokens", "999"
+    )
+    assert changed.err.splitlines() == [
+        "llmbench: demo/demo-large: max_tokens was 4096, is 999: 1 attempts are asked again",
+        "llmbench: 2 attempts are not in the plan any more, and not in the tables",
+    ]
+    (work / "journal.jsonl").write_bytes(b"".join(answers))
+    graded = await run(tmp_path, "--resume", "--max-tokens", "4096")
+    assert (
+        "0 attempts are done, 1 answers are graded without asking again, 0 are asked" in graded.err
+    )
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that is complete."""

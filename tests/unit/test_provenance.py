@@ -13,7 +13,7 @@ TARGET = {"provider": "lmstudio", "model": "m", "base_url": "http://localhost:12
 RECORD: dict[str, Any] = {
     "run": "r",
     "commands": [["--runs", "2"], ["--resume"]],
-    "plan": {"lanes": [{"targets": [TARGET]}], "test_timeout": 45.0, "runs": 2},
+    "plan": {"lanes": [{"targets": [TARGET]}], "problems": {"add": "0"}, "test_timeout": 45.0},
     "part_of": None,
     "prompt_template_sha256": {"python": "0"},
     "sessions": [{"sandbox": "docker", "versions": {"python": "3.11"}, "end": None}],
