@@ -116,7 +116,7 @@ def _reasons(before: Mapping[str, Any], bench: Bench) -> Callable[[Attempt], str
     def reason(attempt: Attempt) -> str:
         label, lang, sha256 = attempt.target.label, attempt.problem.lang, attempt.problem.sha256
         now = _parameters(asdict(attempt.target))
-        was = known.get(label, now)
+        was = now | known.get(label, {})
         found = [
             f"{name} was {was[name]}, is {now[name]}" for name in now if was[name] != now[name]
         ]

@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field, ValidationError
 
 from llmbench import __version__
 from llmbench.errors import UsageError
-from llmbench.records import Target
 from llmbench.store import files
 
 NAME = "run.json"
@@ -23,8 +22,16 @@ class _Session(BaseModel):
     versions: dict[str, str]
 
 
+class _Target(BaseModel):
+    provider: str
+    model: str
+    base_url: str
+    sampling: dict[str, float | None]
+    extra: str
+
+
 class _Lane(BaseModel):
-    targets: list[Target]
+    targets: list[_Target]
 
 
 class _Plan(BaseModel):

@@ -9,7 +9,13 @@ import pytest
 from llmbench.errors import UsageError
 from llmbench.store import provenance
 
-TARGET = {"provider": "lmstudio", "model": "m", "base_url": "http://localhost:1234/v1"}
+TARGET = {
+    "provider": "lmstudio",
+    "model": "m",
+    "base_url": "http://localhost:1234/v1",
+    "sampling": {"max_tokens": 4096, "temperature": None, "seed": 1},
+    "extra": "{}",
+}
 RECORD: dict[str, Any] = {
     "run": "r",
     "commands": [["--runs", "2"], ["--resume"]],
