@@ -2,8 +2,8 @@
 
 import argparse
 import io
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,13 +85,18 @@ def parse(argv: Sequence[str]) -> Options:
 
 
 def merge(commands: Sequence[Sequence[str]]) -> Options:
-    """Read several sets of flags: what a later one gives takes the place of an earlier one's."""
-    given = parser().parse_args(commands[0])
-    for words in commands[1:]:
-        later = parser()
-        for action in later._actions:
-            action.default = argparse.SUPPRESS
-        given = argparse.Namespace(**vars(given) | vars(later.parse_args(words)))
+    """Read several sets of flags: what a later one gives takes the place of an earlier one's.
+
+    Raises:
+        UsageError: a flag is unknown, or its value is wrong.
+    """
+    with _faults_raised():
+        given = parser().parse_args(commands[0])
+        for words in commands[1:]:
+            later = parser()
+            for action in later._actions:
+                action.default = argparse.SUPPRESS
+            given = argparse.Namespace(**vars(given) | vars(later.parse_args(words)))
     return _options(given, commands)
 
 
@@ -144,10 +149,17 @@ def from_flags(flags: Mapping[str, Any]) -> Options:
             words += [f"{flag}={each}" for each in value]
         elif value is not None:
             words.append(f"{flag}={value}")
+    with _faults_raised():
+        return parse(words)
+
+
+@contextmanager
+def _faults_raised() -> Iterator[None]:
+    """Raise what the reader of flags would say before it leaves."""
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            return parse(words)
+            yield
     except SystemExit:
         fault = said.getvalue().splitlines()[-1]
         raise UsageError(fault.removeprefix("llmbench: error: ")) from None
