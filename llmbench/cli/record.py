@@ -1,6 +1,7 @@
 """What a run tells of itself: `run.json`, the metadata of tables, its rows."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -35,15 +36,18 @@ def begin(
         "sandbox": bench.sandbox.name,
         "versions": versions,
     }
-    template = json.dumps(
-        [prompts.SYSTEM, {k: r.about.instructions for k, r in bench.runners.items()}]
-    )
+    template: list[Any] = [
+        prompts.SYSTEM,
+        {k: r.about.instructions for k, r in bench.runners.items()},
+    ]
+    if bench.plan.repair:
+        template += [prompts.WRONG, prompts.LOG, prompts.AGAIN]
     record: dict[str, Any] = {
         "run": bench.work.run_id,
         "commands": commands,
         "plan": _plan(bench.plan),
         "part_of": part_of,
-        "prompt_template_sha256": prompts.sha256(template),
+        "prompt_template_sha256": prompts.sha256(json.dumps(template)),
         "sessions": [*before, session],
     }
     provenance.write(bench.work.path, record)
@@ -68,13 +72,38 @@ def end(bench: Bench) -> None:
 
 def rows(bench: Bench, screen: Screen) -> Iterator[Row]:
     """The latest row of each attempt of the plan, by target, language, problem and run."""
-    heard = (lambda _: None) if bench.ledger is not None else screen.warn
+    heard = _unheard if bench.ledger is not None else screen.warn
     ledger = Ledger(bench.journal.path, heard)
     with ledger.rows() as find:
         for attempt in bench.plan.ordered():
-            row = find(bench.identity(attempt)[1])
+            row = find(bench.identity(attempt).graded)
             if row is not None:
                 yield row
+
+
+def later_rows(bench: Bench) -> Iterator[Row]:
+    """The rows of later rounds, in the same order."""
+    ledger = Ledger(bench.journal.path, _unheard)
+    with ledger.rows() as find:
+        for attempt in bench.plan.ordered():
+            for later, hashes in bench.rounds(attempt, ledger):
+                row = find(hashes.graded) if later.round > 1 else None
+                if row is not None:
+                    yield row
+
+
+def later_missing(bench: Bench) -> Counter[str]:
+    """How many answers of each target, by its label, were to be asked for again and were not."""
+    ledger = Ledger(bench.journal.path, _unheard)
+    missing: Counter[str] = Counter()
+    for attempt in bench.plan.ordered():
+        last, hashes = bench.last_round(attempt, ledger)
+        missing[last.target.label] += last.round > 1 and not ledger.has_row(hashes.graded)
+    return missing
+
+
+def _unheard(_: str) -> None:
+    """Damage was told before."""
 
 
 def _plan(plan: Plan) -> dict[str, Any]:

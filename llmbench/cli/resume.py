@@ -66,12 +66,12 @@ def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> None:
     ledger = bench.ledger
     assert ledger is not None
     for attempt in bench.plan.attempts():
-        asked, graded = bench.identity(attempt)
+        last, (asked, graded) = bench.last_round(attempt, ledger)
         if ledger.is_done(graded):
             counts["done"] += 1
             continue
         counts["graded" if ledger.is_answered(asked) else "asked"] += 1
-        reason = _changed(ledger, attempt, graded)
+        reason = _changed(ledger, last, graded)
         if reason:
             changed[reason] += 1
     before = provenance.read(bench.work.path)["sessions"][-1].get("versions", {})

@@ -707,9 +707,9 @@ async def test_the_seed_chooses_the_recorded_answer_and_each_request_is_counted(
         texts = [(await ask(model, run)).text for run in (1, 2, 3, 1)]
     assert texts == ["Hello world", "Second: c", "Hello world", "Hello world"]
     assert server.requests == {
-        ("small", "greet", 1): 2,
-        ("small", "greet", 2): 1,
-        ("small", "greet", 3): 1,
+        ("small", "greet", 1, 1): 2,
+        ("small", "greet", 2, 1): 1,
+        ("small", "greet", 3, 1): 1,
     }
 
 
@@ -733,7 +733,7 @@ async def test_an_unknown_problem_gets_an_honest_answer_without_code(folder: Pat
         model = model_of(client, "small")
         completion = await model.complete(question, run=1, slot=anyio.Semaphore(1))
     assert "no recorded answer for this problem" in completion.text
-    assert server.requests == {("small", None, None): 1}
+    assert server.requests == {("small", None, None, 1): 1}
 
 
 async def test_an_unknown_recorded_model_stops_the_target(folder: Path) -> None:

@@ -15,7 +15,7 @@ from llmbench import problems
 from llmbench.config import shipped
 from llmbench.models import recorded
 
-Key = tuple[str, str | None, int | None]
+Key = recorded.Asked
 
 
 class Logged(Counter[Key]):

@@ -15,7 +15,7 @@ SlotT = AbstractAsyncContextManager[object]
 
 
 def share(attempts: int, slots: int) -> Share[int]:
-    return Share(range(attempts), anyio.CapacityLimiter(slots), slots)
+    return Share([range(attempts)], anyio.CapacityLimiter(slots), slots)
 
 
 class Gauge:
@@ -132,7 +132,7 @@ async def test_attempts_are_taken_only_when_they_can_begin() -> None:
 
     async with anyio.create_task_group() as tasks:
         engine = Engine(ask, grade, sandboxes=1)
-        tasks.start_soon(engine.run, Share(attempts(), anyio.CapacityLimiter(4), 4))
+        tasks.start_soon(engine.run, Share([attempts()], anyio.CapacityLimiter(4), 4))
         await anyio.wait_all_tasks_blocked()
         assert taken <= BETWEEN_STAGES + 4 * WAITING_PER_SLOT + 2
         engine.drain()
@@ -204,8 +204,8 @@ async def test_a_server_that_is_slow_or_waited_for_holds_up_no_other() -> None:
     async def grade(answer: int) -> None:
         done.append(answer)
 
-    slow = Share(range(10), anyio.CapacityLimiter(2), 2)
-    quick = Share(range(10, 60), anyio.CapacityLimiter(1), 1)
+    slow = Share([range(10)], anyio.CapacityLimiter(2), 2)
+    quick = Share([range(10, 60)], anyio.CapacityLimiter(1), 1)
     with anyio.move_on_after(0.5):
         await Engine(ask, grade, sandboxes=1).run(slow, quick)
     assert done == list(range(10, 60))
