@@ -31,9 +31,13 @@ FLAGS = [
     *("--out", "rows.parquet"),
 ]
 ATTEMPTS = 2 * 3 * 2
+REPAIR = ("--repair", "2")
 KILL = (Signals.SIGKILL,)
 INTERRUPT = (Signals.SIGINT,)
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): orphans become ours, and can be seen
+
+Key = tuple[str, str, int, int]
+"""Model, problem, run and round."""
 
 pytestmark = pytest.mark.anyio
 
@@ -101,9 +105,9 @@ def children() -> set[int]:
     return {int(pid) for task in tasks for pid in task.read_text().split()}
 
 
-def bought(folder: Path) -> Counter[tuple[str, str, int]]:
-    """How often each completion is in the journals, by model, problem and run."""
-    found: Counter[tuple[str, str, int]] = Counter()
+def bought(folder: Path) -> Counter[Key]:
+    """How often each completion is in the journals."""
+    found: Counter[Key] = Counter()
     for journal in folder.glob("_work/*/journal.jsonl"):
         for line in journal.read_bytes().splitlines():
             try:
@@ -111,25 +115,31 @@ def bought(folder: Path) -> Counter[tuple[str, str, int]]:
             except ValueError:
                 continue  # torn by the kill
             if "completion" in entry:
-                target, problem_id, number = entry["key"]
-                found[target.partition("/")[2], problem_id, number] += 1
+                target, problem_id, number, round_ = entry["key"]
+                found[target.partition("/")[2], problem_id, number, round_] += 1
     return found
 
 
-def asked(folder: Path) -> list[tuple[str, str, int]]:
+def asked(folder: Path) -> list[Key]:
     """What the server was asked, in order."""
     return [tuple(json.loads(line)) for line in (folder / "requests").read_text().splitlines()]
 
 
 def comparable(path: Path) -> pl.DataFrame:
-    """A table without its timings, also those in logs."""
+    """A table without its timings, also those in logs, which are part of later prompts."""
     timings = pl.selectors.ends_with("_seconds") | pl.selectors.by_name("tokens_per_second")
     log = pl.col("log_head").str.replace_all(r"\d+\.\d+s|0x[0-9a-f]+", "…")
-    return pl.read_parquet(path).drop(timings).with_columns(log)
+    prompt = pl.when(pl.col("round") == 1).then("prompt_tokens").alias("prompt_tokens")
+    return pl.read_parquet(path).drop(timings).with_columns(log, prompt)
 
 
 async def torture(
-    folder: Path, kind: str, points: int, latest: float, signals: Sequence[Signals] = KILL
+    folder: Path,
+    kind: str,
+    points: int,
+    latest: float,
+    signals: Sequence[Signals] = KILL,
+    more: Sequence[str] = (),
 ) -> None:
     """Stop runs at so many seeded points and hold each against an uninterrupted one."""
     async with opened(kind, RUNNERS):
@@ -137,19 +147,20 @@ async def torture(
     assert ctypes.CDLL(None).prctl(SUBREAPER, 1) == 0
     chance = random.Random(5)
     with logging_server(folder) as address:
-        flags = [*FLAGS, "--base-url", address, "--sandbox", kind]
+        flags = [*FLAGS, *more, "--base-url", address, "--sandbox", kind]
         plain = folder / "plain"
         plain.mkdir()
         assert (await run(plain, *flags)).code == 0
-        whole = comparable(plain / "rows.parquet")
-        assert len(whole) == ATTEMPTS
+        whole = {path.name: comparable(path) for path in plain.glob("*.parquet")}
+        assert len(whole["rows.parquet"]) == ATTEMPTS
+        answers = sum(map(len, whole.values()))
         known, kills, number = children(), 0, 0
         while kills < points:
             number += 1
             here = folder / str(number)
             (here / "tmp").mkdir(parents=True)
             before = len(asked(folder))
-            seen: list[tuple[int, set[tuple[str, str, int]]]] = []
+            seen: list[tuple[int, set[Key]]] = []
             ended = False
             while not ended:
                 started = any(here.glob("_work/*/run.json"))
@@ -163,9 +174,10 @@ async def torture(
             for position, had in seen:
                 assert not had & set(requests[position:]), "a journaled answer was asked again"
             assert set(bought(here).values()) == {1}
-            assert len(bought(here)) == ATTEMPTS
-            assert len(requests) - before <= ATTEMPTS + len(seen) * CONCURRENCY
-            assert comparable(here / "rows.parquet").equals(whole, null_equal=True)
+            assert len(bought(here)) == answers
+            assert len(requests) - before <= answers + len(seen) * CONCURRENCY
+            for name, table in whole.items():
+                assert comparable(here / name).equals(table, null_equal=True)
             assert list(here.rglob("*.tmp")) == []
             assert list((here / "tmp").iterdir()) == []
             assert await containers(here) == []
@@ -191,6 +203,17 @@ async def containers(folder: Path) -> list[str]:
 @pytest.mark.parametrize("points", [5, pytest.param(100, marks=pytest.mark.slow)])
 async def test_killed_runs_go_on_to_the_same_table(tmp_path: Path, points: int) -> None:
     await torture(tmp_path, "bubblewrap", points, 2.5)
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize(
+    ("points", "signals"),
+    [(5, KILL), (3, INTERRUPT), pytest.param(100, KILL, marks=pytest.mark.slow)],
+)
+async def test_runs_with_repairs_that_are_stopped_go_on_in_their_round(
+    tmp_path: Path, points: int, signals: Sequence[Signals]
+) -> None:
+    await torture(tmp_path, "bubblewrap", points, 5, signals, REPAIR)
 
 
 @pytest.mark.docker

@@ -192,7 +192,11 @@ def test_a_failed_write_leaves_the_old_table_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("t.txt", "must end in .csv or .parquet"), ("none/t.csv", "cannot be written")],
+    [
+        ("t.txt", "must end in .csv or .parquet"),
+        ("none/t.csv", "cannot be written"),
+        ("t.repair.csv", "the name is that of a file of later rounds"),
+    ],
 )
 def test_an_output_that_cannot_be_is_refused_beforehand(
     tmp_path: Path, name: str, reason: str
