@@ -12,7 +12,7 @@ from llmbench.records import Row
 from llmbench.reports.attempt import attempt, later_round
 from llmbench.reports.texts import Texts
 from llmbench.sandboxes.runners import load_runners
-from llmbench.store import kept, outputs, tables
+from llmbench.store import kept, tables
 from llmbench.store.kept import Kept
 
 
@@ -22,14 +22,13 @@ def main(options: Options) -> int:
     Raises:
         UsageError: there is no such attempt, or several fit.
     """
-    table = tables.read(options.result)
-    tables.check_first(str(options.result), table)
+    table = tables.load([options.result], once=True)
     runs = _runs(options, tables.rows(table))
     row = next((row for row in runs if row.run == options.run), None)
     if row is None:
         known = ", ".join(f"#{row.run}" for row in runs)
         raise ResultFileError(f"{options.problem}#{options.run}: no such run; there are: {known}")
-    rounds = [row, *_later(options, row)]
+    rounds = [row, *_later(table, row)]
     found = dict(kept.find_all(rounds, kept.work_folders(options.result.parent, options.work)))
     first = found.get(0, Kept())
     texts = Texts.load(options.problems, load_runners(config.shipped("runners")))
@@ -44,10 +43,10 @@ def main(options: Options) -> int:
     return 0
 
 
-def _later(options: Options, first: Row) -> list[Row]:
+def _later(table: tables.Table, first: Row) -> list[Row]:
     """The later rounds of an attempt, in their order, where the file beside has some."""
-    path = outputs.repair_of(options.result)
-    rows = tables.rows(tables.read(path)) if path.exists() else []
+    both = tables.with_later(table)
+    rows = tables.rows(both[1]) if both else []
     same = attrgetter("target", "problem_id", "run")
     return sorted((row for row in rows if same(row) == same(first)), key=lambda row: row.round)
 

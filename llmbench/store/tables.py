@@ -162,6 +162,26 @@ def read_result(path: Path) -> pl.DataFrame:
     return load(files, once=True).drop(SOURCE)
 
 
+def with_later(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """Those of loaded rows beside whose file is one of later rounds, and the later rounds of them.
+
+    None where no file has one beside it.
+
+    Raises:
+        ResultFileError: as `load`.
+    """
+    found = []
+    for (source,), rows in table.group_by(SOURCE, maintain_order=True):
+        beside = outputs.repair_of(Path(str(source)))
+        if beside.exists():
+            run = ("target", "problem_id", "run")
+            found.append((rows.select(SCHEMA.names()), read(beside).join(rows, on=run, how="semi")))
+    if not found:
+        return None
+    first, later = zip(*found, strict=True)
+    return pl.concat(first), pl.concat(later)
+
+
 def check_first(where: str, table: pl.DataFrame) -> None:
     """Refuse answers of later rounds: figures of first answers and of repairs are never mixed.
 
