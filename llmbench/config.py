@@ -52,13 +52,15 @@ class Lane:
         At a local server a group is a model, because loading one is slow. Within a group run 1 of
         everything comes before run 2, so that a provider's cache cannot fake stability.
         """
-        for targets in [[target] for target in self.targets] if self.local else [self.targets]:
-            yield (
-                Attempt(target, problem, run)
-                for run in range(1, runs + 1)
-                for problem in problems
-                for target in targets
-            )
+        groups = [(target,) for target in self.targets] if self.local else [self.targets]
+        return (_group(targets, problems, runs) for targets in groups)
+
+
+def _group(targets: Sequence[Target], problems: Sequence[Problem], runs: int) -> Iterator[Attempt]:
+    for run in range(1, runs + 1):
+        for problem in problems:
+            for target in targets:
+                yield Attempt(target, problem, run)
 
 
 @dataclass(frozen=True, slots=True)
