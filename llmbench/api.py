@@ -37,6 +37,7 @@ class Flags(TypedDict, total=False):
     config: PathLike
     base_url: str
     runs: int
+    repair: int
     concurrency: int
     rpm: float
     tpm: float
@@ -67,9 +68,10 @@ class Flags(TypedDict, total=False):
 def run(**flags: Unpack[Flags]) -> pl.DataFrame:
     """Ask models, test their answers, and return a row per problem and run.
 
-    Columns are those that `llmbench schema` tells. Journal, answers and logs are kept in `_work`,
-    as by the command. Works in a notebook, too. An attempt that was never asked, because its target
-    was stopped or the money is spent, has no row, and a line on stderr says so.
+    Columns are those that `llmbench schema` tells. Rows are of first answers; later rounds are in
+    the file beside each of `out`. Journal, answers and logs are kept in `_work`, as by the command.
+    Works in a notebook, too. An attempt that was never asked, because its target was stopped or the
+    money is spent, has no row, and a line on stderr says so.
 
     Raises:
         UsageError: what was asked cannot be done as written.
@@ -99,7 +101,7 @@ def compare(*results: PathLike | pl.DataFrame, base: str | None = None) -> Compa
     there; of one result, each two of its targets; with `base`, all others with that target.
 
     Raises:
-        ResultFileError: a file cannot be read, or nothing can be compared.
+        ResultFileError: a file cannot be read, nothing can be compared, or there are later rounds.
     """
     return stats.compare(list(_named(results)), base)
 
@@ -109,7 +111,9 @@ def _named(results: Sequence[PathLike | pl.DataFrame]) -> Iterator[tuple[str, pl
     for number, result in enumerate(results, 1):
         if not isinstance(result, pl.DataFrame):
             yield str(result), tables.read_result(Path(result))
-        elif tables.SOURCE in result.columns:
+            continue
+        tables.check_first(f"result {number}", result)
+        if tables.SOURCE in result.columns:
             for (source,), rows in result.group_by([tables.SOURCE], maintain_order=True):
                 yield str(source), rows
         else:

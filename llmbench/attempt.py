@@ -8,6 +8,7 @@ from llmbench import answers, identity, prompts
 from llmbench.config import Lane, Plan
 from llmbench.errors import ModelError, SandboxError, TargetError
 from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
+from llmbench.identity import Identity
 from llmbench.models.base import Model
 from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Message, Outcome, Row, Verdict
 from llmbench.sandboxes.allowance import Allowances
@@ -54,25 +55,44 @@ class Bench:
         self.ledger = ledger
         self.spent = ledger.spent
 
-    def shares(self) -> Iterator[tuple[Lane, Iterator[Attempt]]]:
-        """Each lane with what is left of it to do."""
-        for lane, attempts in self.plan.shares():
-            yield lane, self._remaining(attempts)
+    def shares(self) -> Iterator[tuple[Lane, Iterator[Iterator[Attempt]]]]:
+        """Each lane with what is left of it to do, group by group."""
+        for lane, groups in self.plan.shares():
+            yield lane, map(self._remaining, groups)
 
     def _remaining(self, attempts: Iterator[Attempt]) -> Iterator[Attempt]:
-        """Those that have no row yet, or that of an infrastructure error."""
+        """The round to make of those that have no row yet, or that of an infrastructure error."""
         for attempt in attempts:
-            if self.ledger is None or not self.ledger.is_done(self.identity(attempt)[1]):
+            if self.ledger is None:
                 yield attempt
+                continue
+            last, hashes = self.last_round(attempt, self.ledger)
+            if not self.ledger.is_done(hashes.graded):
+                yield last
 
-    def identity(self, attempt: Attempt) -> tuple[str, str]:
+    def rounds(self, attempt: Attempt, ledger: Ledger) -> Iterator[tuple[Attempt, Identity]]:
+        """The rounds of an attempt that a ledger knows, and the one to make after those, if any."""
+        yield attempt, (hashes := self.identity(attempt))
+        while attempt.round <= self.plan.repair and ledger.is_failed(hashes.graded):
+            row, completion = ledger.row(hashes.graded), ledger.completion(hashes.asked)
+            if row is None or completion is None:  # its line is damaged, which was told
+                return
+            attempt = prompts.again(attempt, completion.text, row)
+            yield attempt, (hashes := self.identity(attempt))
+
+    def last_round(self, attempt: Attempt, ledger: Ledger) -> tuple[Attempt, Identity]:
+        """The last of the `rounds`: it is done, or it is what is left to do."""
+        *_, last = self.rounds(attempt, ledger)
+        return last
+
+    def identity(self, attempt: Attempt) -> Identity:
         """Hashes of what is asked, and of that with what grades it."""
         asked = identity.asked(attempt, self._messages(attempt))
-        return asked, identity.graded(attempt, asked, self.plan.test_timeout)
+        return Identity(asked, identity.graded(attempt, asked, self.plan.test_timeout))
 
     def _messages(self, attempt: Attempt) -> tuple[Message, ...]:
         about = self.runners[attempt.problem.lang].about
-        return prompts.messages(attempt.problem, about.instructions)
+        return prompts.messages(attempt.problem, about.instructions) + attempt.talk
 
     @property
     def budget_spent(self) -> bool:
@@ -129,8 +149,8 @@ class Bench:
             assert self.plan.max_cost is not None
             self.emit(BudgetSpent(self.spent, self.plan.max_cost))
 
-    async def grade(self, answer: Answer) -> None:
-        """Find the code, run the tests, and finish the attempt in its row."""
+    async def grade(self, answer: Answer) -> Attempt | None:
+        """Find the code, run the tests, finish the attempt in its row; the next round, if any."""
         attempt, completion = answer.attempt, answer.completion
         problem = attempt.problem
         runner = self.runners[problem.lang]
@@ -138,6 +158,8 @@ class Bench:
             completion.text, fences=runner.about.fences, signs=runner.about.signs
         )
         files = {"answer.md": completion.text}
+        if attempt.talk:
+            files["question.md"] = attempt.talk[-1].content
         if completion.reasoning:
             files["reasoning.md"] = completion.reasoning
         if found.code is None:
@@ -152,7 +174,10 @@ class Bench:
         ):
             verdict = replace(verdict, outcome=Outcome.TRUNCATED)
         self.work.keep(attempt, files)
-        self._finish(attempt, completion, str(found.how), verdict)
+        row = self._finish(attempt, completion, str(found.how), verdict)
+        if row.passed is not False or attempt.round > self.plan.repair:
+            return None
+        return prompts.again(attempt, completion.text, row)
 
     async def _run_tests(self, attempt: Attempt, runner: Runner, code: str) -> Verdict:
         try:
@@ -170,12 +195,13 @@ class Bench:
         completion: Completion | None,
         extraction: str | None,
         verdict: Verdict,
-    ) -> None:
+    ) -> Row:
         sandbox = self.sandbox.name if verdict.seconds is not None else None
         row = make_row(attempt, completion, verdict, extraction)
         row = replace(row, sandbox=sandbox, recorded=attempt.target.label in self._recorded)
-        self.journal.append(Judged(row, self.identity(attempt)[1]))
+        self.journal.append(Judged(row, self.identity(attempt).graded))
         self.emit(Finished(row))
+        return row
 
 
 def make_row(
@@ -192,6 +218,7 @@ def make_row(
         problem_id=problem.id,
         lang=problem.lang,
         run=attempt.run,
+        round=attempt.round,
         score=score,
         passed=None if score is None else score == 100,
         exit_code=verdict.exit_code,

@@ -46,19 +46,21 @@ class Lane:
     local: bool = False
     recorded: bool = False
 
-    def attempts(self, problems: Sequence[Problem], runs: int) -> Iterator[Attempt]:
-        """Every attempt at this server once, in the order of asking.
+    def groups(self, problems: Sequence[Problem], runs: int) -> Iterator[Iterator[Attempt]]:
+        """Every attempt at this server once, in groups of which one is finished before the next.
 
-        A local server finishes one model before the next, because loading one is slow. Elsewhere
-        run 1 of everything comes before run 2, so that a provider's cache cannot fake stability.
+        At a local server a group is a model, because loading one is slow. Within a group run 1 of
+        everything comes before run 2, so that a provider's cache cannot fake stability.
         """
-        groups: Sequence[Sequence[Target]]
-        groups = [[target] for target in self.targets] if self.local else [self.targets]
-        for group in groups:
-            for run in range(1, runs + 1):
-                for problem in problems:
-                    for target in group:
-                        yield Attempt(target, problem, run)
+        groups = [(target,) for target in self.targets] if self.local else [self.targets]
+        return (_group(targets, problems, runs) for targets in groups)
+
+
+def _group(targets: Sequence[Target], problems: Sequence[Problem], runs: int) -> Iterator[Attempt]:
+    for run in range(1, runs + 1):
+        for problem in problems:
+            for target in targets:
+                yield Attempt(target, problem, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,9 @@ class Plan:
     """All that decides what a run asks and how it grades.
 
     Servers are asked side by side, each in its lane. `sandboxes` bounds the tests that run at
-    once; `test_timeout` bounds the tests of any problem, in seconds by the clock. Once answers
-    have cost `max_cost` USD nothing more is asked.
+    once; `test_timeout` bounds the tests of any problem, in seconds by the clock. An answer that
+    does not pass is asked for again `repair` times at most. Once answers have cost `max_cost` USD
+    nothing more is asked.
     """
 
     lanes: tuple[Lane, ...]
@@ -76,6 +79,7 @@ class Plan:
     sandboxes: int
     test_timeout: float
     max_cost: float | None = None
+    repair: int = 0
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -104,17 +108,20 @@ class Plan:
             f"{self.size} attempts: {len(self.targets)} targets × {len(self.problems)} problems "
             f"× {self.runs} runs"
         )
+        if self.repair:
+            said += f", with repairs up to round {1 + self.repair}"
         return said + ("; recorded answers are replayed, no model is asked" * self.recorded)
 
-    def shares(self) -> Iterator[tuple[Lane, Iterator[Attempt]]]:
-        """Each lane with its attempts, every one once, in the order of asking."""
+    def shares(self) -> Iterator[tuple[Lane, Iterator[Iterator[Attempt]]]]:
+        """Each lane with its attempts, every one once, in the order of asking, in its groups."""
         for lane in self.lanes:
-            yield lane, lane.attempts(self.problems, self.runs)
+            yield lane, lane.groups(self.problems, self.runs)
 
     def attempts(self) -> Iterator[Attempt]:
         """Every attempt once, lane by lane."""
-        for _, attempts in self.shares():
-            yield from attempts
+        for _, groups in self.shares():
+            for group in groups:
+                yield from group
 
     def ordered(self) -> Iterator[Attempt]:
         """Every attempt once, in the order of tables; none has its given answer."""

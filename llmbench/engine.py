@@ -2,16 +2,19 @@
 
 Stage 1 asks and holds a model slot only while an answer streams; stage 2 grades and holds a
 sandbox slot only while tests run. Attempts come from an iterator and at most a few wait between
-the stages, so memory stays flat however many there are.
+the stages, so memory stays flat however many there are. What grading finds to be asked again goes
+back to stage 1 before anything new: stage 2 never waits for that, so full buffers block nobody, and
+what waits there has been in flight before, so it is bounded too.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import anyio
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -23,7 +26,7 @@ WAITING_PER_SLOT = 4
 """Attempts in stage 1 per model slot, counting those whose retry waits without a slot."""
 
 Ask = Callable[[A, AbstractAsyncContextManager[object]], Awaitable[B | None]]
-Grade = Callable[[B], Awaitable[None]]
+Grade = Callable[[B], Awaitable[A | None]]
 
 
 class Slot:
@@ -51,21 +54,60 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Share(Generic[A]):
-    """Attempts that share `slots`: as many of them stream at once, and never more than `most`."""
+    """Attempts that share `slots`: as many of them stream at once, and never more than `most`.
 
-    attempts: Iterable[A]
+    They come in groups, each of which is at its end before the next begins.
+    """
+
+    groups: Iterable[Iterable[A]]
     slots: anyio.CapacityLimiter
     most: int
+
+
+class _Group(Generic[A]):
+    """Attempts to take, those that came back first; `in_flight` are taken and not at their end.
+
+    `places` bounds those in stage 1, with a slot or without.
+    """
+
+    def __init__(self, attempts: Iterable[A], share: Share[A]) -> None:
+        self._new = iter(attempts)
+        self._back: deque[A] = deque()
+        self._ended = anyio.Event()
+        self.slots = share.slots
+        self.places = anyio.Semaphore(share.most * WAITING_PER_SLOT)
+        self.in_flight = 0
+
+    def take(self) -> A | None:
+        """The next attempt; None where there is none now."""
+        attempt = self._back.popleft() if self._back else next(self._new, None)
+        self.in_flight += attempt is not None
+        return attempt
+
+    def end(self, further: A | None) -> None:
+        """One is at its end; `further` comes back in its place."""
+        self.in_flight -= 1
+        if further is not None:
+            self._back.append(further)
+        self._ended.set()
+
+    async def one_more_end(self) -> None:
+        """Wait until one more is at its end."""
+        self._ended = anyio.Event()
+        await self._ended.wait()
+
+
+_Sending = ObjectSendStream[tuple[_Group[A], B]]
 
 
 class Engine(Generic[A, B]):
     """Runs attempts through `ask` and `grade`, so many at once and no more.
 
-    `ask` returns None when there is nothing to grade. An exception from either ends the run:
-    faults of a single attempt are theirs to handle.
+    `ask` returns None when there is nothing to grade, `grade` the attempt to make further, if any.
+    An exception from either ends the run: faults of a single attempt are theirs to handle.
     """
 
-    def __init__(self, ask: Ask[A, B], grade: Grade[B], *, sandboxes: int) -> None:
+    def __init__(self, ask: Ask[A, B], grade: Grade[B, A], *, sandboxes: int) -> None:
         self._ask = ask
         self._grade = grade
         self._sandboxes = sandboxes
@@ -78,7 +120,7 @@ class Engine(Generic[A, B]):
 
     async def run(self, *shares: Share[A]) -> None:
         """Run every attempt to its end, or until drained or cancelled; shares side by side."""
-        answered, to_grade = anyio.create_memory_object_stream[B](BETWEEN_STAGES)
+        answered, to_grade = anyio.create_memory_object_stream[tuple[_Group[A], B]](BETWEEN_STAGES)
         async with anyio.create_task_group() as tasks:
             for _ in range(self._sandboxes):
                 tasks.start_soon(self._grade_all, to_grade.clone())
@@ -87,37 +129,49 @@ class Engine(Generic[A, B]):
                 for share in shares:
                     asking.start_soon(self._ask_all, share, answered)
 
-    async def _ask_all(self, share: Share[A], answered: ObjectSendStream[B]) -> None:
-        attempts, slots = iter(share.attempts), share.slots
-        places = anyio.Semaphore(share.most * WAITING_PER_SLOT)
-        async with anyio.create_task_group() as tasks:
-            while True:
-                await places.acquire()
-                slot = Slot(slots)
-                await slots.acquire_on_behalf_of(slot)
-                # Only now: an attempt that a drain leaves out has not been taken.
-                attempt = None if self.draining else next(attempts, None)
-                if attempt is None:
-                    slot.give_back()
-                    return
-                self.in_flight += 1
-                tasks.start_soon(self._ask_one, attempt, slot, places, answered)
+    async def _ask_all(self, share: Share[A], answered: _Sending[A, B]) -> None:
+        for attempts in share.groups:
+            group = _Group(attempts, share)
+            async with anyio.create_task_group() as tasks:
+                while await self._ask_next(group, tasks, answered):
+                    pass
+
+    async def _ask_next(self, group: _Group[A], tasks: TaskGroup, answered: _Sending[A, B]) -> bool:
+        """Begin an attempt, or wait for what may bring one; False when none will come."""
+        await group.places.acquire()
+        slot = Slot(group.slots)
+        await group.slots.acquire_on_behalf_of(slot)
+        # Only now: an attempt that a drain leaves out has not been taken.
+        attempt = None if self.draining else group.take()
+        if attempt is not None:
+            self.in_flight += 1
+            tasks.start_soon(self._ask_one, group, attempt, slot, answered)
+            return True
+        slot.give_back()
+        group.places.release()
+        if self.draining or not group.in_flight:
+            return False
+        await group.one_more_end()
+        return True
 
     async def _ask_one(
-        self, attempt: A, slot: Slot, places: anyio.Semaphore, answered: ObjectSendStream[B]
+        self, group: _Group[A], attempt: A, slot: Slot, answered: _Sending[A, B]
     ) -> None:
         try:
             answer = await self._ask(attempt, slot)
         finally:
             slot.give_back()
         if answer is None:
-            self.in_flight -= 1
+            self._end(group, None)
         else:
-            await answered.send(answer)
-        places.release()
+            await answered.send((group, answer))
+        group.places.release()
 
-    async def _grade_all(self, to_grade: ObjectReceiveStream[B]) -> None:
+    async def _grade_all(self, to_grade: ObjectReceiveStream[tuple[_Group[A], B]]) -> None:
         async with to_grade:
-            async for answer in to_grade:
-                await self._grade(answer)
-                self.in_flight -= 1
+            async for group, answer in to_grade:
+                self._end(group, await self._grade(answer))
+
+    def _end(self, group: _Group[A], further: A | None) -> None:
+        self.in_flight -= 1
+        group.end(further)

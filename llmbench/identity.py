@@ -4,12 +4,23 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import NamedTuple
 
 from llmbench.records import Attempt, Message
 
 
+class Identity(NamedTuple):
+    """The hash of all that is asked, and that of all that grades it, too."""
+
+    asked: str
+    graded: str
+
+
 def asked(attempt: Attempt, messages: Sequence[Message]) -> str:
-    """Hash of target, parameters, problem id, run and messages: none is asked twice."""
+    """Hash of target, parameters, problem id, run and messages: none is asked twice.
+
+    The messages of a later round hold what was said before, its log included.
+    """
     parts = [asdict(attempt.target), attempt.problem.id, attempt.run, messages]
     return _hash(parts)
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from types import UnionType
@@ -122,34 +122,49 @@ class Target:
         return re.sub(r"[^A-Za-z0-9._-]+", "_", self.label).strip(".")
 
 
-class AttemptKey(NamedTuple):
-    """What tells one attempt from all others of a run."""
-
-    target: str
-    problem_id: str
-    run: int
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One run (1..N) of one problem by one target; `given` is an answer that is there already."""
-
-    target: Target
-    problem: Problem
-    run: int
-    given: "Completion | None" = None
-
-    @property
-    def key(self) -> AttemptKey:
-        """Target label, problem id and run."""
-        return AttemptKey(self.target.label, self.problem.id, self.run)
-
-
 class Message(NamedTuple):
     """One chat message."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+class AttemptKey(NamedTuple):
+    """What tells one attempt from all others of a run; round 1 is the first answer."""
+
+    target: str
+    problem_id: str
+    run: int
+    round: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run (1..N) of one problem by one target; `given` is an answer that is there already.
+
+    `talk` is what was said since the problem was told: an answer that did not pass and what was
+    wrong with it, for each round that came before.
+    """
+
+    target: Target
+    problem: Problem
+    run: int
+    given: "Completion | None" = None
+    talk: tuple[Message, ...] = ()
+
+    @property
+    def round(self) -> int:
+        """1 for the first answer, 2 for its first repair."""
+        return 1 + len(self.talk) // 2
+
+    @property
+    def key(self) -> AttemptKey:
+        """Target label, problem id, run and round."""
+        return AttemptKey(self.target.label, self.problem.id, self.run, self.round)
+
+    def again(self, *said: Message) -> "Attempt":
+        """The next round, after these two messages."""
+        return replace(self, talk=(*self.talk, *said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +255,17 @@ class Verdict:
 
 
 class Column(NamedTuple):
-    """One column of a result row: where it stands, what it holds, in which unit."""
+    """One column of a result row: where it stands, what it holds, in which unit.
+
+    `default` is what an older file means that does not have it; None where there is none.
+    """
 
     name: str
     type: type
     nullable: bool
     unit: str
     meaning: str
+    default: int | None = None
 
 
 class _About(NamedTuple):
@@ -258,7 +277,8 @@ class _About(NamedTuple):
 class Row:
     """One attempt, flat: the only declaration of the columns of every result file.
 
-    Missing is None, never 0.
+    Missing is None, never 0. A table of results holds first answers alone; later rounds have a
+    table of their own.
     """
 
     problem_id: Annotated[str, _About("problem that was asked")]
@@ -276,6 +296,7 @@ class Row:
     provider: Annotated[str, _About("preset that named the server")]
     model: Annotated[str, _About("model that was asked for")]
     target: Annotated[str, _About("provider/model")]
+    round: Annotated[int, _About("1 the first answer, 2 its first repair, and so on")] = 1
     model_reported: Annotated[str | None, _About("model as the server named it")]
     provider_reported: Annotated[str | None, _About("who a router says gave the answer")]
     finish_reason: Annotated[str | None, _About("why the answer ended, as the server said")]
@@ -316,11 +337,12 @@ class Row:
 def columns() -> tuple[Column, ...]:
     """The columns of a result row in file order, read off `Row`."""
     hints = get_type_hints(Row, include_extras=True)
-    return tuple(_column(f.name, hints[f.name]) for f in fields(Row))
+    defaults = {f.name: None if f.default is MISSING else f.default for f in fields(Row)}
+    return tuple(_column(name, hints[name], default) for name, default in defaults.items())
 
 
-def _column(name: str, hint: Any) -> Column:
+def _column(name: str, hint: Any, default: int | None) -> Column:
     declared, about = get_args(hint)
     nullable = isinstance(declared, UnionType)
     plain = next(t for t in get_args(declared) if t is not type(None)) if nullable else declared
-    return Column(name, plain, nullable, about.unit, about.meaning)
+    return Column(name, plain, nullable, about.unit, about.meaning, default)

@@ -29,14 +29,15 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
     except UsageError as error:  # somebody has removed the run's folder
         raise RunError("\n".join([*faults, str(error)])) from None
     stream = tables.stream(lambda: record.rows(bench, ledger))
+    later = tables.stream(lambda: record.later_rows(bench, ledger)) if plan.repair else None
     for path in out or [bench.work.path / "results.csv"]:
         try:
-            tables.write(stream, path, about, bench.work.run_id)
-            written.append(path)
+            written += tables.write_rounds(stream, later, path, about, bench.work.run_id)
         except OutputError as error:
             faults.append(str(error))
     table = tables.figures(stream)
-    screen.tell([*summary(table)])
+    again = None if later is None else tables.figures(later)
+    screen.tell([*summary(table, again)])
     screen.say(*refusals(bench.models))
     # Models of one server tell the same.
     screen.say(*dict.fromkeys(line for model in bench.models.values() for line in model.story))
@@ -44,12 +45,17 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
     missing = plan.size - len(table)
     if missing:
         screen.warn(f"{missing} of {plan.size} attempts have no row: {_why(bench, ended)}")
+    unrepaired = record.later_missing(bench, ledger).total() if plan.repair else 0
+    if unrepaired:
+        screen.warn(f"{unrepaired} answers were not asked for again: {_why(bench, ended)}")
     if faults:
         raise RunError("\n".join(faults))
     if ended.interrupted:
         return INTERRUPTED
-    broken = (table["outcome"] == Outcome.SANDBOX_ERROR.value).any()
-    return 1 if missing or bench.stopped or broken or not table["score"].count() else 0
+    rows = [table] if again is None else [table, again]
+    broken = any((each["outcome"] == Outcome.SANDBOX_ERROR.value).any() for each in rows)
+    failed = missing or unrepaired or bench.stopped or broken or not table["score"].count()
+    return 1 if failed else 0
 
 
 def _ended(bench: Bench, faults: list[str]) -> dict[str, str]:

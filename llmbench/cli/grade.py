@@ -53,9 +53,9 @@ class GivenPlan(Plan):
             "targets, are graded; no model is asked"
         )
 
-    def shares(self) -> Iterator[tuple[Lane, Iterator[Attempt]]]:
+    def shares(self) -> Iterator[tuple[Lane, Iterator[Iterator[Attempt]]]]:
         """Every answer once, in a single lane."""
-        yield self.lanes[0], self.given.attempts()
+        yield self.lanes[0], iter([self.given.attempts()])
 
     def ordered(self) -> Iterator[Attempt]:
         """Every answer once, in the order of tables; the texts stay in the file."""

@@ -1,6 +1,7 @@
 """What a run tells of itself: `run.json`, the metadata of tables, its rows."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -48,8 +49,9 @@ def begin(
 
 def template_sha256(bench: Bench) -> dict[str, str]:
     """Hash of all in a prompt that no problem says, by language."""
+    again = [prompts.WRONG, prompts.LOG, prompts.AGAIN] if bench.plan.repair else []
     return {
-        lang: prompts.sha256(json.dumps([prompts.SYSTEM, runner.about.instructions]))
+        lang: prompts.sha256(json.dumps([prompts.SYSTEM, runner.about.instructions, *again]))
         for lang, runner in bench.runners.items()
     }
 
@@ -85,9 +87,28 @@ def rows(bench: Bench, ledger: Ledger) -> Iterator[Row]:
     """The latest row of each attempt of the plan, by target, language, problem and run."""
     with ledger.rows() as find:
         for attempt in bench.plan.ordered():
-            row = find(bench.identity(attempt)[1])
+            row = find(bench.identity(attempt).graded)
             if row is not None:
                 yield row
+
+
+def later_rows(bench: Bench, ledger: Ledger) -> Iterator[Row]:
+    """The rows of later rounds, in the same order."""
+    with ledger.rows() as find:
+        for attempt in bench.plan.ordered():
+            for later, hashes in bench.rounds(attempt, ledger):
+                row = find(hashes.graded) if later.round > 1 else None
+                if row is not None:
+                    yield row
+
+
+def later_missing(bench: Bench, ledger: Ledger) -> Counter[str]:
+    """How many answers of each target, by its label, were to be asked for again and were not."""
+    missing: Counter[str] = Counter()
+    for attempt in bench.plan.ordered():
+        last, hashes = bench.last_round(attempt, ledger)
+        missing[last.target.label] += last.round > 1 and not ledger.has_row(hashes.graded)
+    return missing
 
 
 def _plan(plan: Plan) -> dict[str, Any]:

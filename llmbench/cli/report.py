@@ -37,10 +37,12 @@ def main(options: Options) -> int:
     if table.is_empty():
         raise ResultFileError(f"{', '.join(map(str, paths))}: no row in any of them")
     trend = stats.history(nights) if len(nights) > 1 else None
+    both = tables.with_later(table)
+    rounds = stats.by_round(*both) if both else None
     rows, sources = tables.rows(table), table[tables.SOURCE].to_list()
     texts = Texts.load(options.problems, load_runners(config.shipped("runners")))
     attempts = _attempts(options, rows, sources, texts)
-    written = page(Report(table, rows, trend, attempts, [str(path) for path in paths]))
+    written = page(Report(table, rows, trend, rounds, attempts, [str(path) for path in paths]))
     try:
         options.out.write_text(written, encoding="utf-8")
     except OSError as error:

@@ -78,7 +78,8 @@ def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> set[str]:
     before = provenance.read(bench.work.path)
     reasons = _reasons(before, bench)
     for attempt in bench.plan.attempts():
-        asked, graded = hashes = bench.identity(attempt)
+        last, hashes = bench.last_round(attempt, ledger)
+        asked, graded = hashes
         counts["known"] += attempt.key in ledger.problems
         if ledger.is_done(graded):
             counts["done"] += 1
@@ -87,13 +88,13 @@ def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> set[str]:
         counts[done_again] += 1
         if done_again == "asked":
             wanted.add(attempt.target.label)
-        if reason := _changed(ledger, attempt, hashes, reasons):
+        if reason := _changed(ledger, last, hashes, reasons):
             changed[reason, done_again] += 1
     for line in _other_sandbox(before["sessions"][-1], bench.sandbox.name, versions):
         screen.warn(f"{line}: what is done is kept")
     for (reason, done_again), number in changed.items():
         screen.warn(f"{reason}: {number} attempts are {done_again} again")
-    left_out = len(ledger.problems) - counts["known"]
+    left_out = sum(key.round == 1 for key in ledger.problems) - counts["known"]
     if left_out and before["part_of"] is None:  # a sweep has put what is whole into files
         screen.warn(f"{left_out} attempts are not in the plan any more, and not in the tables")
     if not counts["graded"] and not counts["asked"]:

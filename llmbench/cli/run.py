@@ -87,6 +87,7 @@ async def execute(options: Options, concluded: Concluded[T]) -> T:
             sandboxes=options.sandbox.slots,
             test_timeout=options.sandbox.timeout,
             max_cost=options.max_cost,
+            repair=options.repair,
         )
 
         def begin(bench: Bench, versions: Mapping[str, str]) -> None:
@@ -174,7 +175,7 @@ async def _drive(
 ) -> Ended:
     """Run all attempts; the first Ctrl-C drains, the second gives up what is in flight."""
     engine = Engine(bench.ask, bench.grade, sandboxes=bench.plan.sandboxes)
-    shares = [Share(attempts, slots(lane), lane.concurrency) for lane, attempts in bench.shares()]
+    shares = [Share(groups, slots(lane), lane.concurrency) for lane, groups in bench.shares()]
     ended = Ended()
 
     async def heed(tasks: TaskGroup) -> None:

@@ -1,16 +1,19 @@
 """`llmbench show`: one attempt, as far as it is still there."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from operator import attrgetter
 
 from llmbench import config
 from llmbench.cli.options.show import Options
 from llmbench.cli.screen import Screen
 from llmbench.errors import ResultFileError
 from llmbench.records import Row
-from llmbench.reports.attempt import attempt
+from llmbench.reports.attempt import attempt, later_round
 from llmbench.reports.texts import Texts
 from llmbench.sandboxes.runners import load_runners
 from llmbench.store import kept, tables
+from llmbench.store.kept import Kept
 
 
 def main(options: Options) -> int:
@@ -19,19 +22,33 @@ def main(options: Options) -> int:
     Raises:
         UsageError: there is no such attempt, or several fit.
     """
-    runs = _runs(options, tables.rows(tables.read(options.result)))
+    table = tables.load([options.result], once=True)
+    runs = _runs(options, tables.rows(table))
     row = next((row for row in runs if row.run == options.run), None)
     if row is None:
         known = ", ".join(f"#{row.run}" for row in runs)
         raise ResultFileError(f"{options.problem}#{options.run}: no such run; there are: {known}")
-    found = kept.find(row, kept.work_folders(options.result.parent, options.work))
+    rounds = [row, *_later(table, row)]
+    found = dict(kept.find_all(rounds, kept.work_folders(options.result.parent, options.work)))
+    first = found.get(0, Kept())
     texts = Texts.load(options.problems, load_runners(config.shipped("runners")))
     outcomes = [f"#{each.run} {each.outcome.replace('_', ' ')}" for each in runs]
     screen = Screen(quiet=False)
-    screen.read(attempt(row, outcomes, list(texts.sections(row, found))))
-    if found.work is not None:
-        screen.say("", f"kept in: {found.work}")
+    screen.read(attempt(row, outcomes, list(texts.sections(row, first))))
+    for place, (before, after) in enumerate(pairwise(rounds), 1):
+        sections = texts.sections(after, found.get(place, Kept()), before)
+        screen.read(later_round(after, list(sections)))
+    if first.work is not None:
+        screen.say("", f"kept in: {first.work}")
     return 0
+
+
+def _later(table: tables.Table, first: Row) -> list[Row]:
+    """The later rounds of an attempt, in their order, where the file beside has some."""
+    both = tables.with_later(table)
+    rows = tables.rows(both[1]) if both else []
+    same = attrgetter("target", "problem_id", "run")
+    return sorted((row for row in rows if same(row) == same(first)), key=lambda row: row.round)
 
 
 def _runs(options: Options, rows: Sequence[Row]) -> list[Row]:

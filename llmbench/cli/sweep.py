@@ -89,22 +89,26 @@ def _keeping(step: Step) -> Concluded[int]:
         try:
             return conclude((), bench, ended, screen)
         finally:
-            table = tables.frame(record.rows(bench, record.ledger(bench, screen)))
-            about = record.about(bench)
-            for target in bench.plan.targets:
-                rows = table.filter(target=target.label)
-                if len(rows) == bench.plan.size // len(bench.plan.targets):
-                    _keep(rows, step.file(target.model), about)
+            _keep_whole(step, bench, screen)
 
     return concluded
 
 
-def _keep(rows: tables.Table, path: Path, about: Mapping[str, str]) -> None:
+def _keep_whole(step: Step, bench: Bench, screen: Screen) -> None:
+    """Write the file of each target of which nothing is left to do."""
+    ledger, about = record.ledger(bench, screen), record.about(bench)
+    table = tables.frame(record.rows(bench, ledger))
+    later = tables.frame(record.later_rows(bench, ledger)) if bench.plan.repair else None
+    missing = record.later_missing(bench, ledger)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        step.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path.parent}: cannot be made: {error.strerror}") from None
-    tables.write(rows, path, about)
+        raise OutputError(f"{step.folder}: cannot be made: {error.strerror}") from None
+    for target in bench.plan.targets:
+        rows = table.filter(target=target.label)
+        if len(rows) == bench.plan.totals[target.label] and not missing[target.label]:
+            again = None if later is None else later.filter(target=target.label)
+            tables.write_rounds(rows, again, step.file(target.model), about)
 
 
 def steps_of(options: sweep.Options) -> Iterator[Step]:

@@ -99,7 +99,9 @@ class ChatModel:
         unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
         completion = replace(completion, tries=requests, unsent=unsent, queue_seconds=turn.seconds)
         completion = counted(completion, messages)
-        traffic.answered(completion.ttft_seconds)
+        # The longer prompt of a repair takes its time, which tells nothing of a queue.
+        repair = any(message.role == "assistant" for message in messages)
+        traffic.answered(None if repair else completion.ttft_seconds)
         traffic.pace.used(turn, completion.usage)
         if completion.cost_usd is None and self._price is not None:
             return replace(completion, cost_usd=self._price.cost(completion.usage))

@@ -47,11 +47,24 @@ TICK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Recorded:
-    """One recorded answer."""
+    """One recorded answer, and those that are given in its place when it is asked for again.
+
+    After the last of them that one is given for good.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"] = "stop"
     reasoning: str = ""
+    repairs: tuple["Recorded", ...] = ()
+
+    def filled(self, problem: Problem) -> "Recorded":
+        """The answer with the problem's own solutions in their places."""
+        repairs = tuple(repair.filled(problem) for repair in self.repairs)
+        return replace(self, text=_filled(self.text, problem), repairs=repairs)
+
+    def in_round(self, number: int) -> "Recorded":
+        """What is given in a round, 1 being the first."""
+        return (self, *self.repairs)[:number][-1]
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,7 @@ def read(folder: Path, problems: Sequence[Problem]) -> dict[str, Recording]:
             raw = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
             recording = _RECORDING.validate_python(raw)
             answers = {
-                id_: tuple(replace(a, text=_filled(a.text, known[id_])) for a in answers)
+                id_: tuple(answer.filled(known[id_]) for answer in answers)
                 for id_, answers in recording.answers.items()
                 if id_ in known
             }
@@ -165,10 +178,19 @@ class _Reply:
         return {**head, "choices": choices, **more}
 
 
-class RecordedServer:
-    """Answers requests from recordings; `requests` counts them by (model, problem id, seed).
+Asked = tuple[str, str | None, int | None, int]
+"""Model, problem id, seed, and round (1 for a first answer)."""
 
-    `pace` multiplies all recorded times: 0 is as fast as possible.
+Talk = Sequence[tuple[str, str]]
+"""Role and text of each message."""
+
+
+class RecordedServer:
+    """Answers requests from recordings; `requests` counts them by (model, problem id, seed, round).
+
+    A request whose messages hold answers to the problem, each with what was said of it, is one for
+    a repair: its round is one more than their number. `pace` multiplies all recorded times: 0 is as
+    fast as possible.
     """
 
     def __init__(
@@ -176,7 +198,7 @@ class RecordedServer:
     ) -> None:
         self.base_url = ""
         self.models = tuple(recordings)
-        self.requests: Counter[tuple[str, str | None, int | None]] = Counter()
+        self.requests: Counter[Asked] = Counter()
         self._recordings = recordings
         self._pace = pace
         # Longest first: a prompt can hold another one.
@@ -201,15 +223,15 @@ class RecordedServer:
         try:
             asked = json.loads(await request.read())
             recording = self._recordings.get(asked["model"])
-            prompt = "\n\n".join(_text(m["content"]) for m in asked["messages"])
-            last = next(m for m in reversed(asked["messages"]) if m["role"] == "user")
-            question = _text(last["content"])
-        except (ValueError, LookupError, TypeError, StopIteration):
+            talk = [(str(m["role"]), _text(m["content"])) for m in asked["messages"]]
+        except (ValueError, LookupError, TypeError):
+            talk = []
+        if "user" not in dict(talk):
             return _refusal(400, "the request is no chat completion request", "invalid_request")
         if recording is None:
             message = f"The model '{asked['model']}' does not exist"
             return _refusal(404, message, "model_not_found")
-        reply = self._reply(recording, asked, question, len(tokens_of(prompt)))
+        reply = self._reply(recording, asked, talk)
         if not asked.get("stream"):
             tokens = len(reply.reasoning) + len(reply.content)
             await anyio.sleep(self._due(recording, tokens))
@@ -217,17 +239,20 @@ class RecordedServer:
         counted = bool((asked.get("stream_options") or {}).get("include_usage"))
         return await self._stream(request, recording, reply, counted)
 
-    def _reply(
-        self, recording: Recording, asked: Mapping[str, Any], question: str, prompt_tokens: int
-    ) -> _Reply:
-        problem_id = next((id_ for prompt, id_ in self._prompts if prompt in question), None)
+    def _reply(self, recording: Recording, asked: Mapping[str, Any], talk: Talk) -> _Reply:
+        problem_id, said = self._heard(talk)
         seed = asked.get("seed")
         seed = seed if isinstance(seed, int) else None
-        key = (recording.model, problem_id, seed)
-        nth = self.requests[key] if seed is None else seed - 1
-        self.requests[key] += 1
+        key = (recording.model, problem_id, seed, 1 + len(said))
         answers = recording.answers.get(problem_id or "") or (Recorded(UNKNOWN),)
-        answer = answers[nth % len(answers)]
+        if seed is not None:
+            nth = seed - 1
+        elif said:
+            nth = next((n for n, a in enumerate(answers) if a.text.startswith(said[0])), 0)
+        else:
+            nth = self.requests[key]
+        self.requests[key] += 1
+        answer = answers[nth % len(answers)].in_round(1 + len(said))
         reasoning, content = tokens_of(answer.reasoning), tokens_of(answer.text)
         limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
         finish_reason = answer.finish_reason
@@ -235,7 +260,20 @@ class RecordedServer:
             reasoning, finish_reason = reasoning[:limit], "length"
             content = content[: limit - len(reasoning)]
         id_ = f"chatcmpl-{self.requests.total()}"
+        prompt_tokens = len(tokens_of("\n\n".join(text for _, text in talk)))
         return _Reply(id_, recording.model, reasoning, content, finish_reason, prompt_tokens)
+
+    def _heard(self, talk: Talk) -> tuple[str | None, list[str]]:
+        """The problem that was told last, None where it is not known, and what was answered."""
+        said: list[str] = []
+        for role, text in reversed(talk):
+            if role == "assistant":
+                said.insert(0, text)
+            elif role == "user":
+                problem_id = next((id_ for prompt, id_ in self._prompts if prompt in text), None)
+                if problem_id is not None:
+                    return problem_id, said
+        return None, []
 
     async def _stream(
         self, request: web.Request, recording: Recording, reply: _Reply, counted: bool

@@ -22,6 +22,18 @@ def attempt(
     yield Text(f"{one_line(row.problem_id)} run {row.run} by {one_line(row.target)}", style="bold")
     yield Text(facts(row))
     yield Text(f"all runs: {', '.join(outcomes)}")
+    yield from _texts(sections)
+
+
+def later_round(row: Row, sections: Sequence[Section]) -> Iterator[RenderableType]:
+    """The facts of a later round of an attempt and its texts."""
+    yield Text()
+    yield Text(f"round {row.round}", style="bold")
+    yield Text(facts(row))
+    yield from _texts(sections)
+
+
+def _texts(sections: Sequence[Section]) -> Iterator[RenderableType]:
     for section in sections:
         yield Text()
         yield Rule(section.title, align="left")

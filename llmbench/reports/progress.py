@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from llmbench.events import Asked, BudgetSpent, Draining, Event, Finished, TargetStopped, Waiting
-from llmbench.records import Outcome
+from llmbench.records import Outcome, Row
 
 PLAIN_SECONDS = 15.0
 """Least time between two plain lines of one target."""
@@ -35,6 +35,7 @@ class _Tally:
         self.total = total
         self.asked = 0
         self.outcomes: Counter[str] = Counter()
+        self.repairs: Counter[str] = Counter()
         self.shown_at = time.monotonic()
         self.silent_until = 0.0
 
@@ -42,9 +43,12 @@ class _Tally:
     def done(self) -> int:
         return self.outcomes.total()
 
+    def hear(self, row: Row) -> None:
+        (self.outcomes if row.round == 1 else self.repairs)[row.outcome] += 1
+
     def words(self) -> str:
-        names = (f"{count} {name.replace('_', ' ')}" for name, count in self._ordered())
-        return ", ".join(names)
+        repairs = _counted(self.repairs)
+        return _counted(self.outcomes) + (f"; repairs: {repairs}" if repairs else "")
 
     def waiting(self, event: Waiting) -> str | None:
         """A line about a wait; None where it is short, or others wait as was said just now."""
@@ -55,8 +59,10 @@ class _Tally:
         asked = "" if event.asked is None else f" (the server asked for {event.asked:.0f} s)"
         return f"waiting {event.seconds:.0f} s{asked}: {event.reason}"
 
-    def _ordered(self) -> list[tuple[str, int]]:
-        return [(name.value, self.outcomes[name]) for name in Outcome if self.outcomes[name]]
+
+def _counted(outcomes: Counter[str]) -> str:
+    names = (f"{outcomes[name]} {name.replace('_', ' ')}" for name in Outcome if outcomes[name])
+    return ", ".join(names)
 
 
 class LiveProgress:
@@ -99,7 +105,7 @@ class LiveProgress:
                 self._progress.start_task(self._bars[key.target])
             case Finished(row):
                 tally, bar = self._tallies[row.target], self._bars[row.target]
-                tally.outcomes[row.outcome] += 1
+                tally.hear(row)
                 elapsed = self._progress.tasks[bar].elapsed or 0
                 rate = f"{tally.done / elapsed:.1f}/s" if elapsed else ""
                 self._progress.update(bar, completed=tally.done, rate=rate, words=tally.words())
@@ -134,9 +140,10 @@ class PlainProgress:
         match event:
             case Finished(row):
                 tally = self._tallies[row.target]
-                tally.outcomes[row.outcome] += 1
+                tally.hear(row)
                 now = time.monotonic()
-                if tally.done == tally.total or now - tally.shown_at >= PLAIN_SECONDS:
+                whole = tally.done == tally.total and row.round == 1
+                if whole or now - tally.shown_at >= PLAIN_SECONDS:
                     tally.shown_at = now
                     line = f"{row.target}: {tally.done}/{tally.total} ({tally.words()})"
                     self._console.print(line, soft_wrap=True)

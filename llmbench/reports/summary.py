@@ -15,8 +15,11 @@ NOT_MODEL = "Recorded answers were replayed: no model was asked, and these figur
 INTERVAL = f"{stats.LEVEL:.0%} interval"
 
 
-def summary(table: pl.DataFrame) -> Iterator[RenderableType]:
-    """Targets, languages, problems, and what could not be scored; `table` holds result rows."""
+def summary(table: pl.DataFrame, later: pl.DataFrame | None = None) -> Iterator[RenderableType]:
+    """Targets, languages, problems, rounds, and what could not be scored.
+
+    `table` holds result rows, `later` those of later rounds, which only the table of rounds counts.
+    """
     if table["recorded"].any():
         yield Text(NOT_MODEL, style="bold yellow")
     if table.is_empty():
@@ -26,7 +29,12 @@ def summary(table: pl.DataFrame) -> Iterator[RenderableType]:
     yield _outcomes(table)
     yield _matrix(table, "lang", "by language")
     yield _matrix(table, "problem_id", "by problem")
-    yield from _infrastructure(table)
+    yield from _infrastructure(table, "attempts were not scored: not the models' failure, and in "
+                               "no rate above.")  # fmt: skip
+    if later is not None:
+        yield from _rounds(table, later)
+        yield from _infrastructure(later, "repairs were not scored: not the models' failure, but "
+                                   "counted above as not passed.")  # fmt: skip
     yield from _advice(table)
 
 
@@ -91,15 +99,36 @@ def _rate(line: dict[str, float]) -> Text:
     return Text(f"{rate:.0%} ± {std:.0f}", style=style)
 
 
-def _infrastructure(table: pl.DataFrame) -> Iterator[Text]:
+def _rounds(table: pl.DataFrame, later: pl.DataFrame) -> Iterator[Table | Text]:
+    """What each round of repairs adds to each target's first answers, and what all cost."""
+    lines = stats.by_round(table, later)
+    has_cost = lines["cost_usd"].is_not_null().any()
+    view = Table(title="by round: pass_rate of first answers and repairs", title_justify="left")
+    view.add_column("target", overflow="fold")
+    titles = ["round", "asked", "passed", "pass_rate by then", INTERVAL, "tokens"]
+    for title in [*titles, "cost"] if has_cost else titles:
+        view.add_column(title, justify="right", no_wrap=True)
+    for line in lines.iter_rows(named=True):
+        cells = [
+            line["target"] if line["round"] == 1 else "",
+            str(line["round"]),
+            str(line["attempts"]),
+            str(line["passed"]),
+            percent(line["pass_rate"]),
+            interval(line["low"], line["high"]),
+            number(line["tokens"], 0),
+        ]
+        view.add_row(*cells, *([number(line["cost_usd"], 4, " $")] if has_cost else []))
+    yield view
+    if has_cost:
+        yield Text(f"All rounds cost {lines['cost_usd'].sum():.4f} $.")
+
+
+def _infrastructure(table: pl.DataFrame, said: str) -> Iterator[Text]:
     bad = table.filter(pl.col("score").is_null())
     if bad.is_empty():
         return
-    yield Text(
-        f"{len(bad)} of {len(table)} attempts were not scored: not the models' failure, "
-        "and in no rate above.",
-        style="bold red",
-    )
+    yield Text(f"{len(bad)} of {len(table)} {said}", style="bold red")
     for (outcome, log), group in bad.group_by("outcome", "log_head", maintain_order=True):
         yield Text(f"  {len(group)} × {outcome}: {str(log).splitlines()[0] if log else ''}", "red")
 

@@ -43,11 +43,17 @@ class Texts:
             sent.clear()
         return cls(runners, sent)
 
-    def sections(self, row: Row, found: Kept) -> Iterator[Section]:
-        """Prompt, reasoning if there is any, answer, code and log of the attempt in `row`."""
-        yield Section("prompt", self.prompts.get(row.problem_sha256), f"problem {row.problem_id} "
-                      "has changed since, or is not among those of --problems: its hash was "
-                      + row.problem_sha256[:12])  # fmt: skip
+    def sections(self, row: Row, found: Kept, before: Row | None = None) -> Iterator[Section]:
+        """Prompt, reasoning if there is any, answer, code and log of the attempt in `row`.
+
+        The prompt of a later round is what was said of the answer in `before`.
+        """
+        if before is None:
+            yield Section("prompt", self.prompts.get(row.problem_sha256), "problem "
+                          f"{row.problem_id} has changed since, or is not among those of "
+                          "--problems: its hash was " + row.problem_sha256[:12])  # fmt: skip
+        else:
+            yield Section("prompt", prompts.complaint(before).content)
         answer, files, gone = found.completion, found.files, _gone(row, found)
         reasoning = answer.reasoning if answer else files.get(kept.REASONING)
         if reasoning:

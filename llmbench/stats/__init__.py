@@ -36,6 +36,7 @@ from llmbench.stats.rates import (
     percentiles,
     rates,
 )
+from llmbench.stats.rounds import by_round
 
 __all__ = [
     "ALPHA",
@@ -45,6 +46,7 @@ __all__ = [
     "Compared",
     "Interval",
     "bootstrap",
+    "by_round",
     "by_tag",
     "clustered_error",
     "clustered_interval",

@@ -131,13 +131,16 @@ class Given:
             raise UsageError(f"{self.path}: cannot be read: {error.strerror}") from None
 
     def _found(self, data: Any) -> _Found | None:
-        """What a line says; None where it is no answer, but a row that is told elsewhere."""
+        """What a line says; None where it is a row that is told elsewhere, or of a later round."""
         if not isinstance(data, dict) or not ("row" in data or "completion" in data):
             return self._of_line(_LINE.validate_python(data))
         entry = journal.entry(data)
         if isinstance(entry, journal.Bought):
-            return _Found(*entry.key, entry.completion)
+            target, problem_id, run, round_ = entry.key
+            return _Found(target, problem_id, run, entry.completion) if round_ == 1 else None
         row = entry.row
+        if row.round > 1:
+            return None
         self._learn(row)
         if row.outcome == Outcome.PROVIDER_ERROR:
             return _Found(row.target, row.problem_id, row.run, None)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from llmbench.records import AttemptKey, Completion, Row, Target
 from llmbench.store import journal
+from llmbench.store.work import folder_of
 
 ANSWER, REASONING, LOG = "answer.md", "reasoning.md", "log.txt"
 """Names of the texts that are kept beside the code."""
@@ -24,11 +25,6 @@ class Kept:
     work: Path | None = None
     completion: Completion | None = None
     files: Mapping[str, str] = field(default_factory=dict)
-
-
-def find(row: Row, folders: Iterator[Path]) -> Kept:
-    """What is left of the attempt that ended in `row`, in the first of `folders` that has it."""
-    return next((kept for _, kept in find_all([row], folders)), Kept())
 
 
 def find_all(rows: Sequence[Row], folders: Iterator[Path]) -> Iterator[tuple[int, Kept]]:
@@ -76,7 +72,7 @@ def _completion(path: Path, offset: int | None) -> Completion | None:
 
 
 def _key(row: Row) -> AttemptKey:
-    return AttemptKey(row.target, row.problem_id, row.run)
+    return AttemptKey(row.target, row.problem_id, row.run, row.round)
 
 
 def _telling(row: Row) -> tuple[object, ...]:
@@ -85,8 +81,8 @@ def _telling(row: Row) -> tuple[object, ...]:
 
 
 def _files(work: Path, row: Row) -> dict[str, str]:
-    slug = Target(row.provider, row.model, "").slug
-    folder = work / slug / row.problem_id / str(row.run)
+    target = Target(row.provider, row.model, "")
+    folder = work / folder_of(target, row.problem_id, row.run, row.round)
     # A result from elsewhere may name a folder that is none of the run's.
     if not folder.is_dir() or not folder.resolve().is_relative_to(work.resolve()):
         return {}

@@ -28,6 +28,7 @@ class Ledger:
         self._path = path
         self._bought: dict[str, int] = {}
         self._judged: dict[str, int] = {}
+        self._failed: set[str] = set()
         self._infrastructure: set[str] = set()
         self.problems: dict[AttemptKey, str | None] = {}
         self.spent = 0.0
@@ -45,15 +46,21 @@ class Ledger:
             return
         row = entry.row
         self._judged[entry.graded] = offset
-        self.problems[_shared(row.target, row.problem_id, row.run)] = intern(row.problem_sha256)
-        if Outcome(row.outcome).is_infrastructure:
-            self._infrastructure.add(entry.graded)
-        else:
-            self._infrastructure.discard(entry.graded)
+        key = _shared(row.target, row.problem_id, row.run, row.round)
+        self.problems[key] = intern(row.problem_sha256)
+        for known, says in (
+            (self._infrastructure, Outcome(row.outcome).is_infrastructure),
+            (self._failed, row.passed is False),
+        ):
+            (known.add if says else known.discard)(entry.graded)
 
     def is_done(self, graded: str) -> bool:
         """True when it has a row that is no infrastructure error."""
         return graded in self._judged and graded not in self._infrastructure
+
+    def is_failed(self, graded: str) -> bool:
+        """True when it has a row that is scored and not passed."""
+        return graded in self._failed
 
     def has_row(self, graded: str) -> bool:
         """True when it has a row of any kind."""
@@ -71,6 +78,11 @@ class Ledger:
             entry = journal.entry_at(file, self._bought[asked])
         return entry.completion if isinstance(entry, Bought) else None
 
+    def row(self, graded: str) -> Row | None:
+        """The latest row of it, if there is one."""
+        with self.rows() as find:
+            return find(graded)
+
     @contextmanager
     def rows(self) -> Iterator[Callable[[str], Row | None]]:
         """A look-up of the latest row by its hash, while the context lasts."""
@@ -85,6 +97,6 @@ class Ledger:
             yield find
 
 
-def _shared(target: str, problem_id: str, run: int) -> AttemptKey:
+def _shared(target: str, problem_id: str, run: int, round_: int) -> AttemptKey:
     """A key whose texts are in memory once."""
-    return AttemptKey(intern(target), intern(problem_id), run)
+    return AttemptKey(intern(target), intern(problem_id), run, round_)

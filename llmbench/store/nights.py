@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from llmbench.errors import ResultFileError
-from llmbench.store.outputs import FORMATS
+from llmbench.store.outputs import FORMATS, is_result
 
 _STAMP = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)(?:[-_T](\d\d)-?(\d\d)(?:-?(\d\d))?)?(?!\d)")
 
@@ -70,5 +70,5 @@ def results_of(paths: Iterable[Path]) -> list[Path]:
 
 def _results(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        if path.suffix in FORMATS and path.is_file():
+        if is_result(path) and path.is_file():
             yield path

@@ -9,6 +9,19 @@ from llmbench.errors import OutputError
 FORMATS = (".csv", ".parquet")
 """Endings of a result file; `tables` has a writer for each."""
 
+REPAIR = ".repair"
+"""Stands before the ending of a file that holds later rounds."""
+
+
+def repair_of(path: Path) -> Path:
+    """The file of the later rounds beside a result file."""
+    return path.with_name(f"{path.stem}{REPAIR}{path.suffix}")
+
+
+def is_result(path: Path) -> bool:
+    """True for the name of a result file; one of later rounds is none of its own."""
+    return path.suffix in FORMATS and not path.stem.endswith(REPAIR)
+
 
 def check(paths: Sequence[Path]) -> None:
     """Try each output path.
@@ -19,6 +32,8 @@ def check(paths: Sequence[Path]) -> None:
     for path in paths:
         if path.suffix not in FORMATS:
             raise OutputError(f"--out {path}: the name must end in {' or '.join(FORMATS)}")
+        if not is_result(path):
+            raise OutputError(f"--out {path}: the name is that of a file of later rounds")
         if path.is_dir():
             raise OutputError(f"--out {path}: is a folder; name a file")
         try:

@@ -10,8 +10,8 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from llmbench.errors import OutputError, ResultFileError
-from llmbench.records import AttemptKey, Outcome, Row, columns
-from llmbench.store import files
+from llmbench.records import AttemptKey, Column, Outcome, Row, columns
+from llmbench.store import files, outputs
 
 _DTYPES: Mapping[type, type[pl.DataType]] = {
     str: pl.String,
@@ -63,7 +63,7 @@ def stream(rows: Callable[[], Iterable[Row]]) -> pl.LazyFrame:
 def frame(rows: Iterable[Row]) -> pl.DataFrame:
     """Rows as a table in memory, in order of target, language, problem and run."""
     table = stream(lambda: rows).collect()
-    return table.sort("target", "lang", "problem_id", "run", maintain_order=True)
+    return table.sort("target", "lang", "problem_id", "run", "round", maintain_order=True)
 
 
 def figures(table: pl.LazyFrame) -> pl.DataFrame:
@@ -105,12 +105,38 @@ def write(
             fresh.unlink(missing_ok=True)
 
 
+def write_rounds(
+    first: pl.DataFrame | pl.LazyFrame,
+    later: pl.DataFrame | pl.LazyFrame | None,
+    path: Path,
+    about: Mapping[str, str],
+    writer: str = "llmbench",
+) -> list[Path]:
+    """Write a result, and beside it its later rounds: the files that were written.
+
+    Without any, a file of later rounds that is there goes: it was of an older result.
+
+    Raises:
+        OutputError: as `write`.
+    """
+    beside = outputs.repair_of(path)
+    write(first, path, about, writer)
+    if later is not None:
+        write(later, beside, about, writer)
+        return [path, beside]
+    try:
+        beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{beside}: cannot be removed: {error.strerror}") from None
+    return [path]
+
+
 def load(paths: Sequence[Path], *, once: bool = False) -> pl.DataFrame:
     """The rows of result files, CSV and Parquet alike, in the order of the files.
 
     Columns: those declared in `records.Row`, and `source`, the path as it was given. A column that
-    may be null and that an older file does not have is null; a column that is not ours is left
-    out. `once` refuses an attempt that several files hold.
+    an older file does not have is null, or as its declaration says; a column that is not ours is
+    left out. `once` refuses an attempt that several files hold, and answers of later rounds.
 
     Raises:
         ResultFileError: a file is not there, is no result table, or contradicts itself.
@@ -118,7 +144,9 @@ def load(paths: Sequence[Path], *, once: bool = False) -> pl.DataFrame:
     read_ = [read(path).with_columns(pl.lit(str(path)).alias(SOURCE)) for path in paths]
     table = pl.concat([pl.DataFrame(schema={**SCHEMA, SOURCE: pl.String()}), *read_])
     if once:
-        _check_single(", ".join(map(str, paths)), table)
+        where = ", ".join(map(str, paths))
+        _check_single(where, table)
+        check_first(where, table)
     return table
 
 
@@ -128,12 +156,42 @@ def read_result(path: Path) -> pl.DataFrame:
     Raises:
         ResultFileError: as `load`, or the folder holds no result file.
     """
-    if not path.is_dir():
-        return read(path)
-    files = sorted(file for file in path.iterdir() if file.suffix in READERS)
+    files = sorted(filter(outputs.is_result, path.iterdir())) if path.is_dir() else [path]
     if not files:
         raise ResultFileError(f"{path}: holds no result file, {' or '.join(READERS)}")
     return load(files, once=True).drop(SOURCE)
+
+
+def with_later(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """Those of loaded rows beside whose file is one of later rounds, and the later rounds of them.
+
+    None where no file has one beside it.
+
+    Raises:
+        ResultFileError: as `load`.
+    """
+    found = []
+    for (source,), rows in table.group_by(SOURCE, maintain_order=True):
+        beside = outputs.repair_of(Path(str(source)))
+        if beside.exists():
+            run = ("target", "problem_id", "run")
+            found.append((rows.select(SCHEMA.names()), read(beside).join(rows, on=run, how="semi")))
+    if not found:
+        return None
+    first, later = zip(*found, strict=True)
+    return pl.concat(first), pl.concat(later)
+
+
+def check_first(where: str, table: pl.DataFrame) -> None:
+    """Refuse answers of later rounds: figures of first answers and of repairs are never mixed.
+
+    Raises:
+        ResultFileError: there is one.
+    """
+    if "round" in table.columns and (table["round"] > 1).any():
+        raise ResultFileError(
+            f"{where}: holds answers of later rounds: name the file of the first answers"
+        )
 
 
 def read(path: Path) -> pl.DataFrame:
@@ -147,21 +205,23 @@ def read(path: Path) -> pl.DataFrame:
         raise ResultFileError(f"{path}: cannot be read: {reason}") from None
     except pl.exceptions.PolarsError as error:
         raise ResultFileError(f"{path}: no result table: {str(error).splitlines()[0]}") from None
-    missing = [c.name for c in columns() if not c.nullable and c.name not in found.columns]
+    needed = [c.name for c in columns() if not c.nullable and c.default is None]
+    missing = [name for name in needed if name not in found.columns]
     if missing:
         raise ResultFileError(
             f"{path}: lacks {', '.join(missing)}: no result of llmbench, or of a version too old "
             "to read; run it again to get all columns"
         )
-    table = found.select(_column(path, found, name, dtype) for name, dtype in SCHEMA.items())
+    table = found.select(_column(path, found, column) for column in columns())
     _check(path, table)
     return table
 
 
-def _column(path: Path, found: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Series:
+def _column(path: Path, found: pl.DataFrame, column: Column) -> pl.Series:
     """One column as declared, also where another tool has written it in its own way."""
+    name, dtype = column.name, SCHEMA[column.name]
     if name not in found.columns:
-        return pl.Series(name, [None] * len(found), dtype)
+        return pl.Series(name, [column.default] * len(found), dtype)
     given = found[name]
     if name in _MAY_BE_EMPTY:
         given = given.fill_null("")

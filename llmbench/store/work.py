@@ -6,12 +6,18 @@ from datetime import datetime
 from pathlib import Path
 
 from llmbench.errors import OutputError
-from llmbench.records import Attempt
+from llmbench.records import Attempt, Target
 
 
 def new_run_id() -> str:
     """A name that no other run has: date, time and chance."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def folder_of(target: Target, problem_id: str, run: int, round_: int) -> Path:
+    """Where in a run's folder the texts of an attempt are; later rounds in that of the first."""
+    first = Path(target.slug, problem_id, str(run))
+    return first if round_ == 1 else first / f"round-{round_}"
 
 
 class WorkFolder:
@@ -36,7 +42,7 @@ class WorkFolder:
         Raises:
             OutputError: the disk is full or the folder is gone.
         """
-        folder = self.path / attempt.target.slug / attempt.problem.id / str(attempt.run)
+        folder = self.path / folder_of(attempt.target, *attempt.key[1:])
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():

@@ -120,7 +120,7 @@ async def measure(attempts: int) -> list[float]:
 
 async def _rate(engine: Engine[Attempt, Answer], plan: Plan) -> float:
     began = time.perf_counter()
-    await engine.run(Share(plan.attempts(), anyio.CapacityLimiter(SLOTS), SLOTS))
+    await engine.run(Share([plan.attempts()], anyio.CapacityLimiter(SLOTS), SLOTS))
     return plan.size / (time.perf_counter() - began)
 
 

@@ -76,7 +76,7 @@ async def run(folder: Path, client: Server, runs: int) -> Ran:
         models = {target.label: model}
         bench = Bench(plan, models, runners, Comparing(), written, work, heard.append)
         engine = Engine(bench.ask, bench.grade, sandboxes=2)
-        await engine.run(Share(plan.attempts(), client.traffic.slots, CONCURRENCY))
+        await engine.run(Share([plan.attempts()], client.traffic.slots, CONCURRENCY))
     rows = list(journal.rows(written.path, pytest.fail))
     return Ran(rows, heard, waits, bench, engine, client.traffic.slots)
 

@@ -55,6 +55,22 @@ async def test_models_of_one_server_share_its_limit() -> None:
         assert list(one.story) == list(other.story) != []
 
 
+async def test_the_longer_prompt_of_a_repair_tells_nothing_of_a_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = Script([events(chunk("Hel")), 0.05, events(chunk("lo"), chunk(None, "stop"))])
+    heard: list[float | None] = []
+    async with scripted(slow, slow) as (_, server):
+        monkeypatch.setattr(server.traffic, "answered", heard.append)
+        asked = model(server)
+        await ask(asked)
+        talk = (*QUESTION, Message("assistant", "Hi"), Message("user", "Not all tests pass."))
+        completion = await asked.complete(talk, run=1, slot=nullcontext())
+    assert completion.ttft_seconds is not None
+    assert heard[0] is not None
+    assert heard[1] is None
+
+
 async def test_a_local_model_is_loaded_by_a_request_of_one_token_that_nobody_times() -> None:
     loading = Script([0.5, events(chunk("Hi"), chunk(None, "length"))])
     async with scripted(loading, WHOLE) as (played, server):

@@ -43,6 +43,9 @@ answers:
     - text: Hello world
       reasoning: I think.
     - text: "Second: {{wrong:off}}"
+      repairs:
+        - text: "Third: {{reference}}"
+        - text: Fourth
   other:
     - text: never shown
 """
@@ -707,9 +710,9 @@ async def test_the_seed_chooses_the_recorded_answer_and_each_request_is_counted(
         texts = [(await ask(model, run)).text for run in (1, 2, 3, 1)]
     assert texts == ["Hello world", "Second: c", "Hello world", "Hello world"]
     assert server.requests == {
-        ("small", "greet", 1): 2,
-        ("small", "greet", 2): 1,
-        ("small", "greet", 3): 1,
+        ("small", "greet", 1, 1): 2,
+        ("small", "greet", 2, 1): 1,
+        ("small", "greet", 3, 1): 1,
     }
 
 
@@ -717,6 +720,32 @@ async def test_without_a_seed_recorded_answers_come_in_turn(folder: Path) -> Non
     async with demo(folder) as (_, client):
         model = model_of(client, "small")
         assert [(await ask(model)).text[0] for _ in range(3)] == ["H", "S", "H"]
+
+
+@pytest.mark.parametrize("seed", [2, None])
+async def test_a_request_for_a_repair_gets_the_answer_recorded_for_its_round(
+    folder: Path, seed: int | None
+) -> None:
+    async with demo(folder) as (server, client):
+        model = model_of(client, "small", seed=seed)
+        talk, texts = [*ASK], []
+        said = "Second: c"
+        for _ in range(4):
+            talk += [Message("assistant", said), Message("user", "Not all tests pass.")]
+            said = (await model.complete(talk, run=1, slot=anyio.Semaphore(1))).text
+            texts.append(said)
+        begun_anew = [*talk, Message("assistant", said), *ASK]
+        await model.complete(begun_anew, run=1, slot=anyio.Semaphore(1))
+    assert texts == ["Third: a\nb", "Fourth", "Fourth", "Fourth"]
+    assert server.requests == {("small", "greet", seed, round_): 1 for round_ in (1, 2, 3, 4, 5)}
+
+
+async def test_an_answer_without_a_recorded_repair_is_given_again(folder: Path) -> None:
+    async with demo(folder) as (_, client):
+        again = [*ASK, Message("assistant", "Hello world"), Message("user", "No.")]
+        model = model_of(client, "small")
+        completion = await model.complete(again, run=1, slot=anyio.Semaphore(1))
+    assert completion.text == "Hello world"
 
 
 async def test_a_recorded_answer_is_cut_at_max_tokens(folder: Path) -> None:
@@ -733,7 +762,7 @@ async def test_an_unknown_problem_gets_an_honest_answer_without_code(folder: Pat
         model = model_of(client, "small")
         completion = await model.complete(question, run=1, slot=anyio.Semaphore(1))
     assert "no recorded answer for this problem" in completion.text
-    assert server.requests == {("small", None, None): 1}
+    assert server.requests == {("small", None, None, 1): 1}
 
 
 async def test_an_unknown_recorded_model_stops_the_target(folder: Path) -> None:

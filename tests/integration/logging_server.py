@@ -15,17 +15,15 @@ from llmbench import problems
 from llmbench.config import shipped
 from llmbench.models import recorded
 
-Key = tuple[str, str | None, int | None]
 
-
-class Logged(Counter[Key]):
+class Logged(Counter[recorded.Asked]):
     """Counts, and writes each count down."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._file = path.open("w", buffering=1)
 
-    def __setitem__(self, key: Key, value: int) -> None:
+    def __setitem__(self, key: recorded.Asked, value: int) -> None:
         super().__setitem__(key, value)
         self._file.write(json.dumps(key) + "\n")
 

@@ -8,13 +8,17 @@ from pathlib import Path
 import docs
 import pytest
 import yaml
-from cli_runs import command, environment, run, serving
+from cli_runs import LANGUAGES, command, environment, run, serving
 from sandboxes_of import opened
 
+from llmbench import problems
 from llmbench.cli import COMMANDS, RUN
 from llmbench.cli.options.run import parse
+from llmbench.config import RUNS as RUNS_OF_EACH
 from llmbench.config import shipped
-from llmbench.records import Outcome
+from llmbench.models import recorded
+from llmbench.models.recorded import Recorded
+from llmbench.records import Outcome, Problem
 from llmbench.sandboxes.runners import load_runners
 
 README = docs.README.read_text(encoding="utf-8")
@@ -57,6 +61,33 @@ def test_every_command_is_run_by_some_test() -> None:
     assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES + MODELS} == set(
         COMMANDS
     ) - {RUN}
+
+
+def test_the_repairs_that_are_shown_are_those_of_the_recorded_answers() -> None:
+    loaded = problems.load([shipped("problems")], LANGUAGES)
+    asked = problems.select(loaded, langs=["python"])
+    recordings = recorded.read(recorded.RECORDINGS, asked)
+    by_id = {problem.id: problem for problem in asked}
+    told = []
+    for model, recording in sorted(recordings.items()):
+        rounds = [
+            [_solves(given[run % len(given)].in_round(number), by_id[id_]) for number in (1, 2)]
+            for id_, given in recording.answers.items()
+            for run in range(RUNS_OF_EACH)
+        ]
+        first, either = sum(one for one, _ in rounds), sum(map(any, rounds))
+        told += [
+            [f"demo/{model}", "1", f"{len(rounds)}", f"{first}", f"{first / len(rounds):.1%}"],
+            ["", "2", f"{len(rounds) - first}", f"{either - first}", f"{either / len(rounds):.1%}"],
+        ]
+    block = README.partition("<!-- repair output -->")[2].partition("<!-- end of")[0]
+    shown = [line.split("│")[1:6] for line in block.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in cells] for cells in shown] == told
+
+
+def _solves(answer: Recorded, problem: Problem) -> bool:
+    assert problem.reference is not None
+    return "".join(problem.reference.split()) in "".join(answer.text.split())
 
 
 def test_every_outcome_is_explained() -> None:

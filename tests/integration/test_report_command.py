@@ -106,6 +106,25 @@ def test_each_target_is_shown_by_its_newest_night(tmp_path: Path) -> None:
     assert "2026-01-30, 2026-01-31" in page
 
 
+def test_repairs_have_a_figure_of_their_own_and_are_in_no_other(tmp_path: Path) -> None:
+    failed: dict[str, Any] = {"outcome": "failed", "score": 0.0, "passed": False}
+    first = [row(run=1), row(run=2, **failed), row(run=3, **failed)]
+    later = [row(run=2, round=2), row(run=3, round=2, **failed), row(run=9, round=2)]
+    tables.write_rounds(tables.frame(first), None, tmp_path / "r.csv", {})
+    (tmp_path / "p.yaml").write_text("[]\n")
+    plain = data(written(tmp_path, "r.csv"), "figures")
+    tables.write_rounds(tables.frame(first), tables.frame(later), tmp_path / "r.csv", {})
+    for name in ("r.csv", ""):
+        page = written(tmp_path, name)
+        shown = data(page, "figures")
+        assert [
+            (line["round"], line["attempts"], line["pass_rate"])
+            for line in shown.pop("repairs")["datasets"]["rows"]
+        ] == [(1, 3, pytest.approx(1 / 3)), (2, 2, pytest.approx(2 / 3))]
+        assert shown == plain
+        assert len(data(page, "listed")["attempts"]) == 3
+
+
 def test_results_without_costs_times_or_repeats_say_so(tmp_path: Path) -> None:
     bare: dict[str, Any] = dict.fromkeys(
         ("cost_usd", "llm_seconds", "ttft_seconds", "tokens_per_second")

@@ -35,11 +35,13 @@ FLAGS = [
     *("--out", "rows.parquet"),
 ]
 ATTEMPTS = 2 * 3 * 2
+REPAIR = ("--repair", "2")
 KILL = (Signals.SIGKILL,)
 INTERRUPT = (Signals.SIGINT,)
-Key = tuple[str, str, int]
-"""Model, problem and run."""
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): orphans become ours, and can be seen
+
+Key = tuple[str, str, int, int]
+"""Model, problem, run and round."""
 
 pytestmark = pytest.mark.anyio
 
@@ -136,7 +138,7 @@ def children() -> set[int]:
 
 
 def bought(folder: Path) -> Counter[Key]:
-    """How often each completion is in the journals, by model, problem and run."""
+    """How often each completion is in the journals."""
     found: Counter[Key] = Counter()
     for journal in folder.glob("_work/*/journal.jsonl"):
         for line in journal.read_bytes().splitlines():
@@ -145,8 +147,8 @@ def bought(folder: Path) -> Counter[Key]:
             except ValueError:
                 continue  # torn by the kill
             if "completion" in entry:
-                target, problem_id, number = entry["key"]
-                found[target.partition("/")[2], problem_id, number] += 1
+                target, problem_id, number, round_ = entry["key"]
+                found[target.partition("/")[2], problem_id, number, round_] += 1
     return found
 
 
@@ -156,14 +158,20 @@ def asked(folder: Path) -> list[Key]:
 
 
 def comparable(path: Path) -> pl.DataFrame:
-    """A table without its timings, also those in logs."""
+    """A table without its timings, also those in logs, which are part of later prompts."""
     timings = pl.selectors.ends_with("_seconds") | pl.selectors.by_name("tokens_per_second")
     log = pl.col("log_head").str.replace_all(r"\d+\.\d+s|0x[0-9a-f]+", "…")
-    return pl.read_parquet(path).drop(timings).with_columns(log)
+    prompt = pl.when(pl.col("round") == 1).then("prompt_tokens").alias("prompt_tokens")
+    return pl.read_parquet(path).drop(timings).with_columns(log, prompt)
 
 
 async def torture(
-    folder: Path, kind: str, points: int, seed: int, signals: Sequence[Signals] = KILL
+    folder: Path,
+    kind: str,
+    points: int,
+    seed: int,
+    signals: Sequence[Signals] = KILL,
+    more: Sequence[str] = (),
 ) -> None:
     """Stop runs at so many seeded points and hold each against an uninterrupted one."""
     async with opened(kind, RUNNERS):
@@ -172,26 +180,35 @@ async def torture(
     chance = random.Random(seed)
     left = [point_of(chance, signals) for _ in range(points)]
     with logging_server(folder) as address:
-        flags = [*FLAGS, "--base-url", address, "--sandbox", kind]
+        flags = [*FLAGS, *more, "--base-url", address, "--sandbox", kind]
         plain = folder / "plain"
         plain.mkdir()
         assert (await run(plain, *flags)).code == 0
-        whole = comparable(plain / "rows.parquet")
-        assert len(whole) == ATTEMPTS == len(asked(folder))
+        whole = {path.name: comparable(path) for path in plain.glob("*.parquet")}
+        assert len(whole["rows.parquet"]) == ATTEMPTS
+        answers = sum(map(len, whole.values()))
+        assert len(asked(folder)) == answers
         while left:
             here = folder / f"run-{len(left)}"
             (here / "tmp").mkdir(parents=True)
-            await one_run(here, flags, left, signals, address)
-            assert comparable(here / "rows.parquet").equals(whole, null_equal=True)
+            before = len(asked(folder))
+            lost = await one_run(here, flags, left, signals, address)
+            assert set(bought(here).values()) == {1}
+            assert len(bought(here)) == answers
+            assert len(asked(folder)) - before == answers + lost
+            for name, table in whole.items():
+                assert comparable(here / name).equals(table, null_equal=True)
             await check_clean(here)
 
 
 async def one_run(
     here: Path, flags: list[str], left: list[Point], signals: Sequence[Signals], address: str
-) -> None:
-    """One run to its end, stopped at the points that are left as often as it comes to them."""
-    before, known = len(asked(here.parent)), children()
-    sessions, ended = Sessions(here, before), False
+) -> int:
+    """One run to its end, stopped at the points that are left as often as it comes to them.
+
+    Returns how many answers were asked for and lost.
+    """
+    sessions, known, ended = Sessions(here, len(asked(here.parent))), children(), False
     while not ended:
         had = set(bought(here))
         started = any(here.glob("_work/*/run.json"))
@@ -204,10 +221,8 @@ async def one_run(
         sessions.check(had)
         if Signals.SIGKILL not in signals:
             await check_clean(here)
-    assert set(bought(here).values()) == {1}
-    assert len(bought(here)) == ATTEMPTS
     assert sessions.lost == 0 or signals != INTERRUPT, "what is in flight is to be finished"
-    assert len(asked(here.parent)) - before == ATTEMPTS + sessions.lost
+    return sessions.lost
 
 
 def settle(address: str) -> None:
@@ -257,6 +272,21 @@ def many(seeds: int) -> list[ParameterSet]:
 @pytest.mark.parametrize(("points", "seed"), [(7, 0), *many(4)])
 async def test_killed_runs_go_on_to_the_same_table(tmp_path: Path, points: int, seed: int) -> None:
     await torture(tmp_path, "bubblewrap", points, seed)
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize(
+    ("points", "seed", "signals"),
+    [
+        (5, 0, KILL),
+        (3, 0, INTERRUPT),
+        *(pytest.param(*p.values, KILL, marks=p.marks) for p in many(4)),
+    ],
+)
+async def test_runs_with_repairs_that_are_stopped_go_on_in_their_round(
+    tmp_path: Path, points: int, seed: int, signals: Sequence[Signals]
+) -> None:
+    await torture(tmp_path, "bubblewrap", points, seed, signals, REPAIR)
 
 
 @pytest.mark.docker

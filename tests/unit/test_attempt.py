@@ -108,7 +108,7 @@ async def run(
             events.append,
         )
         engine = Engine(bench.ask, bench.grade, sandboxes=1)
-        await engine.run(Share(plan.attempts(), anyio.CapacityLimiter(1), 1))
+        await engine.run(Share([plan.attempts()], anyio.CapacityLimiter(1), 1))
     rows = list(journal.rows(written.path, pytest.fail))
     assert rows == [event.row for event in events if isinstance(event, Finished)]
     return Result(rows, events, model, sandbox, bench)

@@ -19,6 +19,13 @@ def test_a_local_server_finishes_one_model_before_the_next() -> None:
     assert order(local=True) == ["ap1", "aq1", "ap2", "aq2", "bp1", "bq1", "bp2", "bq2"]
 
 
+def test_a_group_holds_its_own_model_whenever_it_is_read() -> None:
+    (lane,) = plan(local=True).lanes
+    groups = list(lane.groups(plan(local=True).problems, 2))
+    models = [{a.target.model for a in group} for group in reversed(groups)]
+    assert models == [{"b"}, {"a"}]
+
+
 def test_elsewhere_run_1_of_everything_comes_before_run_2() -> None:
     assert order(local=False) == ["ap1", "bp1", "aq1", "bq1", "ap2", "bp2", "aq2", "bq2"]
 

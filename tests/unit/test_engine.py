@@ -7,6 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from llmbench import engine as engines
 from llmbench.engine import BETWEEN_STAGES, WAITING_PER_SLOT, Engine, Share
 
 pytestmark = pytest.mark.anyio
@@ -15,7 +16,7 @@ SlotT = AbstractAsyncContextManager[object]
 
 
 def share(attempts: int, slots: int) -> Share[int]:
-    return Share(range(attempts), anyio.CapacityLimiter(slots), slots)
+    return Share([range(attempts)], anyio.CapacityLimiter(slots), slots)
 
 
 class Gauge:
@@ -132,7 +133,7 @@ async def test_attempts_are_taken_only_when_they_can_begin() -> None:
 
     async with anyio.create_task_group() as tasks:
         engine = Engine(ask, grade, sandboxes=1)
-        tasks.start_soon(engine.run, Share(attempts(), anyio.CapacityLimiter(4), 4))
+        tasks.start_soon(engine.run, Share([attempts()], anyio.CapacityLimiter(4), 4))
         await anyio.wait_all_tasks_blocked()
         assert taken <= BETWEEN_STAGES + 4 * WAITING_PER_SLOT + 2
         engine.drain()
@@ -204,8 +205,154 @@ async def test_a_server_that_is_slow_or_waited_for_holds_up_no_other() -> None:
     async def grade(answer: int) -> None:
         done.append(answer)
 
-    slow = Share(range(10), anyio.CapacityLimiter(2), 2)
-    quick = Share(range(10, 60), anyio.CapacityLimiter(1), 1)
+    slow = Share([range(10)], anyio.CapacityLimiter(2), 2)
+    quick = Share([range(10, 60)], anyio.CapacityLimiter(1), 1)
     with anyio.move_on_after(0.5):
         await Engine(ask, grade, sandboxes=1).run(slow, quick)
     assert done == list(range(10, 60))
+
+
+class Rounds:
+    """Asks and grades (number, round); a number goes back until it has had so many rounds."""
+
+    def __init__(self, rounds: int) -> None:
+        self.rounds = rounds
+        self.asked: list[tuple[int, int]] = []
+        self.graded: list[tuple[int, int]] = []
+
+    async def ask(self, attempt: tuple[int, int], slot: SlotT) -> tuple[int, int]:
+        async with slot:
+            self.asked.append(attempt)
+            await anyio.lowlevel.checkpoint()
+        return attempt
+
+    async def grade(self, answer: tuple[int, int]) -> tuple[int, int] | None:
+        await anyio.sleep(0.001)  # long enough for stage 1 to run out of attempts
+        self.graded.append(answer)
+        number, round_ = answer
+        return (number, round_ + 1) if round_ < self.rounds else None
+
+    @staticmethod
+    def firsts(*numbers: int) -> Iterator[tuple[int, int]]:
+        return ((number, 1) for number in numbers)
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+async def test_what_goes_back_is_asked_again_also_where_every_stage_is_full(
+    slots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "BETWEEN_STAGES", 0)
+    monkeypatch.setattr(engines, "WAITING_PER_SLOT", 1)
+    rounds = Rounds(4)
+    limiter = anyio.CapacityLimiter(slots)
+    engine = Engine(rounds.ask, rounds.grade, sandboxes=1)
+    with anyio.fail_after(30):
+        await engine.run(Share([rounds.firsts(*range(50))], limiter, slots))
+    every = [(number, round_) for number in range(50) for round_ in range(1, 5)]
+    assert sorted(rounds.asked) == sorted(rounds.graded) == every
+    assert (engine.in_flight, limiter.borrowed_tokens) == (0, 0)
+
+
+async def test_what_went_back_comes_before_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "BETWEEN_STAGES", 0)
+    rounds = Rounds(3)
+    with anyio.fail_after(30):
+        engine = Engine(rounds.ask, rounds.grade, sandboxes=1)
+        await engine.run(Share([rounds.firsts(*range(200))], anyio.CapacityLimiter(1), 1))
+    begun, ended = 0, 0
+    for _, round_ in rounds.asked:
+        begun += round_ == 1
+        ended += round_ == 3
+        assert begun - ended <= WAITING_PER_SLOT + 1  # in stage 1 and in stage 2
+
+
+async def test_nothing_is_held_while_an_attempt_is_between_its_rounds() -> None:
+    limiter = anyio.CapacityLimiter(1)
+    free: list[int] = []
+
+    async def ask(attempt: int, slot: SlotT) -> int:
+        async with slot:
+            return attempt
+
+    async def grade(answer: int) -> int | None:
+        await anyio.wait_all_tasks_blocked()
+        free.append(limiter.borrowed_tokens)
+        return answer - 1 if answer else None
+
+    with anyio.fail_after(30):
+        await Engine(ask, grade, sandboxes=1).run(Share([[2]], limiter, 1))
+    assert free == [0, 0, 0]
+
+
+async def test_as_many_attempts_are_underway_with_rounds_as_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "BETWEEN_STAGES", 5)
+    taken = most = 0
+    ended: list[int] = []
+
+    def attempts() -> Iterator[tuple[int, int]]:
+        nonlocal taken, most
+        for taken in range(1, 2001):
+            most = max(most, taken - len(ended))
+            yield taken, 1
+
+    async def ask(attempt: tuple[int, int], slot: SlotT) -> tuple[int, int]:
+        async with slot:
+            await anyio.lowlevel.checkpoint()
+        return attempt
+
+    async def grade(answer: tuple[int, int]) -> tuple[int, int] | None:
+        await anyio.lowlevel.checkpoint()
+        if answer[1] < 6:
+            return answer[0], answer[1] + 1
+        ended.append(answer[0])
+        return None
+
+    with anyio.fail_after(60):
+        engine = Engine(ask, grade, sandboxes=2)
+        await engine.run(Share([attempts()], anyio.CapacityLimiter(2), 2))
+    assert len(ended) == 2000
+    assert most <= 2 * WAITING_PER_SLOT + 5 + 2 + 1  # stage 1, between, stage 2, and the new one
+
+
+async def test_a_drain_begins_no_further_round() -> None:
+    rounds = Rounds(9)
+
+    async def grade(answer: tuple[int, int]) -> tuple[int, int] | None:
+        if answer == (3, 2):
+            engine.drain()
+        return await rounds.grade(answer)
+
+    engine = Engine(rounds.ask, grade, sandboxes=1)
+    with anyio.fail_after(30):
+        await engine.run(Share([rounds.firsts(*range(9))], anyio.CapacityLimiter(2), 2))
+    assert sorted(rounds.asked) == sorted(rounds.graded)
+    assert (3, 2) in rounds.graded
+    assert (3, 3) not in rounds.asked
+    assert engine.in_flight == 0
+
+
+async def test_an_attempt_that_gets_no_answer_in_a_later_round_is_at_its_end() -> None:
+    async def ask(attempt: int, slot: SlotT) -> int | None:
+        async with slot:
+            return attempt if attempt < 10 else None
+
+    async def grade(answer: int) -> int:
+        return answer + 10
+
+    with anyio.fail_after(30):
+        engine = Engine(ask, grade, sandboxes=1)
+        await engine.run(share(5, 2))
+    assert engine.in_flight == 0
+
+
+async def test_a_group_is_at_its_end_before_the_next_begins() -> None:
+    rounds = Rounds(3)
+    with anyio.fail_after(30):
+        engine = Engine(rounds.ask, rounds.grade, sandboxes=3)
+        groups = [rounds.firsts(1, 2, 3), rounds.firsts(), rounds.firsts(4, 5)]
+        await engine.run(Share(groups, anyio.CapacityLimiter(4), 4))
+    assert {number for number, _ in rounds.asked[:9]} == {1, 2, 3}
+    assert {number for number, _ in rounds.asked[9:]} == {4, 5}
+    assert len(rounds.graded) == 15

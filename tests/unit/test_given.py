@@ -118,6 +118,19 @@ def test_a_journal_gives_its_answers_with_all_that_is_known_of_them(tmp_path: Pa
     assert given.changed == set()
 
 
+def test_a_journal_gives_its_first_answers_alone(tmp_path: Path) -> None:
+    known = {"target": "a/b", "problem_id": "one"}
+    lost = {"outcome": "provider_error", "score": None, "passed": None}
+    with Journal(tmp_path) as journal:
+        for number in (2, 1, 3):
+            journal.append(Bought(AttemptKey("a/b", "one", 1, number), Completion(f"{number}")))
+        journal.append(Judged(row(**known, round=2, **lost, temperature=0.9)))
+    given, (attempt,), told = read(tmp_path / "journal.jsonl")
+    assert attempt.given is not None
+    assert (attempt.given.text, attempt.round, told) == ("1", 1, [])
+    assert (given.targets["a/b"].sampling.temperature, given.changed) == (None, set())
+
+
 def test_what_got_no_answer_in_a_run_is_kept_unless_it_got_one_later(tmp_path: Path) -> None:
     lost = {"outcome": "provider_error", "score": None, "passed": None, "target": "a/b"}
     with Journal(tmp_path) as journal:

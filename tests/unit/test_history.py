@@ -43,6 +43,7 @@ def test_the_date_is_in_the_name_of_the_file_or_its_folder(name: str, stamp: str
 def test_nights_are_in_order_and_may_have_several_files(tmp_path: Path) -> None:
     (tmp_path / "2026-01-02").mkdir()
     names = ["2026-01-02/b.csv", "2026-01-02/a.parquet", "2026-01-01.csv", "x.csv", "2026-01-03.md"]
+    names += ["2026-01-01.repair.csv", "2026-01-02/a.repair.parquet"]
     for name in names:
         (tmp_path / name).touch()
     assert {night: [p.name for p in paths] for night, paths in nights(tmp_path).items()} == {

@@ -13,6 +13,7 @@ from rich.console import Console
 from llmbench import stats
 from llmbench.events import BudgetSpent, Draining, Event, Finished, TargetStopped, Waiting
 from llmbench.records import Outcome, Row
+from llmbench.reports import progress as progress_module
 from llmbench.reports.progress import LiveProgress, PlainProgress
 from llmbench.reports.summary import summary
 from llmbench.store import tables
@@ -20,9 +21,10 @@ from llmbench.store import tables
 INFRASTRUCTURE = {"score": None, "passed": None}
 
 
-def shown(rows: Iterable[Row], width: int = 100) -> str:
-    console = Console(file=StringIO(), width=width, highlight=False, markup=False)
-    for part in summary(tables.frame(rows)):
+def shown(rows: Iterable[Row], later: Iterable[Row] | None = None) -> str:
+    console = Console(file=StringIO(), width=100, highlight=False, markup=False)
+    again = None if later is None else tables.frame(later)
+    for part in summary(tables.frame(rows), again):
         console.print(part)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -85,6 +87,29 @@ def test_a_summary_shows_how_far_chance_could_move_each_rate() -> None:
     assert " 10% " in text  # flaky: one problem of ten
 
 
+def test_repairs_have_a_table_of_their_own_and_change_no_other() -> None:
+    rows = [row(run=1), failed(run=2, cost_usd=0.5), failed(run=3), failed(run=4)]
+    again = [
+        row(run=2, round=2, cost_usd=0.25),
+        failed(run=3, round=2),
+        row(run=4, round=2, outcome="provider_error", log_head="busy", **INFRASTRUCTURE),
+        row(run=3, round=3),
+    ]
+    plain, text = shown(rows), shown(rows, again)
+    assert text.startswith(plain)
+    rounds = text.removeprefix(plain)
+    for words in (
+        "25.0%",
+        "50.0%",
+        "75.0%",
+        "All rounds cost 0.7560 $.",
+        "1 × provider_error: busy",
+    ):
+        assert words in rounds
+    assert "1 of 4 repairs were not scored" in rounds
+    assert "by round" not in plain
+
+
 def test_recorded_answers_are_said_to_be_no_model() -> None:
     assert "no model was asked" in shown([row(recorded=True)])
     assert "no model was asked" not in shown([row()])
@@ -135,6 +160,24 @@ def test_progress_tells_outcomes_stops_and_drains(
     text = console.file.getvalue()
     for words in ("3/3", "2 passed", "1 out of memory", "no credit [top up]", "4 attempts are"):
         assert words in text
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_repairs_are_told_beside_the_attempts(
+    kind: type[LiveProgress] | type[PlainProgress], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "PLAIN_SECONDS", 0.0)
+    console = Console(file=StringIO(), width=200, force_terminal=kind is LiveProgress, markup=False)
+    with kind(console, {row().target: 2}) as progress:
+        for run in (1, 2):
+            progress(Finished(failed(run=run)))
+        progress(Finished(failed(run=1, round=2)))
+        progress(Finished(row(run=2, round=2)))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert "2/2" in text
+    assert "2 failed; repairs: 1 passed, 1 failed" in text
+    assert "3/2" not in text
 
 
 @pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])

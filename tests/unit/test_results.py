@@ -11,7 +11,8 @@ from records_of import row
 
 from llmbench.errors import ResultFileError
 from llmbench.records import columns
-from llmbench.store import tables
+from llmbench.store import outputs, tables
+from llmbench.store.nights import results_of
 
 ROWS = [
     row(run=1, tags="a,b", seed=2**60),
@@ -62,6 +63,40 @@ def test_a_column_that_an_older_file_does_not_have_is_null(
     read = tables.read(written(tmp_path, table.drop("ttfa_seconds"), "old.parquet"))
     assert read["ttfa_seconds"].null_count() == len(ROWS)
     assert read.schema == tables.SCHEMA
+
+
+def test_a_file_from_before_there_were_rounds_holds_first_answers(
+    tmp_path: Path, table: pl.DataFrame
+) -> None:
+    read = tables.read(written(tmp_path, table.drop("round"), "old.csv"))
+    assert read.equals(table, null_equal=True)
+    assert read["round"].to_list() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_later_rounds_are_in_no_result(tmp_path: Path, table: pl.DataFrame, ending: str) -> None:
+    path = tmp_path / f"r.{ending}"
+    later = tables.frame([row(run=3, round=3), row(run=3, round=2)])
+    beside = outputs.repair_of(path)
+    assert beside.name == f"r.repair.{ending}"
+    assert tables.write_rounds(table, later, path, {}) == [path, beside]
+    assert tables.read(beside)["round"].to_list() == [2, 3]
+    for result in (path, tmp_path):
+        assert tables.read_result(result).equals(table, null_equal=True)
+    assert results_of([tmp_path]) == [path]
+    for mixed in ([beside], [path, beside]):
+        with pytest.raises(ResultFileError, match="holds answers of later rounds: name the file"):
+            tables.load(mixed, once=True)
+    with pytest.raises(ResultFileError, match="holds answers of later rounds"):
+        tables.read_result(beside)
+    assert len(tables.load([path, beside])) == len(table) + 2
+
+
+def test_later_rounds_of_an_older_result_go_with_it(tmp_path: Path, table: pl.DataFrame) -> None:
+    path = tmp_path / "r.csv"
+    tables.write_rounds(table, tables.frame([row(round=2)]), path, {})
+    assert tables.write_rounds(table, None, path, {}) == [path]
+    assert [left.name for left in tmp_path.iterdir()] == ["r.csv"]
 
 
 def test_a_column_that_is_not_ours_is_left_out(tmp_path: Path, table: pl.DataFrame) -> None:

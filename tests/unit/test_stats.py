@@ -247,3 +247,66 @@ def test_rates_of_ten_thousand_rows_are_quick_enough_to_show() -> None:
     table = tables.frame(rows_of([(5, i % 6) for i in range(2000)]))
     assert len(stats.rates(table, ["problem_id", "target"])) == 2000
     assert isinstance(stats.rates(table, ["target"]), pl.DataFrame)
+
+
+Chains = list[list[bool]]  # of each attempt, whether it passed in each round that it had
+CHAINS: st.SearchStrategy[Chains] = st.lists(
+    st.integers(1, 4).flatmap(
+        lambda rounds: st.booleans().map(lambda passed: [False] * (rounds - 1) + [passed])
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(CHAINS)
+def test_the_rate_of_a_round_is_of_all_first_answers_and_counts_every_pass_until_then(
+    chains: Chains,
+) -> None:
+    rows = [
+        row(
+            **{"problem_id": f"p{i % 5}", "run": i, "round": number},
+            score=100.0 * passed,
+            passed=passed,
+            outcome="passed" if passed else "failed",
+        )
+        for i, chain in enumerate(chains)
+        for number, passed in enumerate(chain, 1)
+    ]
+    first, later = (
+        tables.frame(r for r in rows if (r.round == 1) is first) for first in (True, False)
+    )
+    lines = stats.by_round(first, later).to_dicts()
+    assert [line["round"] for line in lines] == list(range(1, 1 + max(map(len, chains))))
+    for line in lines:
+        number = line["round"]
+        made = [chain[number - 1] for chain in chains if len(chain) >= number]
+        assert (line["attempts"], line["scored"]) == (len(made), len(made))
+        assert line["passed"] == sum(made)
+        assert line["tokens"] == len(made) * 30
+        assert line["cost_usd"] == pytest.approx(len(made) * 0.001)
+        by_then = [any(chain[:number]) for chain in chains]
+        assert line["pass_rate"] == pytest.approx(fmean(by_then))
+    (plain,) = stats.rates(first, ["target"]).to_dicts()
+    assert all(lines[0][name] == plain[name] for name in ("pass_rate", "low", "high"))
+
+
+def test_what_is_not_scored_raises_no_rate_of_a_round() -> None:
+    lost = {"score": None, "passed": None, "outcome": "provider_error", "cost_usd": None}
+    failed = {"score": 0.0, "passed": False, "outcome": "failed"}
+    first = [
+        row(run=1, **failed),
+        row(run=2, **failed),
+        row(run=3, **lost),
+        row(target="b/n", **lost),
+    ]
+    later = [row(run=1, round=2), row(run=2, round=2, **lost)]
+    lines = stats.by_round(tables.frame(first), tables.frame(later)).to_dicts()
+    shown = ("target", "round", "attempts", "scored", "passed", "pass_rate")
+    assert [tuple(line[name] for name in shown) for line in lines] == [
+        ("b/n", 1, 1, 0, 0, None),
+        ("b/n", 2, 0, 0, 0, None),
+        ("lmstudio/m", 1, 3, 2, 0, 0.0),
+        ("lmstudio/m", 2, 2, 1, 1, 0.5),
+    ]
+    assert [line["tokens"] for line in lines] == [30, None, 90, 60]

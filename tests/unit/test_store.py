@@ -130,7 +130,11 @@ def test_a_written_file_is_on_the_disk_before_its_name_and_its_name_before_the_e
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("t.txt", "must end in .csv or .parquet"), ("none/t.csv", "cannot be written")],
+    [
+        ("t.txt", "must end in .csv or .parquet"),
+        ("none/t.csv", "cannot be written"),
+        ("t.repair.csv", "the name is that of a file of later rounds"),
+    ],
 )
 def test_an_output_that_cannot_be_is_refused_beforehand(
     tmp_path: Path, name: str, reason: str

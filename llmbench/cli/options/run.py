@@ -61,6 +61,7 @@ class Options:
     tpm: float | None
     base_url: str | None
     runs: int
+    repair: int
     problems: ProblemOptions
     concurrency: int | None
     sandbox: SandboxOptions
@@ -111,6 +112,7 @@ def _options(given: argparse.Namespace, commands: Sequence[Sequence[str]]) -> Op
         tpm=given.tpm,
         base_url=given.base_url,
         runs=given.runs,
+        repair=given.repair,
         problems=problem_options(given),
         concurrency=given.concurrency,
         sandbox=sandbox_options(given),
@@ -235,6 +237,14 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
         default=config.RUNS,
         metavar="N",
         help="times each problem is asked (default: %(default)s)",
+    )
+    group.add_argument(
+        "--repair",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="most times that an answer which does not pass is asked for again, with the log of "
+        "its tests (default: %(default)s)",
     )
     group.add_argument(
         "--concurrency",

@@ -9,11 +9,12 @@ from llmbench import config
 from llmbench.cli.options import whole
 
 DESCRIPTION = """\
-Shows one attempt: the prompt, the answer, the code found in it, and the test log."""
+Shows one attempt: the prompt, the answer, the code found in it, and the test log; then its repairs,
+if it has any."""
 
 EPILOG = """\
-The rows are in the result file; answer, code and log are in the work folder of the run, which is
-looked for beside the file. What is not there any more is said.
+The rows are in the result file and, for repairs, in that beside it; answer, code and log are in
+the work folder of the run, which is looked for beside the file. What is not there any more is said.
 
 examples:
   llmbench show results.csv python-lru-ttl-cache

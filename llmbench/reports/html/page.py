@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llmbench.records import Row
-from llmbench.reports.html import attempts, measures, scores
+from llmbench.reports.html import attempts, measures, rounds, scores
 from llmbench.reports.html.figure import Figure
 from llmbench.reports.plain import one_line
 from llmbench.reports.summary import NOT_MODEL
@@ -29,13 +29,15 @@ class Report:
     """What a page is about.
 
     `table` and `rows` are the same attempts in the same order; `trend` comes from `stats.history`
-    where there are several nights; `texts` has the sections of each attempt, by its place in
-    `rows`; `sources` are the files, as they were named.
+    where there are several nights, `rounds` from `stats.by_round` where there are repairs; `texts`
+    has the sections of each attempt, by its place in `rows`; `sources` are the files, as they were
+    named.
     """
 
     table: pl.DataFrame
     rows: Sequence[Row]
     trend: pl.DataFrame | None
+    rounds: pl.DataFrame | None
     texts: Iterable[attempts.Given]
     sources: Sequence[str]
 
@@ -43,7 +45,7 @@ class Report:
 def page(report: Report) -> str:
     """The page, complete in itself: what is in it may run and be shown, and nothing be loaded."""
     packs = list(attempts.packs(report.rows, report.texts))
-    parts = list(_parts(_plain(report.table), report.trend))
+    parts = list(_parts(_plain(report.table), report.trend, report.rounds))
     scripts = [_script(text) for text in _scripts()]
     figures = {figure.id: figure.spec for _, group in parts for figure in group if figure.spec}
     environment = Environment(
@@ -68,7 +70,9 @@ def page(report: Report) -> str:
     )
 
 
-def _parts(table: pl.DataFrame, trend: pl.DataFrame | None) -> Iterator[tuple[str, list[Figure]]]:
+def _parts(
+    table: pl.DataFrame, trend: pl.DataFrame | None, repaired: pl.DataFrame | None
+) -> Iterator[tuple[str, list[Figure]]]:
     """The parts of the page in their order, each with its figures."""
     lines = scores.ranked(table)
     targets = lines["target"].to_list()
@@ -83,6 +87,8 @@ def _parts(table: pl.DataFrame, trend: pl.DataFrame | None) -> Iterator[tuple[st
         ],
     )
     yield "Stability", [measures.runs(table, targets), measures.several(table, targets)]
+    if repaired is not None:
+        yield "Repairs", [rounds.repairs(_plain(repaired), targets)]
     if trend is not None:
         yield "History", [scores.nights(_plain(trend), targets)]
 
