@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -31,7 +32,8 @@ OVERLOAD_STATUS = frozenset({429, 503, 529})
 # alone, but for the code of an empty account: some servers speak of quota and context there too.
 _CONTEXT = re.compile(
     r"context[ _]?(length|window|size|overflow)|maximum context|prompt is too long"
-    r"|too many (input |prompt )?tokens|context the overflows|exceeds? the context"
+    r"|too many (input |prompt )?tokens|(input|prompt) token count|context the overflows"
+    r"|exceeds? the context"
 )
 _FILTER = re.compile(
     r"content[ _]filter|content_policy|content management policy|prohibited_content"
@@ -54,7 +56,7 @@ class Words(NamedTuple):
     kind: str
     param: str | None = None
     status: int | None = None
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 def words_of(body: bytes | Mapping[str, Any]) -> Words:
@@ -82,13 +84,19 @@ def words_of(body: bytes | Mapping[str, Any]) -> Words:
     text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
     param = error.get("param")
     kind = " ".join(str(part) for part in (text, *told[1:]) if part is not None)
+    named = param if isinstance(param, str) else None
+    return Words(text, kind.lower(), named, status, _headers_in(error))
+
+
+def _headers_in(error: Mapping[str, Any]) -> Mapping[str, str]:
+    """Headers that stand in an error's body: what a router got itself, or the delay of Google."""
+    metadata, details = error.get("metadata"), error.get("details")
     headers = metadata.get("headers") if isinstance(metadata, Mapping) else None
-    lowered = (
-        {str(name).lower(): str(value) for name, value in headers.items()}
-        if isinstance(headers, Mapping)
-        else None
-    )
-    return Words(text, kind.lower(), param if isinstance(param, str) else None, status, lowered)
+    found = headers if isinstance(headers, Mapping) else {}
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, Mapping) and "retryDelay" in detail:
+            found = {"retry-after": detail["retryDelay"], **found}
+    return {str(name).lower(): str(value) for name, value in found.items()}
 
 
 def _page(text: str) -> Words:
@@ -119,7 +127,7 @@ class Faults:
             )
         words = words_of(body)
         wait = asked_wait(headers, limited=status == 429)
-        if wait is None and words.headers:  # a router hands on its own in the body
+        if wait is None:
             wait = asked_wait(words.headers, limited=status == 429)
         return self._sort(f"HTTP {status}", status, words, wait)
 
@@ -127,7 +135,7 @@ class Faults:
         """The fault that a server reports inside an answer that began well."""
         words = words_of(chunk)
         said = "error in the answer" if words.status is None else f"error {words.status}"
-        wait = asked_wait(words.headers, limited=words.status == 429) if words.headers else None
+        wait = asked_wait(words.headers, limited=words.status == 429)
         return self._sort(said, words.status or 500, words, wait)
 
     def of_transport(self, error: Exception) -> ModelError:
@@ -185,7 +193,7 @@ class Faults:
         if _QUOTA.search(words.kind) or status == 402:
             return self._target(said, text, "add credit to the account")
         if not limited and _CONTEXT.search(words.kind):
-            return self._attempt(said, text, "use a model, or load it, with a longer context")
+            return self._attempt(said, text, "allow a longer context, or less with --max-tokens")
         if not limited and _FILTER.search(words.kind):
             return self._attempt(said, text, "the server's content filter refuses this prompt")
         if status in (401, 403):

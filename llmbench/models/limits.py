@@ -79,8 +79,9 @@ class Pace:
 class Traffic:
     """One server's limit, whatever models it serves: `slots` hold the answers that stream now.
 
-    Their number is halved when the server refuses for its rate or load, once for all requests
-    that were under way then, and grows by one after as many answers as there are slots. A local
+    Their number is halved when the server refuses for its rate or load, and grows by one after as
+    many answers as there are slots. It is halved once for all requests that were under way then,
+    and for those made before the time is over that the server asked for. A local
     server does not refuse but queues: there it begins with one slot, grows by one with each
     answer until first tokens come late, and then follows the gradient of their time,
     limit * clamp(TOLERANCE * shortest / seen, 1/2, 1) + QUEUE, smoothed (Gradient2Limit of
@@ -96,14 +97,14 @@ class Traffic:
         self._limit = float(self.slots.total_tokens)
         self._starting = local
         self._lowest = allowed.at_once
-        self._cut_at = 0.0
+        self._episode_ends = 0.0
         self._episodes = 0
         self._shortest = float("inf")
 
-    def refused(self, sent: float) -> None:
-        """A request that was sent at this time, of the monotonic clock, met a limit."""
-        if sent >= self._cut_at:
-            self._cut_at = time.monotonic()
+    def refused(self, sent: float, wait: float | None = None) -> None:
+        """A request met a limit: when it was sent, by the monotonic clock, and the wait asked."""
+        if sent >= self._episode_ends:
+            self._episode_ends = time.monotonic() + (wait or 0.0)
             self._episodes += 1
             self._set(self._limit * CUT)
 

@@ -113,7 +113,7 @@ class Server:
             if response.is_success:
                 try:
                     return read(response.json())
-                except (ValueError, TypeError, AttributeError):
+                except (ValueError, TypeError, AttributeError, LookupError):
                     fault = faults.foreign(response.headers.get("content-type", ""))
             else:
                 fault = faults.of_status(

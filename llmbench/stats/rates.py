@@ -45,7 +45,7 @@ def rates(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.Da
         pl.col("tokens_per_second").median(),
         pl.when(cost.count() > 0).then(cost.sum()).alias("cost_usd"),
         pl.when(pl.col("passed").any())
-        .then(cost.mean() / pl.col("passed").mean())
+        .then(cost.filter(pl.col("score").is_not_null()).mean() / pl.col("passed").mean())
         .alias("cost_per_solved_usd"),
         *((outcome == name.value).sum().alias(name.value) for name in Outcome),
     )

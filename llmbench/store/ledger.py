@@ -13,8 +13,8 @@ from llmbench.store.journal import Bought
 class Ledger:
     """An index of a journal by the hashes of `identity`; texts stay in the file.
 
-    `spent` is what its answers cost in USD. `problems` maps each attempt that has a row to its
-    problem's hash, the latest. Damage is told to `on_damage`.
+    `spent` is what its answers, and tries that brought none, cost in USD. `problems` maps each
+    attempt that has a row to its problem's hash, the latest. Damage is told to `on_damage`.
     """
 
     def __init__(self, path: Path, on_damage: Callable[[str], None]) -> None:
@@ -31,6 +31,8 @@ class Ledger:
                 continue
             row = entry.row
             self._judged[entry.graded] = offset
+            if row.outcome == Outcome.PROVIDER_ERROR:  # else its answer has the cost
+                self.spent += row.cost_usd or 0.0
             key = AttemptKey(intern(row.target), intern(row.problem_id), row.run)
             self.problems[key] = intern(row.problem_sha256)
             if Outcome(row.outcome).is_infrastructure:

@@ -32,6 +32,16 @@ async def test_one_episode_of_refusals_halves_the_slots_once() -> None:
     )
 
 
+async def test_an_episode_lasts_as_long_as_the_server_asked_to_be_left_alone() -> None:
+    one = traffic(8)
+    one.refused(time.monotonic(), 30.0)
+    for later in (1, 15, 29):
+        one.refused(time.monotonic() + later, 30.0 - later)
+    assert one.slots.total_tokens == 4
+    one.refused(time.monotonic() + 31, 30.0)
+    assert one.slots.total_tokens == 2
+
+
 async def test_slots_grow_again_one_after_as_many_answers_as_there_are() -> None:
     one = traffic(8)
     one.refused(time.monotonic())
