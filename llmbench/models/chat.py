@@ -127,7 +127,7 @@ class ChatModel:
         unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
         completion = replace(completion, tries=requests, unsent=unsent, queue_seconds=turn.seconds)
         completion = counted(completion, messages)
-        traffic.answered(completion.ttft_seconds)
+        traffic.answered(completion.ttft_seconds, completion.llm_seconds)
         traffic.pace.used(turn, completion.usage)
         return replace(completion, cost_usd=self._cost(completion.cost_usd, completion.usage))
 
