@@ -42,6 +42,7 @@ class Bench:
     cache: Cache | None = None
     stopped: set[str] = field(default_factory=set)
     not_asked: int = 0
+    broken: int = 0
     spent: float = 0.0
 
     def __post_init__(self) -> None:
@@ -180,6 +181,7 @@ class Bench:
         row = replace(row, sandbox=sandbox, recorded=attempt.target.label in self._recorded)
         if lost is not None:
             row = replace(row, tries=lost.requests or None, cost_usd=lost.cost_usd)
+        self.broken += verdict.outcome.is_infrastructure
         self.journal.append(Judged(row, self.identity(attempt)[1]))
         self.emit(Finished(row))
 

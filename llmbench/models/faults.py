@@ -48,6 +48,9 @@ _MODEL = re.compile(
     r"|no models? (is )?loaded|model\b.{0,120}(not found|does not exist|not available)"
 )
 
+_PARAMETER = re.compile(r"\b(max_tokens|max_completion_tokens|temperature|seed)\b")
+_PROMPT = re.compile(r"prompt|input tokens|messages")
+
 
 class Words(NamedTuple):
     """What an error body says: for people, and all that tells its kind, in lower case."""
@@ -145,6 +148,8 @@ class Faults:
             return self._target(
                 "no trusted connection", self._plain(str(cause)), "check --base-url"
             )
+        if isinstance(cause, aiohttp.ClientConnectorDNSError):
+            return TransientError(f"cannot reach {self.base_url}: no such host; check --base-url")
         if isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
             return TransientError(f"cannot reach {self.base_url}: {self.preset.start_hint}")
         if isinstance(error, httpx.ReadTimeout):
@@ -182,10 +187,10 @@ class Faults:
         """The fault of an answer that a content filter ended."""
         return AttemptError(f"{self.who}: the answer was withheld by the server's content filter")
 
-    def foreign(self, content_type: str) -> TargetError:
+    def foreign(self, content_type: str, wanted: str = "chat completion") -> TargetError:
         """The fault of a server that speaks something else."""
-        said = f"answers with {self._plain(content_type) or 'something unknown'}"
-        return self._target(said, "not with a chat completion", "check --base-url")
+        sent = self._plain(content_type).partition(";")[0] or "something unknown"
+        return self._target(f"sent {sent}, which is no {wanted}", "", "check --base-url")
 
     def _sort(self, said: str, status: int, words: Words, wait: float | None) -> ModelError:
         text = self._plain(words.message)
@@ -196,8 +201,13 @@ class Faults:
             return self._attempt(said, text, "allow a longer context, or less with --max-tokens")
         if not limited and _FILTER.search(words.kind):
             return self._attempt(said, text, "the server's content filter refuses this prompt")
+        if status in (400, 422) and (named := _PARAMETER.search(words.kind)):
+            flag = "--" + named[0].replace("completion_", "").replace("_", "-")
+            if not _PROMPT.search(words.kind):  # each request would meet that
+                return self._target(said, text, f"change {flag}")
         if status in (401, 403):
-            return self._target(said, text, f"set {self.preset.key_env or ANY_KEY}")
+            todo = "check" if self.key else "set"
+            return self._target(said, text, f"{todo} {self.preset.key_env or ANY_KEY}")
         if status in (400, 404, 422) and _MODEL.search(words.kind):
             return self._target(said, text, "name one that the server has with --model")
         if status in (404, 405):

@@ -114,7 +114,8 @@ class Server:
                 try:
                     return read(response.json())
                 except (ValueError, TypeError, AttributeError, LookupError):
-                    fault = faults.foreign(response.headers.get("content-type", ""))
+                    kind = response.headers.get("content-type", "")
+                    fault = faults.foreign(kind, "list of models")
             else:
                 fault = faults.of_status(
                     response.status_code, response.headers, response.content[:ERROR_BODY_BYTES]

@@ -513,7 +513,7 @@ JSON = "application/json"
 @pytest.mark.parametrize(
     ("script", "kind", "says"),
     [
-        (Script([b"{}"], 401, JSON), TargetError, "set OPENROUTER_API_KEY"),
+        (Script([b"{}"], 401, JSON), TargetError, "check OPENROUTER_API_KEY"),
         (Script([b"no"], 429, headers=["Retry-After: 7"]), TransientError, "HTTP 429: no"),
         (Script([b"<title>Bad Gateway</title>"], 502), TransientError, "Bad Gateway"),
         (Script([HELLO[:120]], cut=True), TransientError, "broke"),
@@ -552,7 +552,11 @@ JSON = "application/json"
             "error 400: context size",
         ),
         (Script([b'{"error": "Model not loaded"}'], 200, JSON), TransientError, "not loaded"),
-        (Script([b'{"status": "ok"}'], 200, JSON), TargetError, "not with a chat completion"),
+        (
+            Script([b'{"status": "ok"}'], 200, JSON),
+            TargetError,
+            "sent JSON, which is no chat completion; check --base-url",
+        ),
         (Script([b"<html>Hi</html>"], 200, "text/html"), TargetError, "text/html"),
         (Script([b"data: [1, 2]\n\n"]), TransientError, "no chat completion chunk"),
         (Script([b'data: {"choices": 3}\n\n']), TransientError, "no chat completion chunk"),
@@ -746,6 +750,9 @@ async def test_a_server_that_is_not_there_is_told_in_one_line_within_a_second(
             await server.list_models()
         with pytest.raises(TransientError, match=f"cannot reach {url}"):
             await ask(model_of(server))
+    async with connect(PRESETS["ollama"], "http://nowhere.invalid:1/v1") as server:
+        with pytest.raises(TransientError, match=r"cannot reach .*: no such host; check --base-"):
+            await server.list_models()
     hint = "start LM Studio's server (Developer tab), or give --base-url"
     assert str(caught.value) == f"cannot reach {url}: {hint}"
     assert time.perf_counter() - began < 1
@@ -818,12 +825,12 @@ async def test_what_a_server_declares_counts_more_than_a_name() -> None:
 )
 async def test_what_is_no_list_of_models_is_told_as_such(body: bytes, kind: str) -> None:
     async with scripted(Script([body], content_type=kind)) as (_, server):
-        with pytest.raises(TargetError, match=f"answers with {kind}.*check --base-url"):
+        with pytest.raises(TargetError, match=f"sent {kind}, which is no list of models; check"):
             await server.list_models()
 
 
 async def test_a_refused_list_names_the_key_variable() -> None:
-    with pytest.raises(TargetError, match="set OPENROUTER_API_KEY"):
+    with pytest.raises(TargetError, match="check OPENROUTER_API_KEY"):
         await models_in({"error": {"message": "no"}}, 401)
 
 

@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
@@ -90,8 +91,26 @@ def test_the_servers_words_are_found_in_every_form_of_error(body: Any, message: 
 
 
 def test_a_missing_key_is_answered_with_the_name_of_the_variable() -> None:
-    fault = FAULTS.of_status(401, {}, b'{"error": {"message": "No auth credentials found"}}')
-    assert "No auth credentials found; set OPENROUTER_API_KEY" in str(fault)
+    for faults, todo in ((replace(FAULTS, key=None), "set"), (FAULTS, "check")):
+        fault = faults.of_status(401, {}, b'{"error": {"message": "No auth credentials found"}}')
+        assert f"No auth credentials found; {todo} OPENROUTER_API_KEY" in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("message", "todo"),
+    [
+        ("max_tokens is too large: 99999. This model supports at most 4096", "change --max-tokens"),
+        ("Invalid max_completion_tokens value", "change --max-tokens"),
+        ("temperature: range: 0..1", "change --temperature"),
+        ("max_tokens and your prompt are more than I can", None),
+    ],
+)
+def test_a_parameter_that_no_request_can_have_stops_the_target(
+    message: str, todo: str | None
+) -> None:
+    fault = FAULTS.of_status(400, {}, json.dumps(openai(message)).encode())
+    assert isinstance(fault, TargetError) == (todo is not None)
+    assert todo is None or str(fault).endswith(f"; {todo}")
 
 
 def test_a_key_that_the_server_repeats_is_not_passed_on() -> None:
