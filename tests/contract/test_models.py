@@ -4,6 +4,7 @@ import gc
 import gzip
 import json
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ import httpx
 import pytest
 from scripted_server import HELLO, Script, chunk, event, events, scripted
 
+from llmbench.config import TimeLimits
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError, UsageError
 from llmbench.models import recorded
 from llmbench.models.base import Model
@@ -269,6 +271,13 @@ async def test_reasoning_is_kept_apart_and_its_first_token_counts(name: str) -> 
     assert completion.ttft_seconds is not None
     assert 0.09 < completion.ttft_seconds < 0.4
     assert 0.49 < completion.llm_seconds < 2
+
+
+async def test_a_refusal_is_the_text_of_the_answer() -> None:
+    stream = events(chunk(None, refusal="I ca"), chunk(None, refusal="n't."), chunk(None, "stop"))
+    completion = await answer_to(Script([stream]))
+    assert completion.text == "I can't."
+    assert completion.ttfa_seconds is not None
 
 
 async def test_reasoning_in_typed_parts_is_kept_apart() -> None:
@@ -756,6 +765,21 @@ async def test_a_server_that_is_not_there_is_told_in_one_line_within_a_second(
     hint = "start LM Studio's server (Developer tab), or give --base-url"
     assert str(caught.value) == f"cannot reach {url}: {hint}"
     assert time.perf_counter() - began < 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue takes more")
+async def test_a_server_that_takes_no_connection_is_not_waited_for_long() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):  # its queue is full now
+            began = time.perf_counter()
+            waits = TimeLimits(connect=0.2, first_token=30.0)
+            async with connect(PRESETS["vllm"], f"http://127.0.0.1:{port}", limits=waits) as server:
+                with pytest.raises(TransientError, match=r"cannot reach .*: start vLLM"):
+                    await ask(model_of(server))
+            assert time.perf_counter() - began < 5
 
 
 async def test_a_connection_that_cannot_be_trusted_stops_the_target() -> None:
