@@ -50,7 +50,9 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
     if ended.interrupted:
         return INTERRUPTED
     broken = (table["outcome"] == Outcome.SANDBOX_ERROR.value).any()
-    return 1 if missing or bench.stopped or broken or not table["score"].count() else 0
+    scored = table.filter(table["score"].is_not_null())["target"]
+    unscored = scored.n_unique() < table["target"].n_unique()
+    return 1 if missing or bench.stopped or broken or unscored else 0
 
 
 def refusals(models: Mapping[str, Model]) -> Iterator[str]:

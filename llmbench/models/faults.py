@@ -48,6 +48,8 @@ _MODEL = re.compile(
     r"|no models? (is )?loaded|model\b.{0,120}(not found|does not exist|not available)"
 )
 
+_BUSY = re.compile(r"overloaded|rate.?limit|resource_exhausted|too many requests")
+_STATUS = re.compile(r"[345]\d\d")
 _PARAMETER = re.compile(r"\b(max_tokens|max_completion_tokens|temperature|seed)\b")
 _PROMPT = re.compile(r"prompt|input tokens|messages")
 
@@ -83,7 +85,8 @@ def words_of(body: bytes | Mapping[str, Any]) -> Words:
     if isinstance(metadata, Mapping) and metadata.get("raw"):  # a router quotes its provider
         message = f"{message}: {metadata['raw']}"
     told = [message, *(error.get(name) for name in ("code", "type", "param", "status"))]
-    status = next((s for s in told[1:] if type(s) is int and 300 <= s <= 599), None)
+    # Some write the status as a text.
+    status = next((int(s) for s in map(str, told[1:]) if _STATUS.fullmatch(s)), None)
     text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
     param = error.get("param")
     kind = " ".join(str(part) for part in (text, *told[1:]) if part is not None)
@@ -138,8 +141,8 @@ class Faults:
         """The fault that a server reports inside an answer that began well."""
         words = words_of(chunk)
         said = "error in the answer" if words.status is None else f"error {words.status}"
-        wait = asked_wait(words.headers, limited=words.status == 429)
-        return self._sort(said, words.status or 500, words, wait)
+        status = words.status or (429 if _BUSY.search(words.kind) else 500)
+        return self._sort(said, status, words, asked_wait(words.headers, limited=status == 429))
 
     def of_transport(self, error: Exception) -> ModelError:
         """The fault of a connection that was not made, or that broke."""

@@ -135,6 +135,8 @@ class Answer:
             return
         if decoder.events == 0 and "event-stream" not in response.headers.get("content-type", ""):
             raise self._faults.foreign(response.headers.get("content-type", ""))
+        if decoder.events == 0:
+            raise self._faults.cut("sent an empty stream: its own log may say why")
         if self._finish_reason is None:
             raise self._faults.cut("the stream ended before the answer did")
         self._ended = time.perf_counter()

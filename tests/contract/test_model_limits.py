@@ -82,7 +82,7 @@ async def test_a_model_that_cannot_be_loaded_stops_its_target() -> None:
 
 async def test_a_warm_up_that_met_a_passing_fault_is_made_again() -> None:
     async with scripted(BUSY, WHOLE) as (played, server):
-        await ask(model(server, warm_up=True))
+        assert (await ask(model(server, warm_up=True))).tries == 1  # those of the answer
         assert [body["max_tokens"] for body in played.bodies] == [1, 1, 4096]
 
 

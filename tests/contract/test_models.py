@@ -527,7 +527,7 @@ JSON = "application/json"
         (Script([b"<title>Bad Gateway</title>"], 502), TransientError, "Bad Gateway"),
         (Script([HELLO[:120]], cut=True), TransientError, "broke"),
         (Script([events(chunk("Hel"), done=False)]), TransientError, "ended before the answer"),
-        (Script([]), TransientError, "ended before the answer"),
+        (Script([]), TransientError, "sent an empty stream: its own log may say why"),
         (Script([b"data: [DONE]\n\n"]), TransientError, "sent no answer"),
         (Script([b"HTTP/1.1 200 OK\r\nContent-Le"], raw=True), TransientError, "without an answer"),
         (Script([b"SSH-2.0-OpenSSH\r\n\r\n"], raw=True), TransientError, "broke"),

@@ -151,8 +151,26 @@ def test_retry_after_is_read_as_a_date(ahead: float, seconds: float) -> None:
 def test_an_error_inside_a_stream_is_sorted_by_its_own_code() -> None:
     assert type(FAULTS.of_event(openai("Overloaded", "overloaded"))) is TransientError
     assert type(FAULTS.of_event({"error": {"code": 402, "message": "no credit"}})) is TargetError
+    assert type(FAULTS.of_event({"error": {"code": "401", "message": "no key"}})) is TargetError
     assert type(FAULTS.of_event({"error": {"code": 502, "message": "down"}})) is TransientError
     assert type(FAULTS.of_event(openai("x", "context_length_exceeded"))) is AttemptError
+
+
+@pytest.mark.parametrize(
+    ("error", "overload"),
+    [
+        ({"type": "overloaded_error", "message": "Overloaded"}, True),
+        ({"code": "rate_limit_exceeded", "message": "x"}, True),
+        ({"code": "429", "message": "x"}, True),
+        ({"status": "RESOURCE_EXHAUSTED", "message": "x"}, True),
+        ({"code": "500", "message": "x"}, False),
+        ({"type": "server_error", "message": "x"}, False),
+    ],
+)
+def test_an_error_inside_a_stream_tells_an_overload(error: dict[str, Any], overload: bool) -> None:
+    fault = FAULTS.of_event({"error": error})
+    assert isinstance(fault, TransientError)
+    assert fault.overload == overload
 
 
 SENT = {"stream_options": {}, "max_tokens": 9, "temperature": 0.2, "seed": 1}
