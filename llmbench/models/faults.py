@@ -48,6 +48,11 @@ _MODEL = re.compile(
     r"|no models? (is )?loaded|model\b.{0,120}(not found|does not exist|not available)"
 )
 
+# Gemini, xAI and a LiteLLM without a database call a wrong key a bad request.
+_KEY = re.compile(
+    r"api.?key.{0,20}(not valid|invalid|expired)|(invalid|incorrect|missing) api.?key"
+    r"|no_db_connection"
+)
 _BUSY = re.compile(r"overloaded|rate.?limit|resource_exhausted|too many requests")
 _STATUS = re.compile(r"[345]\d\d")
 _PARAMETER = re.compile(r"\b(max_tokens|max_completion_tokens|temperature|seed)\b")
@@ -208,7 +213,7 @@ class Faults:
             flag = "--" + named[0].replace("completion_", "").replace("_", "-")
             if not _PROMPT.search(words.kind):  # each request would meet that
                 return self._target(said, text, f"change {flag}")
-        if status in (401, 403):
+        if status in (401, 403) or (status == 400 and _KEY.search(words.kind)):
             todo = "check" if self.key else "set"
             return self._target(said, text, f"{todo} {self.preset.key_env or ANY_KEY}")
         if status in (400, 404, 422) and _MODEL.search(words.kind):

@@ -217,7 +217,8 @@ async def test_a_wrong_key_is_told_in_the_words_of_the_server(tmp_path: Path, pr
     rows = pl.read_parquet(table)
     assert set(rows["outcome"]) == {"provider_error"}
     # Without a database LiteLLM knows no key but its own, and calls that a bad request.
-    assert "HTTP 400: No connected db." in rows["log_head"][0]
+    told = "HTTP 400: No connected db.; check OPENAI_COMPATIBLE_API_KEY"
+    assert told in rows["log_head"][0]
     assert "sk-wrong" not in rows["log_head"][0]
 
 

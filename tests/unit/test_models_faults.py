@@ -49,6 +49,8 @@ def openai(message: str, code: str | None = None) -> dict[str, Any]:
         (400, openai("Something about this request"), AttemptError),
         (400, openai("Your credit balance is too low"), TargetError),
         (401, openai("No auth credentials found"), TargetError),
+        (400, openai("API key not valid. Please pass a valid API key."), TargetError),
+        (400, openai("Incorrect API key provided: xa***ey"), TargetError),
         (402, openai("Insufficient credits"), TargetError),
         (403, openai("Country not supported"), TargetError),
         (404, openai("The model `m` does not exist", "model_not_found"), TargetError),
