@@ -69,5 +69,5 @@ def _why(bench: Bench, ended: Ended) -> str:
     if ended.failure:
         return "the run failed"
     if bench.budget_spent:
-        return f"the answers cost {bench.spent:.4f} $, and --max-cost is {bench.plan.max_cost:g}"
+        return f"the run cost {bench.spent:.4f} $, and --max-cost is {bench.plan.max_cost:g}"
     return f"not asked after {', '.join(sorted(bench.stopped))} stopped"
