@@ -6,7 +6,7 @@ from pathlib import Path
 from llmbench.attempt import Bench
 from llmbench.cli import record
 from llmbench.cli.screen import Ended, Screen
-from llmbench.errors import OutputError, RunError
+from llmbench.errors import OutputError, RunError, UsageError
 from llmbench.models.base import Model
 from llmbench.records import Outcome
 from llmbench.reports.summary import summary
@@ -22,14 +22,13 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         RunError: the run was cut short, or a table could not be written; the rest was done.
     """
     plan = bench.plan
-    stream = tables.stream(lambda: record.rows(bench, screen))
     faults = [str(ended.failure)] if ended.failure else []
     written = []
     try:
-        record.end(bench)
-    except OutputError as error:
-        faults.append(str(error))
-    about = record.about(bench)
+        ledger, about = record.ledger(bench, screen), _ended(bench, faults)
+    except UsageError as error:  # somebody has removed the run's folder
+        raise RunError("\n".join([*faults, str(error)])) from None
+    stream = tables.stream(lambda: record.rows(bench, ledger))
     for path in out or [bench.work.path / "results.csv"]:
         try:
             tables.write(stream, path, about, bench.work.run_id)
@@ -53,6 +52,15 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
     scored = table.filter(table["score"].is_not_null())["target"]
     unscored = scored.n_unique() < table["target"].n_unique()
     return 1 if missing or bench.stopped or broken or unscored else 0
+
+
+def _ended(bench: Bench, faults: list[str]) -> dict[str, str]:
+    """What made the run, once its end is written down; that this was not possible is a fault."""
+    try:
+        record.end(bench)
+    except OutputError as error:
+        faults.append(str(error))
+    return record.about(bench)
 
 
 def refusals(models: Mapping[str, Model]) -> Iterator[str]:

@@ -35,18 +35,23 @@ def begin(
         "sandbox": bench.sandbox.name,
         "versions": versions,
     }
-    template = json.dumps(
-        [prompts.SYSTEM, {k: r.about.instructions for k, r in bench.runners.items()}]
-    )
     record: dict[str, Any] = {
         "run": bench.work.run_id,
         "commands": commands,
         "plan": _plan(bench.plan),
         "part_of": part_of,
-        "prompt_template_sha256": prompts.sha256(template),
+        "prompt_template_sha256": template_sha256(bench),
         "sessions": [*before, session],
     }
     provenance.write(bench.work.path, record)
+
+
+def template_sha256(bench: Bench) -> dict[str, str]:
+    """Hash of all in a prompt that no problem says, by language."""
+    return {
+        lang: prompts.sha256(json.dumps([prompts.SYSTEM, runner.about.instructions]))
+        for lang, runner in bench.runners.items()
+    }
 
 
 def about(bench: Bench) -> dict[str, str]:
@@ -66,10 +71,18 @@ def end(bench: Bench) -> None:
     provenance.write(bench.work.path, record)
 
 
-def rows(bench: Bench, screen: Screen) -> Iterator[Row]:
-    """The latest row of each attempt of the plan, by target, language, problem and run."""
+def ledger(bench: Bench, screen: Screen) -> Ledger:
+    """All that the run's journal holds by now; damage that is known already is not told again.
+
+    Raises:
+        OutputError: the journal is gone.
+    """
     heard = (lambda _: None) if bench.ledger is not None else screen.warn
-    ledger = Ledger(bench.journal.path, heard)
+    return Ledger(bench.journal.path, heard)
+
+
+def rows(bench: Bench, ledger: Ledger) -> Iterator[Row]:
+    """The latest row of each attempt of the plan, by target, language, problem and run."""
     with ledger.rows() as find:
         for attempt in bench.plan.ordered():
             row = find(bench.identity(attempt)[1])

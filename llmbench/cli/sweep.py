@@ -89,7 +89,7 @@ def _keeping(step: Step) -> Concluded[int]:
         try:
             return conclude((), bench, ended, screen)
         finally:
-            table = tables.frame(record.rows(bench, screen))
+            table = tables.frame(record.rows(bench, record.ledger(bench, screen)))
             about = record.about(bench)
             for target in bench.plan.targets:
                 rows = table.filter(target=target.label)

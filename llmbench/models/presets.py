@@ -133,17 +133,28 @@ def base_url_of(preset: Preset, given: str | None = None) -> str:
         raise UsageError(
             f"--provider {preset.name} has no address of its own: give --base-url http://HOST:PORT/v1"
         )
+    check_open(url)
     try:
         parts = urlsplit(url)
-        if parts.username is not None or parts.password is not None:
-            raise UsageError("--base-url must hold no name or password: keys come from variables")
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         known = False
-    if not known or parts.query or parts.fragment:
+    if not known:
         raise UsageError(f"--base-url {url}: not an address like http://localhost:1234/v1")
     path = parts.path.rstrip("/").removesuffix("/chat/completions")
     return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+
+
+def check_open(url: str) -> None:
+    """Refuse an address that could hold a secret: runs write it down.
+
+    Raises:
+        UsageError: it holds a name, password or parameter.
+    """
+    if any(mark in url for mark in "@?#"):
+        raise UsageError(
+            "--base-url must hold no name, password or parameter: keys come from variables"
+        )
 
 
 def is_loopback(url: str) -> bool:
