@@ -55,7 +55,7 @@ _KEY = re.compile(
 )
 _BUSY = re.compile(r"overloaded|rate.?limit|resource_exhausted|too many requests")
 _STATUS = re.compile(r"[345]\d\d")
-_PARAMETER = re.compile(r"\b(max_tokens|max_completion_tokens|temperature|seed)\b")
+_PARAMETER = re.compile(r"\b(max_tokens|max_completion_tokens|temperature)\b")
 _PROMPT = re.compile(r"prompt|input tokens|messages")
 
 
@@ -209,15 +209,15 @@ class Faults:
             return self._attempt(said, text, "allow a longer context, or less with --max-tokens")
         if not limited and _FILTER.search(words.kind):
             return self._attempt(said, text, "the server's content filter refuses this prompt")
-        if status in (400, 422) and (named := _PARAMETER.search(words.kind)):
-            flag = "--" + named[0].replace("completion_", "").replace("_", "-")
-            if not _PROMPT.search(words.kind):  # each request would meet that
-                return self._target(said, text, f"change {flag}")
         if status in (401, 403) or (status == 400 and _KEY.search(words.kind)):
             todo = "check" if self.key else "set"
             return self._target(said, text, f"{todo} {self.preset.key_env or ANY_KEY}")
         if status in (400, 404, 422) and _MODEL.search(words.kind):
             return self._target(said, text, "name one that the server has with --model")
+        if status in (400, 422) and (named := _PARAMETER.search(words.kind)):
+            flag = "--" + named[0].replace("completion_", "").replace("_", "-")
+            if not _PROMPT.search(words.kind):  # each request would meet that
+                return self._target(said, text, f"change {flag}")
         if status in (404, 405):
             return self._target(said, text, f"check --model and --base-url {self.base_url}")
         if status in TRANSIENT_STATUS or status >= 500:
