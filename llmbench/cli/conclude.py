@@ -54,8 +54,9 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         return INTERRUPTED
     rows = [table] if again is None else [table, again]
     broken = any((each["outcome"] == Outcome.SANDBOX_ERROR.value).any() for each in rows)
-    failed = missing or unrepaired or bench.stopped or broken or not table["score"].count()
-    return 1 if failed else 0
+    scored = table.filter(table["score"].is_not_null())["target"]
+    unscored = scored.n_unique() < table["target"].n_unique()
+    return 1 if missing or unrepaired or bench.stopped or broken or unscored else 0
 
 
 def _ended(bench: Bench, faults: list[str]) -> dict[str, str]:
@@ -81,5 +82,5 @@ def _why(bench: Bench, ended: Ended) -> str:
     if ended.failure:
         return "the run failed"
     if bench.budget_spent:
-        return f"the answers cost {bench.spent:.4f} $, and --max-cost is {bench.plan.max_cost:g}"
+        return f"the run cost {bench.spent:.4f} $, and --max-cost is {bench.plan.max_cost:g}"
     return f"not asked after {', '.join(sorted(bench.stopped))} stopped"

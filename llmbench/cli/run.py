@@ -138,7 +138,10 @@ def _concluded(options: Options, bench: Bench, ended: Ended, screen: Screen) -> 
     # Here and not above: what makes tables is slow to load, and no early fault must wait for it.
     from llmbench.cli.conclude import conclude
 
-    return conclude(options.out, bench, ended, screen)
+    code = conclude(options.out, bench, ended, screen)
+    if ended.interrupted or bench.not_asked or bench.broken:
+        screen.say("to ask again what has no score: llmbench --resume")
+    return code
 
 
 def read_problems(

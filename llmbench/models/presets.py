@@ -24,8 +24,8 @@ class Preset:
     of the key; `concurrency` is the default number of answers that stream at once, `rpm` and
     `tpm` bound requests and tokens per minute. `loaded_at` is the path, from the root of the
     server, of a list that tells which models are loaded; where there is none, what it offers is.
-    `refuses` names sampling parameters that are known
-    to be refused; `extra` is sent with each request as it is. A `local` server is warmed up.
+    `refuses` names sampling parameters that are known to be refused; `extra` is sent with each
+    request as it is. A `local` server is warmed up.
     """
 
     name: str
@@ -70,7 +70,13 @@ def _cloud(name: str, base_url: str, key_env: str) -> Preset:
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
-        _local("lmstudio", 1234, "LM Studio's server (Developer tab)", loaded_at="/api/v0/models"),
+        _local(
+            "lmstudio",
+            1234,
+            "LM Studio's server (Developer tab)",
+            "LM_API_TOKEN",
+            loaded_at="/api/v0/models",
+        ),
         _local("ollama", 11434, "Ollama (`ollama serve`)", loaded_at="/api/ps"),
         _local("llamacpp", 8080, "llama-server", "LLAMA_API_KEY"),
         _local("vllm", 8000, "vLLM (`vllm serve`)", "VLLM_API_KEY", concurrency=16),

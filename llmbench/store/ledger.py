@@ -14,9 +14,9 @@ from llmbench.store.journal import Bought, Entry
 class Ledger:
     """An index of a journal by the hashes of `identity`; texts stay in the file.
 
-    `spent` is what its answers cost in USD. `problems` maps each attempt that has an answer or a
-    row to its problem's hash as the latest row has it, None without one. Damage is told to
-    `on_damage`.
+    `spent` is what its answers, and tries that brought none, cost in USD. `problems` maps each
+    attempt that has an answer or a row to its problem's hash as the latest row has it, None
+    without one. Damage is told to `on_damage`.
     """
 
     def __init__(self, path: Path, on_damage: Callable[[str], None]) -> None:
@@ -46,6 +46,8 @@ class Ledger:
             return
         row = entry.row
         self._judged[entry.graded] = offset
+        if row.outcome == Outcome.PROVIDER_ERROR:  # else its answer has the cost
+            self.spent += row.cost_usd or 0.0
         key = _shared(row.target, row.problem_id, row.run, row.round)
         self.problems[key] = intern(row.problem_sha256)
         for known, says in (

@@ -302,7 +302,8 @@ def _cost_flags(group: argparse._ArgumentGroup) -> None:
         "--max-cost",
         type=number(1e-6, 1e9),
         metavar="USD",
-        help="ask nothing more once the answers cost so much (default: no limit)",
+        help="ask nothing more once the run has cost so much; what is in flight then is still paid "
+        "(default: no limit)",
     )
 
 
