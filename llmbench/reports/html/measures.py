@@ -22,30 +22,40 @@ _RATES = [alt.Tooltip(f"{name}:Q", format=".1%") for name in ("pass_rate", "low"
 _WIDE = 20  # where the most is so many times the least, a scale is logarithmic
 
 
-def cost(lines: pl.DataFrame) -> Figure:
+def cost(table: pl.DataFrame, lines: pl.DataFrame) -> Figure:
     """Score against what an answer that passes costs."""
     id_, title = "cost", "Score against cost"
+    lines = lines.join(
+        stats.cost_bounds(table, ["target"]), on="target", how="left", maintain_order="left"
+    )
     priced = lines.filter(pl.col("cost_per_solved_usd").is_not_null())
     if priced.is_empty():
         note = "No answer that passed has a known cost: name prices with --prices when you run."
         return Figure(id_, title, note)
-    x = alt.X("cost_per_solved_usd:Q", title="USD per answer that passes", axis=FEW,
-              scale=_scale(priced["cost_per_solved_usd"]))  # fmt: skip
-    base = alt.Chart(ROWS).encode(x, color=by_target(lines["target"].to_list()))
-    tooltip = ["target:N", alt.Tooltip("cost_per_solved_usd:Q", format=".4f"), *_RATES]
+    names = ["cost_low", "cost_per_solved_usd", "cost_high"]
+    scale = _scale(pl.concat([priced[name] for name in names]).drop_nulls())
+    x = alt.X("cost_per_solved_usd:Q", title="USD per answer that passes", axis=FEW, scale=scale)
+    base = alt.Chart(ROWS).encode(color=by_target(lines["target"].to_list()))
+    rule = base.mark_rule(size=2, opacity=0.4)
+    usd = [alt.Tooltip(f"{name}:Q", format=".4f") for name in names]
     chart = alt.layer(
-        base.mark_rule(size=2, opacity=0.4).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
-        base.mark_point(filled=True, size=140, opacity=1).encode(_SCORE, tooltip=tooltip),
+        rule.encode(alt.X("cost_low:Q"), alt.X2("cost_high:Q"), _SCORE),
+        rule.encode(x, alt.Y("low:Q"), alt.Y2("high:Q")),
+        base.mark_point(filled=True, size=140, opacity=1).encode(
+            x, _SCORE, tooltip=["target:N", *usd, *_RATES]
+        ),
     ).properties(height=280)
     return Figure(
         id_,
         title,
-        "What an answer that passes costs on average, failed ones paid for. Up and left is better.",
-        spec(chart, priced.select("target", "cost_per_solved_usd", "pass_rate", "low", "high"),
+        "What an answer that passes costs on average, failed ones paid for, "
+        f"with the {INTERVAL} of both. Up and left is better.",
+        spec(chart, priced.select("target", *names, "pass_rate", "low", "high"),
              "Pass rate against cost per solved problem"),
-        ["target", "pass rate", INTERVAL, "cost per solved", "cost"],
+        ["target", "pass rate", INTERVAL, "cost per solved", INTERVAL, "cost"],
         [[line["target"], *_score(line), number(line["cost_per_solved_usd"], 4, " $"),
-          number(line["cost_usd"], 4, " $")] for line in lines.to_dicts()],
+          _dollars(line["cost_low"], line["cost_high"]), number(line["cost_usd"], 4, " $")]
+         for line in lines.to_dicts()],
     )  # fmt: skip
 
 
@@ -193,6 +203,13 @@ def runs(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
 
 def _score(line: dict[str, float]) -> list[str]:
     return [percent(line["pass_rate"]), interval(line["low"], line["high"])]
+
+
+def _dollars(low: float | None, high: float | None) -> str:
+    """Bounds of a cost; the upper one may be missing alone."""
+    if low is None:
+        return "-"
+    return f"{low:.4f}–{high:.4f} $" if high is not None else f"from {low:.4f} $"
 
 
 def _scale(values: pl.Series) -> alt.Scale:
