@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from llmbench.config import Plan
 from llmbench.errors import LlmbenchError
@@ -57,10 +58,12 @@ class Screen:
                 yield plain
 
     def tell(self, parts: Sequence[RenderableType]) -> None:
-        """Show the parts of a summary."""
+        """Show the parts of a summary; sentences are broken for a terminal alone."""
         if not self._quiet:
             for part in parts:
-                self._out.print(part, "")
+                whole = isinstance(part, Text) and not self._out.is_terminal
+                self._out.print(part, soft_wrap=whole)
+                self._out.print()
 
     def read(self, parts: Iterable[RenderableType]) -> None:
         """Show parts whose lines are to be kept as they are, however long."""

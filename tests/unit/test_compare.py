@@ -195,6 +195,29 @@ def test_where_nothing_pairs_the_reasons_are_told() -> None:
         stats.compare([("a", a), ("b", b)], base="q")
 
 
+def test_a_pair_without_a_common_problem_does_not_keep_the_others_from_being_compared() -> None:
+    a = pl.concat([result(alike(), target=target) for target in ("x", "y")])
+    lost = {"score": pl.lit(None, pl.Float64), "passed": pl.lit(None, pl.Boolean)}
+    b = pl.concat([a.filter(target="x"), a.filter(target="y").with_columns(**lost)])
+    compared = stats.compare([("a", a), ("b", b)])
+    (line,) = compared.differences.to_dicts()
+    assert (line["a"], line["unscored_a"], line["unscored_b"]) == ("a x", 0, 0)
+    (sentence,) = compared.incomparable
+    assert sentence.startswith("a y and b y have no scored problem in common: same-0 has no scored")
+    assert compared.unpaired == ()
+
+
+def test_attempts_without_a_score_are_counted() -> None:
+    a, b = result(alike(x=[1, 1, 1])), result(alike(x=[1, 1, 1]))
+    lost = pl.when((pl.col("problem_id") == "x") & (pl.col("run") > 1))
+    b = b.with_columns(
+        lost.then(None).otherwise("score").alias("score"),
+        lost.then(None).otherwise("passed").alias("passed"),
+    )
+    (line,) = stats.compare([("a", a), ("b", b)]).differences.to_dicts()
+    assert (line["attempts_b"], line["unscored_a"], line["unscored_b"]) == (19, 0, 2)
+
+
 def several(*targets: str) -> pl.DataFrame:
     return pl.concat([result(alike(), target=target) for target in targets])
 

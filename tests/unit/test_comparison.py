@@ -3,6 +3,7 @@
 import json
 from io import StringIO
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,3 +111,18 @@ def test_harmless_text_is_otherwise_as_it_was() -> None:
     text = "def f():\n\treturn 'é 漢字 🙂'\r\n"
     assert harmless(text) == text.replace("\r\n", "\n")
     assert harmless("\x1b[31m\r\u202e\ud800") == "\\x1b[31m\\r\\u202e\\ud800"
+
+
+@pytest.mark.parametrize("show", [shown, comparison.markdown])
+def test_what_was_not_scored_and_what_could_not_be_compared_is_said_aloud(show: object) -> None:
+    assert callable(show)
+    lost = {"score": None, "passed": None, "outcome": "provider_error"}
+    bad = result({"p": [1, 1]}, target="y").with_columns(
+        pl.lit(v).alias(k) for k, v in lost.items()
+    )
+    half = result({"q": [1]}, target="x").with_columns(pl.lit(v).alias(k) for k, v in lost.items())
+    a = pl.concat([result(BEFORE, target="x"), result({"p": [1, 1]}, target="y")])
+    b = pl.concat([result(BEFORE, target="x"), half, bad])
+    text = show(stats.compare([("a", a), ("b", b)])).replace("\\", "")
+    assert "1 attempts of b x were not scored, and are in no rate" in text
+    assert "left out: a y and b y have no scored problem in common" in text
