@@ -37,7 +37,7 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         except OutputError as error:
             faults.append(str(error))
     table = tables.figures(stream)
-    screen.tell([*summary(table)])
+    screen.tell([*summary(table, screen.width)])
     screen.say(*refusals(bench.models))
     # Models of one server tell the same.
     screen.say(*dict.fromkeys(line for model in bench.models.values() for line in model.story))

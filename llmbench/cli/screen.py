@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from llmbench.config import Plan
 from llmbench.errors import LlmbenchError
 from llmbench.events import Event, Listener
+from llmbench.reports.fit import fit
 from llmbench.reports.progress import LiveProgress, PlainProgress
 
 PLAIN_WIDTH = 120
@@ -33,6 +35,11 @@ class Screen:
         self._out = Console(highlight=False, markup=False)
         if not self._out.is_terminal:
             self._out.width = PLAIN_WIDTH
+
+    @property
+    def width(self) -> int:
+        """Columns of text on stdout."""
+        return self._out.width
 
     def note(self, line: str) -> None:
         """Say what was chosen for the user."""
@@ -61,6 +68,8 @@ class Screen:
         """Show the parts of a summary; sentences are broken for a terminal alone."""
         if not self._quiet:
             for part in parts:
+                if isinstance(part, Table):
+                    fit(part, self.width)
                 whole = isinstance(part, Text) and not self._out.is_terminal
                 self._out.print(part, soft_wrap=whole)
                 self._out.print()

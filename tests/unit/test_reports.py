@@ -22,7 +22,7 @@ INFRASTRUCTURE = {"score": None, "passed": None}
 
 def shown(rows: Iterable[Row], width: int = 100) -> str:
     console = Console(file=StringIO(), width=width, highlight=False, markup=False)
-    for part in summary(tables.frame(rows)):
+    for part in summary(tables.frame(rows), width):
         console.print(part)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -83,6 +83,37 @@ def test_a_summary_shows_how_far_chance_could_move_each_rate() -> None:
     assert "95% interval" in text
     assert f"{100 * line['low']:.0f}–{line['high']:.0%}" in text
     assert " 10% " in text  # flaky: one problem of ten
+
+
+NAMES = [f"openrouter/some-lab/coder-of-size-{size}-instruct" for size in range(12)]
+
+
+@pytest.mark.parametrize("width", [80, 120, 400])
+@pytest.mark.parametrize("targets", [1, 3, 12])
+def test_a_summary_tells_every_name_and_figure_whole_in_any_width(width: int, targets: int) -> None:
+    rows = [
+        row(target=name, problem_id=f"typescript-with-a-long-name-{number}", run=run, cost_usd=0.5)
+        if number < place
+        else failed(target=name, problem_id=f"typescript-with-a-long-name-{number}", run=run)
+        for place, name in enumerate(NAMES[:targets])
+        for number in range(12)
+        for run in (1, 2)
+    ]
+    text = shown(rows, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for name in NAMES[:targets]:
+        assert name in text
+    for number in range(12):
+        assert f"typescript-with-a-long-name-{number} " in text
+    for place in range(targets):
+        assert f" {place / 12:.1%} " in text
+    assert text.count("100% ± 0") == targets * (targets - 1) // 2
+
+
+def test_numbers_stand_for_names_that_do_not_fit_the_best_first() -> None:
+    text = shown([failed(target=NAMES[0]), row(target=NAMES[1])], 80)
+    assert text.startswith(f"1 {NAMES[1]}\n2 {NAMES[0]}\n")
 
 
 def test_recorded_answers_are_said_to_be_no_model() -> None:

@@ -1,0 +1,20 @@
+"""Tables that fit into a terminal's width."""
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+_CONSOLE = Console(width=100_000)
+
+
+def fit(view: Table, width: int) -> bool:
+    """Take the frame from a table that is too wide; True if it then needs no more than `width`."""
+    if _needed(view) > width:
+        view.box, view.show_edge, view.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
+    return _needed(view) <= width
+
+
+def _needed(view: Table) -> int:
+    """Columns of text that a table takes where nothing in it is broken."""
+    return Measurement.get(_CONSOLE, _CONSOLE.options, view).maximum
