@@ -9,9 +9,10 @@ _CONSOLE = Console(width=100_000)
 
 
 def fit(view: Table, width: int) -> bool:
-    """Take the frame from a table that is too wide; True if it then needs no more than `width`."""
-    if _needed(view) > width:
-        view.box, view.show_edge, view.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
+    """Take frame and space from a table that is too wide; True if it then fits into `width`."""
+    for space in (1, 0):
+        if _needed(view) > width:
+            view.box, view.show_edge, view.padding = box.SIMPLE_HEAD, False, (0, space, 0, 0)
     return _needed(view) <= width
 
 
