@@ -158,7 +158,11 @@ def several(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
         "measure:N",
         scale=alt.Scale(domain=["pass@k", "pass^k"], range=[[1, 0], [5, 4]]),
         legend=alt.Legend(
-            title=None, symbolType="stroke", symbolStrokeColor="#7f8a99", symbolSize=400
+            title=None,
+            orient="top",  # that of the targets may take all the width there is below
+            symbolType="stroke",
+            symbolStrokeColor="#7f8a99",
+            symbolSize=400,
         ),
     )
     tooltip = ["target:N", "measure:N", "k:Q", alt.Tooltip("value:Q", format=".1%"), "problems:Q"]
@@ -244,5 +248,5 @@ def _across(values: pl.Series) -> dict[str, Any]:
     low = max(step for step in steps if step <= least)
     high = min(step for step in steps if step >= most)
     marks = [step for step in steps if low <= step <= high]
-    scale = alt.Scale(type="log", domain=[low, high])
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
     return {"axis": alt.Axis(values=marks, format="~r"), "scale": scale}
