@@ -66,13 +66,16 @@ class Screen:
 
     def tell(self, parts: Sequence[RenderableType]) -> None:
         """Show the parts of a summary; sentences are broken for a terminal alone."""
-        if not self._quiet:
-            for part in parts:
-                if isinstance(part, Table):
-                    fit(part, self.width)
-                whole = isinstance(part, Text) and not self._out.is_terminal
-                self._out.print(part, soft_wrap=whole)
-                self._out.print()
+        if self._quiet:
+            return
+        for part in parts:
+            if isinstance(part, Text):
+                self._out.print(part, soft_wrap=not self._out.is_terminal)
+                continue
+            if isinstance(part, Table):
+                fit(part, self.width)
+            self._out.print(part)
+            self._out.print()
 
     def read(self, parts: Iterable[RenderableType]) -> None:
         """Show parts whose lines are to be kept as they are, however long."""

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records_of import alike, result
 from rich.console import Console
+from rich.table import Table
 
 from llmbench import stats
 from llmbench.reports import comparison
+from llmbench.reports.fit import fit
 from llmbench.reports.plain import harmless, one_line
 from llmbench.stats import Compared
 
@@ -126,3 +128,10 @@ def test_what_was_not_scored_and_what_could_not_be_compared_is_said_aloud(show: 
     text = show(stats.compare([("a", a), ("b", b)])).replace("\\", "")
     assert "1 attempts of b x were not scored, and are in no rate" in text
     assert "left out: a y and b y have no scored problem in common" in text
+
+
+def test_the_tables_of_several_pairs_fit_into_80_columns() -> None:
+    parts = list(comparison.text(compared(BEFORE, AFTER, BEFORE, AFTER)))
+    views = [part for part in parts if isinstance(part, Table)]
+    assert len(views) == 3
+    assert all(fit(view, 80) for view in views)
