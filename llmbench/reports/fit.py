@@ -9,11 +9,18 @@ _CONSOLE = Console(width=100_000)
 
 
 def fit(view: Table, width: int) -> bool:
-    """Take frame and space from a table that is too wide; True if it then fits into `width`."""
+    """Take frame and space from a table that is too wide; True if it then fits into `width`.
+
+    One that is too wide all the same, as its texts are long, is left as it was.
+    """
+    as_it_was = view.box, view.show_edge, view.padding
     for space in (1, 0):
         if _needed(view) > width:
             view.box, view.show_edge, view.padding = box.SIMPLE_HEAD, False, (0, space, 0, 0)
-    return _needed(view) <= width
+    if _needed(view) <= width:
+        return True
+    view.box, view.show_edge, view.padding = as_it_was
+    return False
 
 
 def _needed(view: Table) -> int:

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records_of import row
 from rich.console import Console
+from rich.table import Table
 
 from llmbench import stats
 from llmbench.events import BudgetSpent, Draining, Event, Finished, TargetStopped, Waiting
 from llmbench.records import Outcome, Row
+from llmbench.reports.fit import fit
 from llmbench.reports.progress import LiveProgress, PlainProgress
 from llmbench.reports.summary import summary
 from llmbench.store import tables
@@ -114,6 +116,15 @@ def test_a_summary_tells_every_name_and_figure_whole_in_any_width(width: int, ta
 def test_numbers_stand_for_names_that_do_not_fit_the_best_first() -> None:
     text = shown([failed(target=NAMES[0]), row(target=NAMES[1])], 80)
     assert text.startswith(f"1 {NAMES[1]}\n2 {NAMES[0]}\n")
+
+
+def test_a_table_of_long_texts_keeps_its_frame() -> None:
+    view = Table("name", "meaning")
+    view.add_row("x", "word " * 40)
+    assert not fit(view, 80)
+    assert view.box is not None
+    assert view.show_edge
+    assert view.padding == (0, 1, 0, 1)
 
 
 def test_recorded_answers_are_said_to_be_no_model() -> None:
