@@ -52,7 +52,10 @@ for set in "$nights"/*/; do
     done
 done
 if [[ -z $found ]]; then
-    echo "nightly: no result of $night in $nights: is it the out folder of $sweep?" >&2
-    ((worst)) || worst=2
+    echo "nightly: no result of $night in $nights" >&2
+    if ((worst == 0)); then
+        echo "nightly: $nights is not the out folder of $sweep" >&2
+        worst=2
+    fi
 fi
 exit "$worst"

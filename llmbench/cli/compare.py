@@ -9,14 +9,16 @@ from llmbench.errors import UsageError
 from llmbench.reports import comparison
 from llmbench.store import tables
 
-REGRESSION = 1
+REGRESSION, INCOMPARABLE = 1, 2
 
 
 def main(options: Options) -> int:
-    """Compare results and return the exit code: 0, or 1 for a regression that shall fail.
+    """Compare results and return the exit code.
+
+    0, or where it shall fail: 1 for a regression, else 2 where not every pair could be compared.
 
     Raises:
-        UsageError: the results cannot be read or compared.
+        UsageError: the results cannot be read, or no pair of them can be compared.
     """
     if options.fail and len(options.results) == 1 and options.base is None:
         raise UsageError(
@@ -36,4 +38,8 @@ def main(options: Options) -> int:
     worse = compared.regressions(options.points).to_dicts()
     for line in worse:
         screen.warn(f"regression: {comparison.verdict(line)}")
-    return REGRESSION if worse else 0
+    for sentence in compared.incomparable:
+        screen.warn(sentence)
+    if worse:
+        return REGRESSION
+    return INCOMPARABLE if compared.incomparable else 0

@@ -37,7 +37,7 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
             faults.append(str(error))
     table = tables.figures(stream)
     again = None if later is None else tables.figures(later)
-    screen.tell([*summary(table, again)])
+    screen.tell([*summary(table, screen.width, again)])
     screen.say(*refusals(bench.models))
     # Models of one server tell the same.
     screen.say(*dict.fromkeys(line for model in bench.models.values() for line in model.story))

@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from llmbench.config import Plan
 from llmbench.errors import LlmbenchError
 from llmbench.events import Event, Listener
+from llmbench.reports.fit import fit
 from llmbench.reports.progress import LiveProgress, PlainProgress
 
 PLAIN_WIDTH = 120
@@ -32,6 +35,11 @@ class Screen:
         self._out = Console(highlight=False, markup=False)
         if not self._out.is_terminal:
             self._out.width = PLAIN_WIDTH
+
+    @property
+    def width(self) -> int:
+        """Columns of text on stdout."""
+        return self._out.width
 
     def note(self, line: str) -> None:
         """Say what was chosen for the user."""
@@ -57,10 +65,17 @@ class Screen:
                 yield plain
 
     def tell(self, parts: Sequence[RenderableType]) -> None:
-        """Show the parts of a summary."""
-        if not self._quiet:
-            for part in parts:
-                self._out.print(part, "")
+        """Show the parts of a summary; sentences are broken for a terminal alone."""
+        if self._quiet:
+            return
+        for part in parts:
+            if isinstance(part, Text):
+                self._out.print(part, soft_wrap=not self._out.is_terminal)
+                continue
+            if isinstance(part, Table):
+                fit(part, self.width)
+            self._out.print(part)
+            self._out.print()
 
     def read(self, parts: Iterable[RenderableType]) -> None:
         """Show parts whose lines are to be kept as they are, however long."""

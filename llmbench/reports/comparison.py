@@ -63,7 +63,11 @@ def as_json(compared: Compared) -> str:
         name: getattr(compared, name).to_dicts()
         for name in ("differences", "flips", "measures", "left_out")
     }
-    rest = {"unpaired": list(compared.unpaired), "recorded": compared.recorded}
+    rest = {
+        "unpaired": list(compared.unpaired),
+        "incomparable": list(compared.incomparable),
+        "recorded": compared.recorded,
+    }
     return json.dumps(frames | rest, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -179,10 +183,16 @@ def _notes(compared: Compared) -> Iterator[str]:
         yield f"{fewest} problems can show no difference: p is at least {stats.least_p(fewest):.3g}"
     if not all(line["exact"] for line in lines):
         yield "*: sign patterns were drawn (with a fixed seed), since all are too many to count"
+    unscored = {line[side]: line[f"unscored_{side}"] for line in lines for side in ("a", "b")}
+    for name, count in unscored.items():
+        if count:
+            yield f"{count} attempts of {one_line(name)} were not scored, and are in no rate"
     for (a, b), group in compared.left_out.group_by(["a", "b"], maintain_order=True):
         yield f"left out of {one_line(str(b))} against {one_line(str(a))}:"
         for line in group.iter_rows(named=True):
             yield f"  {one_line(line['problem_id'])} {one_line(line['reason'])}"
+    for sentence in compared.incomparable:
+        yield f"left out: {one_line(sentence)}"
     for name in compared.unpaired:
         yield f"left out: {one_line(name)} has nothing to be compared with; name it with --base"
 

@@ -1,6 +1,6 @@
 """The tables that end a run in the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 from rich.console import RenderableType
@@ -9,46 +9,60 @@ from rich.text import Text
 
 from llmbench import stats
 from llmbench.records import Outcome
+from llmbench.reports.fit import fit
 from llmbench.reports.numbers import interval, number, percent
 
 NOT_MODEL = "Recorded answers were replayed: no model was asked, and these figures rank nothing."
 INTERVAL = f"{stats.LEVEL:.0%} interval"
 
 
-def summary(table: pl.DataFrame, later: pl.DataFrame | None = None) -> Iterator[RenderableType]:
+def summary(
+    table: pl.DataFrame, width: int, later: pl.DataFrame | None = None
+) -> Iterator[RenderableType]:
     """Targets, languages, problems, rounds, and what could not be scored.
 
     `table` holds result rows, `later` those of later rounds, which only the table of rounds counts.
+    Where the names of the targets do not fit into `width` columns of text, numbers stand for them,
+    and where not even those fit, the targets come in several tables.
     """
     if table["recorded"].any():
         yield Text(NOT_MODEL, style="bold yellow")
     if table.is_empty():
         yield Text("No attempt has ended.", style="bold red")
         return
-    yield _targets(table)
-    yield _outcomes(table)
-    yield _matrix(table, "lang", "by language")
-    yield _matrix(table, "problem_id", "by problem")
+    lines = stats.rates(table, ["target"]).sort("pass_rate", descending=True, nulls_last=True)
+    ranked = lines["target"].to_list()
+    names = {target: target for target in ranked}
+    views = [_targets(lines, names), _outcomes(lines, names)]
+    if not all(fit(view, width) for view in views):
+        names = {target: str(place) for place, target in enumerate(ranked, 1)}
+        views = [_targets(lines, names), _outcomes(lines, names)]
+        for view in views:
+            fit(view, width)
+        yield Text("\n".join(f"{number} {target}" for target, number in names.items()))
+    yield from views
+    yield from _matrix(table, "lang", names, width)
+    yield from _matrix(table, "problem_id", names, width)
     yield from _infrastructure(table, "attempts were not scored: not the models' failure, and in "
                                "no rate above.")  # fmt: skip
     if later is not None:
-        yield from _rounds(table, later)
+        yield from _rounds(table, later, names, width)
         yield from _infrastructure(later, "repairs were not scored: not the models' failure, but "
                                    "counted above as not passed.")  # fmt: skip
     yield from _advice(table)
 
 
-def _targets(table: pl.DataFrame) -> Table:
+def _targets(lines: pl.DataFrame, names: Mapping[str, str]) -> Table:
     view = Table(title="by target", title_justify="left")
-    view.add_column("target", overflow="fold")
-    has_cost = table["cost_usd"].is_not_null().any()
+    numbered = any(name != target for target, name in names.items())
+    view.add_column("#" if numbered else "target", no_wrap=numbered, overflow="fold")
+    has_cost = lines["cost_usd"].is_not_null().any()
     titles = ["pass_rate", INTERVAL, "std_score", "flaky", "scored", "TTFT", "tokens/s"]
     for title in [*titles, "cost"] if has_cost else titles:
         view.add_column(title, justify="right", no_wrap=True)
-    lines = stats.rates(table, ["target"]).sort("pass_rate", descending=True, nulls_last=True)
     for line in lines.iter_rows(named=True):
         cells = [
-            line["target"],
+            names[line["target"]],
             percent(line["pass_rate"]),
             interval(line["low"], line["high"]),
             number(line["std_score"], 1),
@@ -61,37 +75,54 @@ def _targets(table: pl.DataFrame) -> Table:
     return view
 
 
-def _outcomes(table: pl.DataFrame) -> Table:
+def _outcomes(lines: pl.DataFrame, names: Mapping[str, str]) -> Table:
     """How many attempts ended in each outcome (down) for each target (across)."""
-    lines = {line["target"]: line for line in stats.rates(table, ["target"]).to_dicts()}
     view = Table(title="outcomes", title_justify="left")
     view.add_column("outcome", no_wrap=True)
-    for target in sorted(lines):
-        view.add_column(target, justify="right", overflow="fold")
+    for name in names.values():
+        view.add_column(name, justify="right", overflow="fold")
     for outcome in Outcome:
-        counts = [lines[target][outcome.value] for target in sorted(lines)]
+        counts = lines[outcome.value].to_list()
         if any(counts):
             style = "red" if outcome.is_infrastructure else ""
             view.add_row(outcome.value, *(str(count or "") for count in counts), style=style)
     return view
 
 
-def _matrix(table: pl.DataFrame, by: str, title: str) -> Table:
+def _matrix(table: pl.DataFrame, by: str, names: Mapping[str, str], width: int) -> Iterator[Table]:
     """Pass rate and std_score for each value of `by` (down) and target (across)."""
     lines = stats.rates(table, [by, "lang", "target"] if by != "lang" else [by, "target"])
     cells = {(line[by], line["target"]): line for line in lines.iter_rows(named=True)}
-    targets = sorted({target for _, target in cells})
-    view = Table(title=f"{title}: pass_rate ± std_score", title_justify="left")
+    targets = list(names)
+    together = len(targets)
+    while not fit(_part(by, cells, names, targets[:together]), width) and together > 1:
+        together -= 1
+    together = -(-len(targets) // -(-len(targets) // together))  # about as many in each table
+    for start in range(0, len(targets), together):
+        view = _part(by, cells, names, targets[start : start + together])
+        fit(view, width)
+        yield view
+
+
+def _part(
+    by: str,
+    cells: Mapping[tuple[str, str], Mapping[str, float]],
+    names: Mapping[str, str],
+    targets: Sequence[str],
+) -> Table:
+    """The columns of these targets."""
+    title = f"by {by.removesuffix('_id').replace('lang', 'language')}: pass_rate ± std_score"
+    view = Table(title=title, title_justify="left")
     view.add_column(by, overflow="fold")
     for target in targets:
-        view.add_column(target, justify="right", overflow="fold")
+        view.add_column(names[target], justify="right", overflow="fold")
     for value in dict.fromkeys(value for value, _ in cells):
         found = [cells.get((value, target)) for target in targets]
         view.add_row(value, *(_rate(line) if line else Text("-") for line in found))
     return view
 
 
-def _rate(line: dict[str, float]) -> Text:
+def _rate(line: Mapping[str, float]) -> Text:
     rate, std = line["pass_rate"], line["std_score"]
     if rate is None:
         return Text("not scored", style="red")
@@ -99,18 +130,20 @@ def _rate(line: dict[str, float]) -> Text:
     return Text(f"{rate:.0%} ± {std:.0f}", style=style)
 
 
-def _rounds(table: pl.DataFrame, later: pl.DataFrame) -> Iterator[Table | Text]:
+def _rounds(
+    table: pl.DataFrame, later: pl.DataFrame, names: Mapping[str, str], width: int
+) -> Iterator[Table | Text]:
     """What each round of repairs adds to each target's first answers, and what all cost."""
     lines = stats.by_round(table, later)
     has_cost = lines["cost_usd"].is_not_null().any()
     view = Table(title="by round: pass_rate of first answers and repairs", title_justify="left")
-    view.add_column("target", overflow="fold")
+    view.add_column("target" if list(names) == list(names.values()) else "#", overflow="fold")
     titles = ["round", "asked", "passed", "pass_rate by then", INTERVAL, "tokens"]
     for title in [*titles, "cost"] if has_cost else titles:
         view.add_column(title, justify="right", no_wrap=True)
     for line in lines.iter_rows(named=True):
         cells = [
-            line["target"] if line["round"] == 1 else "",
+            names[line["target"]] if line["round"] == 1 else "",
             str(line["round"]),
             str(line["attempts"]),
             str(line["passed"]),
@@ -119,6 +152,7 @@ def _rounds(table: pl.DataFrame, later: pl.DataFrame) -> Iterator[Table | Text]:
             number(line["tokens"], 0),
         ]
         view.add_row(*cells, *([number(line["cost_usd"], 4, " $")] if has_cost else []))
+    fit(view, width)
     yield view
     if has_cost:
         yield Text(f"All rounds cost {lines['cost_usd'].sum():.4f} $.")

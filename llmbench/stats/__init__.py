@@ -30,6 +30,7 @@ from llmbench.stats.paired import (
 )
 from llmbench.stats.rates import (
     by_tag,
+    cost_bounds,
     pass_at_k,
     pass_hat_k,
     pass_rates_at,
@@ -51,6 +52,7 @@ __all__ = [
     "clustered_error",
     "clustered_interval",
     "compare",
+    "cost_bounds",
     "detectable",
     "difference_interval",
     "history",

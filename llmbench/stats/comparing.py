@@ -32,6 +32,8 @@ DIFFERENCES: Mapping[str, type[pl.DataType]] = {
     "problems": pl.Int64,
     "attempts_a": pl.Int64,
     "attempts_b": pl.Int64,
+    "unscored_a": pl.Int64,
+    "unscored_b": pl.Int64,
     "pass_rate_a": pl.Float64,
     "pass_rate_b": pl.Float64,
     "difference": pl.Float64,
@@ -75,15 +77,17 @@ CHANGES = ("broken", "newly flaky", "fixed")
 class Compared:
     """What differs, as frames; in each, `a` and `b` name a pair of results, b being the newer one.
 
-    `differences`: a line per pair, over the problems that both solved or failed under one hash.
-    Rates and their `difference` (b - a) are means over problems, 0..1; `low` and `high` bound the
-    difference; `p_value` is of a permutation by problem, `exact` when all were counted, and
-    `p_adjusted` is Holm's for the number of pairs; `mcnemar_p` where each problem ran once in
-    both; `detectable` is the smallest difference that this design finds in 8 of 10 cases.
+    `differences`: a line per pair, over the problems that both solved or failed under one hash;
+    `attempts` are those with a score, `unscored` those of the whole result without. Rates and
+    their `difference` (b - a) are means over problems, 0..1; `low` and `high` bound the difference;
+    `p_value` is of a permutation by problem, `exact` when all were counted, and `p_adjusted` is
+    Holm's for the number of pairs; `mcnemar_p` where each problem ran once in both; `detectable` is
+    the smallest difference that this design finds in 8 of 10 cases.
     `flips`: a line per problem that is `broken` (never passes now), `fixed` (always) or `newly
     flaky`. `measures`: time, tokens and cost of an answer, means over problems. `left_out`: what
     could not be paired, with the reason. `unpaired`: results that have nothing to be compared with.
-    `recorded` is True where recorded answers were replayed: then no model was asked.
+    `incomparable`: a sentence for each pair that has no scored problem in common. `recorded` is
+    True where recorded answers were replayed: then no model was asked.
     """
 
     differences: pl.DataFrame
@@ -91,6 +95,7 @@ class Compared:
     measures: pl.DataFrame
     left_out: pl.DataFrame
     unpaired: tuple[str, ...]
+    incomparable: tuple[str, ...]
     recorded: bool
 
     def regressions(self, points: float | None = None) -> pl.DataFrame:
@@ -113,6 +118,7 @@ class _Side:
     name: str
     file: int
     target: str
+    unscored: int
     problems: Mapping[tuple[str, str], Mapping[str, Any]]
 
     @property
@@ -128,25 +134,29 @@ def compare(results: Sequence[tuple[str, pl.DataFrame]], base: str | None = None
     compared with instead.
 
     Raises:
-        ResultFileError: there is no pair, or a pair has no problem in common.
+        ResultFileError: there is no pair, or none has a problem in common.
     """
     sides = _sides(results)
     pairs = list(_pairs(sides, len(results), base))
     if not pairs:
         names = ", ".join(side.name for side in sides) or "no row"
         raise ResultFileError(f"nothing to compare: there is {names}; give a second result")
-    differences, flips, measures, left_out = [], [], [], []
+    differences, flips, measures, left_out, incomparable = [], [], [], [], []
     for a, b in pairs:
         pair = {"a": a.name, "b": b.name}
         reasons = list(_left_out(a, b))
         common = [(a.problems[key], b.problems[key]) for key in a.problems if key in b.problems]
         common = [(one, two) for one, two in common if one["n"] and two["n"]]
         if not common:
-            raise ResultFileError(_no_pairs(a, b, reasons))
-        differences.append(pair | _difference(common))
+            incomparable.append(_no_pairs(a, b, reasons))
+            continue
+        unscored = {"unscored_a": a.unscored, "unscored_b": b.unscored}
+        differences.append(pair | _difference(common) | unscored)
         flips += [pair | flip for flip in _flips(common)]
         measures += [pair | measure for measure in _measures(common)]
         left_out += [pair | {"problem_id": id_, "reason": reason} for id_, reason in reasons]
+    if not differences:
+        raise ResultFileError("\n".join(incomparable))
     for line, adjusted in zip(differences, holm([d["p_value"] for d in differences]), strict=True):
         line["p_adjusted"] = adjusted
     paired = {side.name for sides_ in pairs for side in sides_}
@@ -156,6 +166,7 @@ def compare(results: Sequence[tuple[str, pl.DataFrame]], base: str | None = None
         _frame(measures, MEASURED),
         _frame(left_out, LEFT_OUT),
         tuple(side.name for side in sides if side.name not in paired),
+        tuple(incomparable),
         any(bool(table["recorded"].any()) for _, table in results),
     )
 
@@ -173,7 +184,8 @@ def _sides(results: Sequence[tuple[str, pl.DataFrame]]) -> list[_Side]:
         for (target,), rows in table.group_by(["target"], maintain_order=True):
             name = str(target) if len(results) == 1 else f"{source} {target}"
             name = source if len(targets) == 1 and len(results) > 1 else name
-            sides.append(_Side(name, file, str(target), _problems(rows)))
+            unscored = rows["score"].null_count()
+            sides.append(_Side(name, file, str(target), unscored, _problems(rows)))
     return sides
 
 

@@ -76,22 +76,28 @@ def clustered_error(sums: Sequence[float], counts: Sequence[int]) -> float:
 
 
 def clustered_interval(
-    rate: float, error: float, clusters: int, n: int, level: float = LEVEL
+    sums: Sequence[float], counts: Sequence[int], level: float = LEVEL
 ) -> Interval:
-    """Interval of a rate over `n` attempts at `clusters` problems with a clustered `error`.
+    """Interval of a rate over all attempts, clustered by problem; arguments as `clustered_error`.
 
-    Wilson's interval for the effective number of attempts, rate * (1 - rate) / error², at most
-    `n`, with Student's quantile for few problems: unlike rate ± 2 errors it stays inside 0..1 and
-    does not shrink to a point at its ends (Dean & Pagano 2015, "Evaluating confidence interval
-    methods for binomial proportions in clustered surveys"). Where all passed or all failed nothing
-    tells whether runs differ, and each problem counts once.
+    Wilson's interval for the effective number of attempts, with Student's quantile for few
+    problems: unlike rate ± 2 errors it stays inside 0..1 and does not shrink to a point at its ends
+    (Dean & Pagano 2015, "Evaluating confidence interval methods for binomial proportions in
+    clustered surveys"). How much runs of a problem resemble each other is seen in those problems
+    alone that do not end as nearly all do. Where there are none, nothing tells, and each problem
+    counts once, as if its runs were all alike; where they are few, what is seen is luck, and that
+    case is averaged in, with a weight that falls with the square of their number.
     """
-    spread = rate * (1 - rate)
-    if spread == 0:
-        effective = float(clusters)
-    else:
-        effective = min(float(n), spread / error**2) if error > 0 else float(n)
-    return _score_interval(rate, effective, student_quantile((1 + level) / 2, clusters - 1))
+    n = sum(counts)
+    rate = sum(sums) / n
+    alike = sum(count**2 for count in counts) / n
+    failing = sum(s < count for s, count in zip(sums, counts, strict=True))
+    telling = min(failing, sum(s > 0 for s in sums))
+    seen = 0.0
+    if telling:
+        seen = max(1.0, clustered_error(sums, counts) ** 2 * n / (rate * (1 - rate)))
+    effect = (telling**2 * seen + alike) / (telling**2 + 1)  # attempts that tell as much as one
+    return _score_interval(rate, n / effect, student_quantile((1 + level) / 2, len(sums) - 1))
 
 
 def _score_interval(rate: float, n: float, quantile: float) -> Interval:
@@ -103,11 +109,16 @@ def _score_interval(rate: float, n: float, quantile: float) -> Interval:
     return Interval(low, 1.0 if rate == 1 else min(1.0, centre + half))
 
 
-def student_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
-    """Student's interval of the mean of two or more independent values, one per problem."""
+def student_interval(
+    values: Sequence[float], level: float = LEVEL, freedom: int | None = None
+) -> Interval:
+    """Student's interval of the mean of two or more independent values, one per problem.
+
+    `freedom` is that of their spread, where it is less than usual.
+    """
     mean = fmean(values)
     error = clustered_error(values, [1] * len(values))
-    half = student_quantile((1 + level) / 2, len(values) - 1) * error
+    half = student_quantile((1 + level) / 2, freedom or len(values) - 1) * error
     return Interval(mean - half, mean + half)
 
 
@@ -118,26 +129,30 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Cluster-bootstrap interval of a mean over attempts: whole problems are drawn anew.
+    """Cluster-bootstrap interval of a ratio, sums over counts: whole problems are drawn anew.
 
-    `sums` and `counts` hold one entry per problem (two or more), as for `clustered_error`. The
-    percentile interval, widened for few problems (Hesterberg 2015, "What Teachers Should Know
-    About the Bootstrap", expanded percentile interval). The same `seed` gives the same bounds.
-    For rates near 0 or 1 over a dozen problems it covers nearer 90 than 95 in 100: there
-    `clustered_interval` is the one to trust.
+    `sums` and `counts` hold one entry per problem (two or more), as for `clustered_error`, or costs
+    and what they bought; where what was drawn bought nothing, the ratio is infinite. The percentile
+    interval, widened for few problems (Hesterberg 2015, "What Teachers Should Know About the
+    Bootstrap", expanded percentile interval). The same `seed` gives the same bounds. Of a rate near
+    0 or 1 it covers far too little, half of 95 in 100 where nearly all problems end alike: that
+    takes `clustered_interval`.
     """
     tops = np.asarray(sums, dtype=np.float64)
     bottoms = np.asarray(counts, dtype=np.float64)
     clusters = len(tops)
     draws = np.random.default_rng(seed)
-    means: list[NDArray[np.float64]] = []
+    ratios: list[NDArray[np.float64]] = []
     left, chunk = resamples, max(1, _CHUNK // clusters)
     while left > 0:
         size = min(left, chunk)
         drawn = draws.integers(0, clusters, size=(size, clusters))
-        means.append(tops[drawn].sum(axis=1) / bottoms[drawn].sum(axis=1))
+        top, bottom = tops[drawn].sum(axis=1), bottoms[drawn].sum(axis=1)
+        ratios.append(np.divide(top, bottom, out=np.full(size, np.inf), where=bottom > 0))
         left -= size
     wide = math.sqrt(clusters / (clusters - 1)) * student_quantile((1 + level) / 2, clusters - 1)
     tail = NormalDist().cdf(-wide)
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
+    # Between two draws nothing is interpolated: one of them may be infinite.
+    low = np.quantile(np.concatenate(ratios), tail, method="lower")
+    high = np.quantile(np.concatenate(ratios), 1 - tail, method="higher")
     return Interval(float(low), float(high))

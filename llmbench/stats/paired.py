@@ -1,6 +1,7 @@
 """Paired tests: the same problems, twice."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -95,12 +96,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def difference_interval(differences: Sequence[float], level: float = LEVEL) -> Interval:
     """Interval of the mean of paired differences of rates (-1..1), one per problem.
 
-    Student's. Where all differences are equal their spread says nothing, yet is not certain to be
-    nothing: then it is taken as if one more problem had become wholly better and one wholly worse
-    (for single runs this is Bonett & Price 2012, "Adjusted Wald confidence interval for a
-    difference of binomial proportions based on paired data").
+    Student's. Where few problems are unlike most, the spread is known from those few, each of which
+    gives two degrees of freedom: as many as its own kurtosis leaves it (Satterthwaite 1946). Where
+    all differences are equal their spread says nothing, yet is not certain to be nothing: then it
+    is taken as if one more problem had become wholly better and one wholly worse (for single runs
+    this is Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial
+    proportions based on paired data").
     """
-    low, high = student_interval(_spread(differences), level)
+    low, high = student_interval(_spread(differences), level, _freedom(differences))
     return Interval(max(-1.0, low), min(1.0, high))
 
 
@@ -109,13 +112,20 @@ def detectable(differences: Sequence[float], level: float = LEVEL, power: float 
 
     From the spread of the differences seen, one per problem (Miller 2024, section 5).
     """
-    spread = _spread(differences)
-    error, freedom = clustered_error(spread, [1] * len(spread)), len(spread) - 1
+    spread, freedom = _spread(differences), _freedom(differences)
+    error = clustered_error(spread, [1] * len(spread))
     return (student_quantile((1 + level) / 2, freedom) + student_quantile(power, freedom)) * error
 
 
 def _spread(differences: Sequence[float]) -> Sequence[float]:
     return [*differences, 1.0, -1.0] if len(set(differences)) == 1 else differences
+
+
+def _freedom(differences: Sequence[float]) -> int:
+    """Degrees of freedom of the spread."""
+    most = len(_spread(differences)) - 1
+    unlike = len(differences) - max(Counter(differences).values())
+    return min(most, 2 * unlike or most)
 
 
 def least_p(problems: int) -> float:

@@ -11,6 +11,7 @@ from llmbench.stats.intervals import (
     LEVEL,
     Interval,
     bootstrap,
+    clustered_error,
     clustered_interval,
     wilson,
 )
@@ -20,7 +21,8 @@ SPEEDS = ("ttft_seconds", "ttfa_seconds", "tokens_per_second", "llm_seconds")
 ANSWERED = pl.col("outcome") != Outcome.PROVIDER_ERROR.value
 """Rows of an answer: the others have at most what was paid for none."""
 
-_BOUNDS = {"low": pl.Float64, "high": pl.Float64}
+_PRICED = pl.col("score").is_not_null() & pl.col("cost_usd").is_not_null()
+_ERROR = {"std_error": pl.Float64, "low": pl.Float64, "high": pl.Float64}
 
 
 def rates(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.DataFrame:
@@ -32,11 +34,12 @@ def rates(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.Da
     `low` and `high`, its interval at `level`, clustered by problem, or over the runs where the
     group is a single problem; `flaky`, the share of problems of two or more scored runs that
     neither always pass nor always fail; `ttft_seconds` and `tokens_per_second`, medians;
-    `cost_usd`, a sum, null where no row has a cost; `cost_per_solved_usd`, the mean cost of an
-    answer over the pass rate: what it takes, on average, to get an answer that passes; and one
-    count per outcome, under the outcome's name.
+    `cost_usd`, a sum, null where no row has a cost; `cost_per_solved_usd`, what the scored answers
+    cost over how many of them passed, null where none did: what it takes, on average, to get an
+    answer that passes; and one count per outcome, under the outcome's name.
     """
     outcome, cost = pl.col("outcome"), pl.col("cost_usd")
+    solved = pl.col("passed").filter(_PRICED).sum()
     lines = table.group_by(by, maintain_order=True).agg(
         pl.len().alias("attempts"),
         pl.col("score").count().alias("scored"),
@@ -47,31 +50,22 @@ def rates(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.Da
         pl.col("ttft_seconds").median(),
         pl.col("tokens_per_second").median(),
         pl.when(cost.count() > 0).then(cost.sum()).alias("cost_usd"),
-        pl.when(pl.col("passed").any())
-        .then(cost.filter(ANSWERED).mean() / pl.col("passed").mean())
-        .alias("cost_per_solved_usd"),
+        pl.when(solved > 0).then(cost.filter(_PRICED).sum() / solved).alias("cost_per_solved_usd"),
         *((outcome == name.value).sum().alias(name.value) for name in Outcome),
     )
     lines = lines.join(_clusters(table, by), on=by, how="left", nulls_equal=True)
-    lines = lines.with_columns(_std_error().alias("std_error"))
-    bounds = [_bounds(line, level) for line in lines.iter_rows(named=True)]
-    lines = pl.concat([lines, pl.DataFrame(bounds, schema=_BOUNDS, orient="row")], how="horizontal")
-    front = ["attempts", "scored", "problems", "pass_rate", "std_score", "std_error", *_BOUNDS]
+    errors = [_error(line["c"], line["n"], level) for line in lines.iter_rows(named=True)]
+    lines = pl.concat([lines, pl.DataFrame(errors, schema=_ERROR, orient="row")], how="horizontal")
+    front = ["attempts", "scored", "problems", "pass_rate", "std_score", *_ERROR]
     names = [*by, *front, "flaky", "ttft_seconds", "tokens_per_second"]
     return lines.select(*names, "cost_usd", "cost_per_solved_usd", *Outcome)
 
 
 def _clusters(table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Per group, what the error needs of its problems: moments of passes c and attempts n."""
+    """Per group, the passes `c` and scored attempts `n` of its problems, and how many are flaky."""
     c, n = pl.col("c"), pl.col("n")
-    problems = _tried(table, by)
-    several = n > 1
-    return problems.group_by(by, maintain_order=True).agg(
-        (c * c).sum().alias("cc"),
-        (c * n).sum().alias("cn"),
-        (n * n).sum().alias("nn"),
-        ((c > 0) & (c < n)).filter(several).mean().alias("flaky"),
-    )
+    flaky = ((c > 0) & (c < n)).filter(n > 1).mean().alias("flaky")
+    return _tried(table, by).group_by(by, maintain_order=True).agg(c, n, flaky)
 
 
 def _tried(table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
@@ -84,29 +78,47 @@ def _tried(table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def _std_error() -> pl.Expr:
-    """Clustered by problem (see `clustered_error`), from sums; binomial for a single problem."""
-    rate, scored, problems = pl.col("pass_rate"), pl.col("scored"), pl.col("problems")
-    squares = pl.col("cc") - 2 * rate * pl.col("cn") + rate * rate * pl.col("nn")
-    scale = problems / (problems - 1).cast(pl.Float64)
-    clustered = (scale * squares.clip(lower_bound=0)).sqrt() / scored
-    alone = (rate * (1 - rate) / scored).sqrt()
-    return pl.when(problems > 1).then(clustered).otherwise(alone)
-
-
-def _bounds(line: dict[str, float], level: float) -> tuple[float | None, float | None]:
-    rate, scored, problems = line["pass_rate"], int(line["scored"]), int(line["problems"])
-    if not scored:
-        return None, None
-    if problems == 1:
-        return wilson(round(rate * scored), scored, level)
-    return clustered_interval(rate, line["std_error"], problems, scored, level)
+def _error(
+    passes: Sequence[int] | None, counts: Sequence[int] | None, level: float
+) -> tuple[float | None, float | None, float | None]:
+    """Standard error and bounds: clustered by problem, binomial for a single one."""
+    if passes is None or counts is None:
+        return None, None, None
+    if len(counts) == 1:
+        rate = passes[0] / counts[0]
+        error = math.sqrt(rate * (1 - rate) / counts[0])
+        return error, *wilson(passes[0], counts[0], level)
+    return clustered_error(passes, counts), *clustered_interval(passes, counts, level)
 
 
 def by_tag(table: pl.DataFrame, level: float = LEVEL) -> pl.DataFrame:
     """`rates` per tag and target; a row counts under each of its tags, in no line without one."""
     tagged = table.with_columns(pl.col("tags").str.split(",").alias("tag")).explode("tag")
     return rates(tagged.filter(pl.col("tag") != ""), ["tag", "target"], level)
+
+
+def cost_bounds(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.DataFrame:
+    """The interval of `cost_per_solved_usd` of each group that has one, bootstrapped by problem.
+
+    Columns, beside those of `by`: `cost_low` and `cost_high`. Both are null where there are fewer
+    than two problems, `cost_high` also where so few are solved that it is without bound.
+    """
+    keys = [*by, *(["problem_id"] if "problem_id" not in by else [])]
+    problems = table.filter(_PRICED).group_by(keys, maintain_order=True)
+    sums = problems.agg(pl.col("cost_usd").sum(), pl.col("passed").sum())
+    lines = []
+    for key, group in sums.group_by(by, maintain_order=True):
+        if not group["passed"].sum():
+            continue
+        bounds: tuple[float | None, ...] = (None, None)
+        if len(group) > 1:
+            found = bootstrap(group["cost_usd"], group["passed"], level)
+            bounds = tuple(bound if math.isfinite(bound) else None for bound in found)
+        lines.append([*key, *bounds])
+    schema = {name: table.schema[name] for name in by}
+    return pl.DataFrame(
+        lines, schema=schema | {"cost_low": pl.Float64, "cost_high": pl.Float64}, orient="row"
+    )
 
 
 def percentiles(
@@ -149,7 +161,7 @@ def pass_rates_at(
 
     Columns, beside those of `by`: `k`; `problems`, those with k scored runs or more, over which
     the means are taken; `pass_at_k` with `pass_at_k_low` and `pass_at_k_high`; `pass_hat_k` with
-    `pass_hat_k_low` and `pass_hat_k_high`. Bounds are bootstrapped by problem and null where there
+    `pass_hat_k_low` and `pass_hat_k_high`. Bounds are clustered by problem and null where there
     are fewer than two; all is null where no problem has k runs.
     """
     estimators = {"pass_at_k": pass_at_k, "pass_hat_k": pass_hat_k}
@@ -160,7 +172,7 @@ def pass_rates_at(
             line = dict(zip(by, key, strict=True)) | {"k": k, "problems": len(tried)}
             for name, estimate in estimators.items():
                 values = [estimate(n, c, k) for n, c in tried]
-                low, high = _spread(values, level)
+                low, high = _spread(values, min((n for n, _ in tried), default=0), level)
                 line |= {name: fmean(values) if values else None}
                 line |= {f"{name}_low": low, f"{name}_high": high}
             lines.append(line)
@@ -169,5 +181,8 @@ def pass_rates_at(
     return pl.DataFrame(lines, schema=schema | dict.fromkeys(bounded, pl.Float64), orient="row")
 
 
-def _spread(values: Sequence[float], level: float) -> Interval | tuple[None, None]:
-    return bootstrap(values, [1] * len(values), level) if len(values) > 1 else (None, None)
+def _spread(values: Sequence[float], runs: int, level: float) -> Interval | tuple[None, None]:
+    """Bounds of the mean of estimates, each over so many runs of a problem or more."""
+    if len(values) < 2:
+        return None, None
+    return clustered_interval([value * runs for value in values], [runs] * len(values), level)

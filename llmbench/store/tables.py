@@ -248,7 +248,22 @@ def _check(path: Path, table: pl.DataFrame) -> None:
         raise ResultFileError(
             f"{path}: outcome {min(strange)!r} is not known: a result of a newer llmbench?"
         )
+    _check_scores(path, table)
     _check_single(str(path), table)
+
+
+def _check_scores(path: Path, table: pl.DataFrame) -> None:
+    """Refuse a score that is not that of its outcome: what edited a file may have missed one."""
+    scores = {outcome.value: outcome.score for outcome in Outcome}
+    score = pl.col("outcome").replace_strict(scores, return_dtype=pl.Float64)
+    right = score.eq_missing(pl.col("score")) & (score == 100).eq_missing(pl.col("passed"))
+    wrong = table.with_row_index("row", 1).filter(~right)
+    if len(wrong):
+        row, outcome = wrong["row"][0], wrong["outcome"][0]
+        raise ResultFileError(
+            f"{path}: row {row} contradicts itself: {outcome} with score {wrong['score'][0]} and "
+            f"passed {wrong['passed'][0]}"
+        )
 
 
 def _check_single(where: str, table: pl.DataFrame) -> None:

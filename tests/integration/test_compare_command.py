@@ -63,6 +63,29 @@ async def test_the_exit_code_says_what_became_of_it(folder: Path, flags: str, co
     assert bool(ran.out) == (code != 2)
 
 
+async def test_a_target_that_cannot_be_compared_is_no_success(folder: Path) -> None:
+    lost = {"score": None, "passed": None, "outcome": "provider_error", "problem_id": "p0"}
+    for name, changes in (("a.csv", {}), ("b.csv", lost)):
+        rows = [
+            row(target="x", problem_id="p0"),
+            row(**{"target": "y", "problem_id": "p0", **changes}),
+        ]
+        tables.write(tables.frame(rows), folder / name)
+    ran = await run(folder, "compare", "a.csv", "b.csv", "--fail-on-regression")
+    assert ran.code == 2
+    assert "b.csv x against a.csv x: the same pass rate" in ran.out
+    assert "llmbench: a.csv y and b.csv y have no scored problem in common" in ran.err
+    assert (await run(folder, "compare", "a.csv", "b.csv")).code == 0
+
+
+async def test_a_sentence_is_one_line_in_a_pipe(folder: Path) -> None:
+    long = folder / f"{'long' * 40}.csv"
+    write(long, 3)
+    ran = await run(folder, "compare", "good.csv", long.name)
+    assert f"{long.name} against good.csv: 75.0 points worse" in ran.out
+    assert ran.out.splitlines()[0].endswith("p = 0.0039)")
+
+
 async def test_json_on_stdout_is_json_alone(folder: Path) -> None:
     flags = ["good.csv", "bad.parquet", "--format", "json", "--fail-on-regression"]
     ran = await run(folder, "compare", *flags)

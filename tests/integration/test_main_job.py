@@ -62,7 +62,7 @@ async def test_a_demo_of_three_languages_and_five_runs_shows_every_outcome(tmp_p
 def shown(rows: pl.DataFrame) -> set[str]:
     """Lines of a summary, but for those of the speeds, which differ from run to run."""
     console = Console(file=StringIO(), width=100, highlight=False, markup=False)
-    for part in list(summary(rows))[2:]:
+    for part in list(summary(rows, 200))[2:]:
         console.print(part)
     assert isinstance(console.file, StringIO)
     return {line.strip() for line in console.file.getvalue().splitlines()}

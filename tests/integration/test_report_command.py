@@ -134,13 +134,34 @@ def test_results_without_costs_times_or_repeats_say_so(tmp_path: Path) -> None:
     tables.write(tables.frame(rows), tmp_path / "r.csv")
     (tmp_path / "p.yaml").write_text("[]\n")
     page = written(tmp_path, "r.csv")
-    assert "No answer that passed has a known cost" in page
+    assert "No answer has a known cost" in page
+    assert "cost per solved" not in page
     assert "No row has ttft_seconds" in page
     assert "Each problem ran once" in page
     assert "1 of 2 attempts were not scored" in page
     told = unpacked(page)["1"]["sections"]
     assert {"title": "log, its head alone", "text": "HTTP 500"} in told
     assert any(each.get("missing") == "the server gave no answer" for each in told)
+
+
+def test_a_cost_that_bought_nothing_is_not_called_unknown(tmp_path: Path) -> None:
+    rows = [row(outcome="failed", score=0.0, passed=False)]
+    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    (tmp_path / "p.yaml").write_text("[]\n")
+    assert "No answer with a known cost passed." in written(tmp_path, "r.csv")
+
+
+def test_a_wide_range_has_a_scale_of_powers_that_holds_it(tmp_path: Path) -> None:
+    rows = [row(run=run, ttft_seconds=0.03 * 2**run) for run in range(1, 11)]
+    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    (tmp_path / "p.yaml").write_text("[]\n")
+    figure = data(written(tmp_path, "r.csv"), "figures")["ttft_seconds"]
+    across = figure["layer"][0]["encoding"]["x"]
+    (line,) = figure["datasets"]["rows"]
+    low, high = across["scale"]["domain"]
+    assert across["scale"]["type"] == "log"
+    assert low <= line["p5"] < line["p95"] <= high
+    assert across["axis"]["values"] == pytest.approx([0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50])
 
 
 @pytest.mark.parametrize("name", ["a.py", "a.go", "a.ts", "a.unknown"])

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from kept_runs import ANSWER, CODE, ENDS, IDS, LOG, MARKUP, MODELS, RUNS, keep
 from playwright.sync_api import Browser, Dialog, Error, Page, Route, expect, sync_playwright
@@ -291,6 +292,40 @@ def test_a_long_list_comes_in_parts(tmp_path: Path, opened: Opened) -> None:
     page.locator("#list button").last.click()
     expect(page.locator("#body")).to_contain_text("the run's work folder was not found")
     expect(page.locator("#next")).to_be_disabled()
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_twelve_targets_with_long_names_are_told_apart_and_nothing_is_cut_off(
+    tmp_path: Path, opened: Opened, viewport: dict[str, int]
+) -> None:
+    names = [f"openrouter/some-lab/coder-{size}-with-a-long-name-of-its-own" for size in range(12)]
+    given = [
+        result(alike(p=[1, 0, 1], q=[0, 0, int(place > 5)]), target=name, tags="async")
+        for place, name in enumerate(names)
+    ]
+    tables.write(pl.concat(given), tmp_path / "r.parquet")
+    assert main(["report", str(tmp_path / "r.parquet"), "-o", str(tmp_path / "r.html")]) == 0
+    page = opened(tmp_path / "r.html", viewport=viewport)
+    draw_all(page)
+    assert page.evaluate(CUT_OFF) == []
+    for id_ in ("latency", "several"):
+        assert page.evaluate(SYMBOLS, id_) == len(names)
+    assert page.locator("#leaderboard tbody tr").count() == len(names)
+
+
+CUT_OFF = """() => [...document.querySelectorAll(".plot svg")].flatMap((svg) => {
+        const edge = svg.getBoundingClientRect();
+        return [...svg.querySelectorAll("text")].filter((text) => {
+            const own = text.getBoundingClientRect();
+            return own.width && (own.left < edge.left - 1 || own.right > edge.right + 1);
+        }).map((text) => text.textContent);
+    })"""
+
+SYMBOLS = """(id) => {
+        const symbols = document.querySelectorAll(`#${id} .role-legend-symbol path`);
+        return new Set([...symbols].filter((one) => one.getAttribute("fill") !== "transparent")
+            .map((one) => one.getAttribute("fill") + one.getAttribute("d"))).size;
+    }"""
 
 
 def test_nights_are_a_trend(tmp_path: Path, opened: Opened) -> None:

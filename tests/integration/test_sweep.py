@@ -206,4 +206,18 @@ def test_a_night_without_a_result_is_no_good_night(tmp_path: Path) -> None:
     ran = nightly(tmp_path, "2026-01-01")
     assert ran.returncode == 1
     assert "no result of 2026-01-01 in nights" in ran.stderr
+    assert "out folder" not in ran.stderr
+
+
+def test_a_folder_that_is_not_that_of_the_sweep_is_told(tmp_path: Path) -> None:
+    write(tmp_path, out="elsewhere", targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
+    had(tmp_path, "2026-01-01", good=True)
+    (tmp_path / "nights").rename(tmp_path / "elsewhere")
+    ran = nightly(tmp_path, "2026-01-01")
+    assert ran.returncode == 2
+    assert "nights is not the out folder of sweep.yaml" in ran.stderr
+
+
+def test_nightly_is_told_how_many_nights_to_keep_in_digits(tmp_path: Path) -> None:
+    write(tmp_path)
     assert nightly(tmp_path, "2026-01-01", "none").returncode == 2

@@ -102,6 +102,21 @@ def test_intervals_of_a_difference_cover_the_true_one_95_times_of_100(
     assert 0.93 <= hits / times <= 0.97
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.95, 0.85), (0.9, 0.97), (0.95, 0.95)])
+@pytest.mark.parametrize(("problems", "runs"), [(13, 3), (20, 3), (20, 5), (60, 1), (60, 5)])
+def test_intervals_of_a_difference_in_a_few_problems_are_not_too_narrow(
+    problems: int, runs: int, before: float, after: float
+) -> None:
+    draws = np.random.default_rng(3)
+    power = math.log(after) / math.log(before)  # problems that are hard for one are for both
+    chances = draws.beta(2 * before, 2 * (1 - before), (200_000, 1))
+    true = float((chances**power - chances).mean())
+    a = draws.beta(2 * before, 2 * (1 - before), (1000, problems))
+    each = (draws.binomial(runs, a**power) - draws.binomial(runs, a)) / runs
+    bounds = [stats.difference_interval(differences) for differences in each.tolist()]
+    assert fmean(low <= true <= high for low, high in bounds) >= 0.92
+
+
 @pytest.mark.parametrize("same", [0.0, 1.0, 1 / 3])
 def test_equal_differences_are_not_taken_for_certain(same: float) -> None:
     low, high = stats.difference_interval([same] * 13)
@@ -127,8 +142,9 @@ def test_the_rates_of_the_same_problems_are_compared_with_interval_and_p_value()
     assert (line["attempts_a"], line["attempts_b"]) == (27, 27)
     assert line["difference"] == pytest.approx(line["pass_rate_b"] - line["pass_rate_a"])
     assert line["difference"] == pytest.approx((-1 - 1 / 3 + 1) / 9)
-    theirs = scipy.stats.ttest_1samp([0] * 6 + [-1, -1 / 3, 1], 0).confidence_interval()
-    assert (line["low"], line["high"]) == pytest.approx((theirs.low, theirs.high))
+    each = [0] * 6 + [-1, -1 / 3, 1]
+    theirs = scipy.stats.t.interval(0.95, 2 * 3, fmean(each), scipy.stats.sem(each))
+    assert (line["low"], line["high"]) == pytest.approx(theirs)
     assert line["p_value"] == line["p_adjusted"] == pytest.approx(1.0)
     assert line["exact"]
     assert line["mcnemar_p"] is None
@@ -177,6 +193,29 @@ def test_where_nothing_pairs_the_reasons_are_told() -> None:
         stats.compare([("a", a)])
     with pytest.raises(ResultFileError, match="--base q: no such target; there are: lmstudio/m"):
         stats.compare([("a", a), ("b", b)], base="q")
+
+
+def test_a_pair_without_a_common_problem_does_not_keep_the_others_from_being_compared() -> None:
+    a = pl.concat([result(alike(), target=target) for target in ("x", "y")])
+    lost = {"score": pl.lit(None, pl.Float64), "passed": pl.lit(None, pl.Boolean)}
+    b = pl.concat([a.filter(target="x"), a.filter(target="y").with_columns(**lost)])
+    compared = stats.compare([("a", a), ("b", b)])
+    (line,) = compared.differences.to_dicts()
+    assert (line["a"], line["unscored_a"], line["unscored_b"]) == ("a x", 0, 0)
+    (sentence,) = compared.incomparable
+    assert sentence.startswith("a y and b y have no scored problem in common: same-0 has no scored")
+    assert compared.unpaired == ()
+
+
+def test_attempts_without_a_score_are_counted() -> None:
+    a, b = result(alike(x=[1, 1, 1])), result(alike(x=[1, 1, 1]))
+    lost = pl.when((pl.col("problem_id") == "x") & (pl.col("run") > 1))
+    b = b.with_columns(
+        lost.then(None).otherwise("score").alias("score"),
+        lost.then(None).otherwise("passed").alias("passed"),
+    )
+    (line,) = stats.compare([("a", a), ("b", b)]).differences.to_dicts()
+    assert (line["attempts_b"], line["unscored_a"], line["unscored_b"]) == (19, 0, 2)
 
 
 def several(*targets: str) -> pl.DataFrame:

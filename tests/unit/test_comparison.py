@@ -3,14 +3,17 @@
 import json
 from io import StringIO
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from records_of import alike, result
 from rich.console import Console
+from rich.table import Table
 
 from llmbench import stats
 from llmbench.reports import comparison
+from llmbench.reports.fit import fit
 from llmbench.reports.plain import harmless, one_line
 from llmbench.stats import Compared
 
@@ -110,3 +113,25 @@ def test_harmless_text_is_otherwise_as_it_was() -> None:
     text = "def f():\n\treturn 'é 漢字 🙂'\r\n"
     assert harmless(text) == text.replace("\r\n", "\n")
     assert harmless("\x1b[31m\r\u202e\ud800") == "\\x1b[31m\\r\\u202e\\ud800"
+
+
+@pytest.mark.parametrize("show", [shown, comparison.markdown])
+def test_what_was_not_scored_and_what_could_not_be_compared_is_said_aloud(show: object) -> None:
+    assert callable(show)
+    lost = {"score": None, "passed": None, "outcome": "provider_error"}
+    bad = result({"p": [1, 1]}, target="y").with_columns(
+        pl.lit(v).alias(k) for k, v in lost.items()
+    )
+    half = result({"q": [1]}, target="x").with_columns(pl.lit(v).alias(k) for k, v in lost.items())
+    a = pl.concat([result(BEFORE, target="x"), result({"p": [1, 1]}, target="y")])
+    b = pl.concat([result(BEFORE, target="x"), half, bad])
+    text = show(stats.compare([("a", a), ("b", b)])).replace("\\", "")
+    assert "1 attempts of b x were not scored, and are in no rate" in text
+    assert "left out: a y and b y have no scored problem in common" in text
+
+
+def test_the_tables_of_several_pairs_fit_into_80_columns() -> None:
+    parts = list(comparison.text(compared(BEFORE, AFTER, BEFORE, AFTER)))
+    views = [part for part in parts if isinstance(part, Table)]
+    assert len(views) == 3
+    assert all(fit(view, 80) for view in views)

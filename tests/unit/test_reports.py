@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records_of import row
 from rich.console import Console
+from rich.table import Table
 
 from llmbench import stats
 from llmbench.events import BudgetSpent, Draining, Event, Finished, TargetStopped, Waiting
 from llmbench.records import Outcome, Row
 from llmbench.reports import progress as progress_module
+from llmbench.reports.fit import fit
 from llmbench.reports.progress import LiveProgress, PlainProgress
 from llmbench.reports.summary import summary
 from llmbench.store import tables
@@ -21,10 +23,10 @@ from llmbench.store import tables
 INFRASTRUCTURE = {"score": None, "passed": None}
 
 
-def shown(rows: Iterable[Row], later: Iterable[Row] | None = None) -> str:
-    console = Console(file=StringIO(), width=100, highlight=False, markup=False)
+def shown(rows: Iterable[Row], width: int = 100, later: Iterable[Row] | None = None) -> str:
+    console = Console(file=StringIO(), width=width, highlight=False, markup=False)
     again = None if later is None else tables.frame(later)
-    for part in summary(tables.frame(rows), again):
+    for part in summary(tables.frame(rows), width, again):
         console.print(part)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -95,7 +97,7 @@ def test_repairs_have_a_table_of_their_own_and_change_no_other() -> None:
         row(run=4, round=2, outcome="provider_error", log_head="busy", **INFRASTRUCTURE),
         row(run=3, round=3),
     ]
-    plain, text = shown(rows), shown(rows, again)
+    plain, text = shown(rows), shown(rows, later=again)
     assert text.startswith(plain)
     rounds = text.removeprefix(plain)
     for words in (
@@ -108,6 +110,46 @@ def test_repairs_have_a_table_of_their_own_and_change_no_other() -> None:
         assert words in rounds
     assert "1 of 4 repairs were not scored" in rounds
     assert "by round" not in plain
+
+
+NAMES = [f"openrouter/some-lab/coder-of-size-{size}-instruct" for size in range(12)]
+
+
+@pytest.mark.parametrize("width", [80, 120, 400])
+@pytest.mark.parametrize("targets", [1, 3, 12])
+def test_a_summary_tells_every_name_and_figure_whole_in_any_width(width: int, targets: int) -> None:
+    rows = [
+        row(target=name, problem_id=f"typescript-with-a-long-name-{number}", run=run, cost_usd=0.5)
+        if number < place
+        else failed(target=name, problem_id=f"typescript-with-a-long-name-{number}", run=run)
+        for place, name in enumerate(NAMES[:targets])
+        for number in range(12)
+        for run in (1, 2)
+    ]
+    text = shown(rows, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for name in NAMES[:targets]:
+        assert name in text
+    for number in range(12):
+        assert f"typescript-with-a-long-name-{number} " in text
+    for place in range(targets):
+        assert f" {place / 12:.1%} " in text
+    assert text.count("100% ± 0") == targets * (targets - 1) // 2
+
+
+def test_numbers_stand_for_names_that_do_not_fit_the_best_first() -> None:
+    text = shown([failed(target=NAMES[0]), row(target=NAMES[1])], 80)
+    assert text.startswith(f"1 {NAMES[1]}\n2 {NAMES[0]}\n")
+
+
+def test_a_table_of_long_texts_keeps_its_frame() -> None:
+    view = Table("name", "meaning")
+    view.add_row("x", "word " * 40)
+    assert not fit(view, 80)
+    assert view.box is not None
+    assert view.show_edge
+    assert view.padding == (0, 1, 0, 1)
 
 
 def test_recorded_answers_are_said_to_be_no_model() -> None:

@@ -16,7 +16,15 @@ from llmbench.store.nights import results_of
 
 ROWS = [
     row(run=1, tags="a,b", seed=2**60),
-    row(run=2, score=None, passed=None, exit_code=None, log_head='a "b",\nc\r\n§', seed=None),
+    row(
+        run=2,
+        score=None,
+        passed=None,
+        outcome="provider_error",
+        exit_code=None,
+        log_head='a "b",\nc\r\n§',
+        seed=None,
+    ),
     row(run=3, score=0.0, passed=False, outcome="failed", log_head=""),
 ]
 
@@ -115,6 +123,8 @@ Change = Callable[[pl.DataFrame], pl.DataFrame]
         (lambda t: t.with_columns(pl.lit("maybe").alias("passed")), "column passed"),
         (lambda t: t.with_columns(pl.lit("melted").alias("outcome")), "outcome 'melted'"),
         (lambda t: t.with_columns(pl.lit(None, pl.Int64).alias("run")), "row 1 has no run"),
+        (lambda t: t.with_columns(passed=True), "row 2 contradicts itself: provider_error"),
+        (lambda t: t.with_columns(pl.lit(50.0).alias("score")), "passed with score 50.0 and"),
         (lambda t: pl.concat([t, t]), "several rows for target lmstudio/m problem_id add run 1"),
     ],
 )

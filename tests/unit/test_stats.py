@@ -121,13 +121,25 @@ def test_clustered_intervals_cover_the_true_rate_95_times_of_100(
     problems: int, runs: int, alpha: float, beta: float
 ) -> None:
     true, passes = simulated(problems, runs, alpha, beta, times=4000)
-    hits = 0
-    for sums in passes.tolist():
-        n = problems * runs
-        error = stats.clustered_error(sums, [runs] * problems)
-        low, high = stats.clustered_interval(sum(sums) / n, error, problems, n)
-        hits += low <= true <= high
-    assert 0.93 <= hits / len(passes) <= 0.97
+    bounds = [stats.clustered_interval(sums, [runs] * problems) for sums in passes.tolist()]
+    assert 0.93 <= fmean(low <= true <= high for low, high in bounds) <= 0.97
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.9, 0.95, 0.98])
+@pytest.mark.parametrize(("problems", "runs"), [(13, 1), (13, 5), (20, 3), (60, 1), (60, 5)])
+def test_near_0_and_1_and_for_few_problems_clustered_intervals_err_to_the_wide_side(
+    problems: int, runs: int, rate: float
+) -> None:
+    _, passes = simulated(problems, runs, rate, 1 - rate, times=2000)
+    bounds = [stats.clustered_interval(sums, [runs] * problems) for sums in passes.tolist()]
+    assert fmean(low <= rate <= high for low, high in bounds) >= 0.93
+    plain = stats.wilson(rate * problems, problems)
+    assert fmean(high - low for low, high in bounds) < 1.3 * (plain.high - plain.low)
+
+
+def test_a_single_failed_run_does_not_make_a_perfect_rate_much_more_certain() -> None:
+    perfect, nearly = (stats.clustered_interval([5] * 19 + [c], [5] * 20) for c in (5, 4))
+    assert perfect.low < nearly.low < perfect.low + 0.1
 
 
 @pytest.mark.parametrize(("problems", "runs", "alpha", "beta"), DESIGNS)
@@ -165,6 +177,11 @@ def test_a_bootstrap_agrees_with_that_of_scipy() -> None:
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.002)
 
 
+def test_where_what_was_drawn_bought_nothing_the_bootstrap_has_no_upper_bound() -> None:
+    low, high = stats.bootstrap([1.0] * 6, [1, 0, 0, 0, 0, 0])
+    assert 1 <= low < high == math.inf
+
+
 def test_a_bootstrap_is_the_same_every_time_and_in_every_chunk() -> None:
     sums, counts = np.arange(3000) % 4, np.full(3000, 3)
     assert stats.bootstrap(sums, counts) == stats.bootstrap(sums, counts)
@@ -197,6 +214,30 @@ def test_pass_rates_at_k_are_means_over_the_problems_that_have_k_runs() -> None:
     assert four["pass_at_k"] is four["pass_hat_k_low"] is None
 
 
+def repeated(passes: np.ndarray[tuple[int, int], np.dtype[np.int64]], runs: int) -> pl.DataFrame:
+    """Each repetition of a simulation as a target of its own; an answer costs 0.01 $."""
+    passed = np.arange(runs) < passes[:, :, None]
+    times, problems, _ = (place.ravel() for place in np.indices(passed.shape))
+    table = pl.DataFrame({"target": times, "problem_id": problems, "passed": passed.ravel()})
+    return table.with_columns(score=100.0 * pl.col("passed"), cost_usd=0.01)
+
+
+@pytest.mark.parametrize(("k", "at"), [(1, 1 / 2), (3, 3 / 4)])
+def test_intervals_of_pass_at_k_cover_it_95_times_of_100(k: int, at: float) -> None:
+    _, passes = simulated(40, 5, 1, 1, times=1000)  # any rate p is as likely: 1 - (1 - p)^k
+    lines = stats.pass_rates_at(repeated(passes, 5), ["target"], [k])
+    low, high = lines["pass_at_k_low"], lines["pass_at_k_high"]
+    assert 0.93 <= fmean((low <= at) & (at <= high)) <= 0.97
+
+
+def test_pass_at_k_that_is_perfect_is_not_taken_for_certain() -> None:
+    (line,) = stats.pass_rates_at(
+        tables.frame(rows_of([(3, 3), (3, 1), (3, 2)] * 5)), ["target"], [3]
+    ).to_dicts()
+    assert line["pass_at_k"] == line["pass_at_k_high"] == 1
+    assert line["pass_at_k_low"] < 0.9
+
+
 def test_flaky_is_the_share_of_problems_that_pass_at_times() -> None:
     assert line_of([(3, 3), (3, 1), (3, 0), (3, 2)])["flaky"] == 0.5
     assert line_of([(1, 1), (2, 1)])["flaky"] == 1  # of one run nothing can be said
@@ -215,6 +256,38 @@ def test_what_failed_tries_cost_is_no_cost_of_an_answer() -> None:
     (line,) = stats.rates(tables.frame(rows), ["target"]).to_dicts()
     assert line["cost_per_solved_usd"] == pytest.approx(0.04)
     assert line["cost_usd"] == pytest.approx(5.04)
+
+
+def test_answers_without_score_or_cost_are_not_in_the_cost_per_solved() -> None:
+    rows = rows_of([(4, 2)], cost_usd=0.01)
+    rows.append(row(problem_id="q", cost_usd=9.0, score=None, passed=None, outcome="sandbox_error"))
+    rows.append(row(problem_id="r", cost_usd=None))
+    (line,) = stats.rates(tables.frame(rows), ["target"]).to_dicts()
+    assert line["cost_per_solved_usd"] == pytest.approx(0.02)
+
+
+def test_the_cost_per_solved_has_bounds_that_cover_it_95_times_of_100() -> None:
+    true, passes = simulated(40, 3, 2, 1, times=1000)
+    lines = stats.cost_bounds(repeated(passes, 3), ["target"])
+    cost = 0.01 / true
+    assert 0.93 <= fmean((lines["cost_low"] <= cost) & (cost <= lines["cost_high"])) <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("counts", "bounds"),
+    [
+        ([(3, 0), (3, 0)], []),
+        ([(3, 2)], [(None, None)]),
+        ([(3, 1), (3, 0), (3, 0)], [(0.03, None)]),
+    ],
+)
+def test_what_is_solved_seldom_has_no_bounds_of_its_cost(
+    counts: Counts, bounds: list[tuple[float | None, float | None]]
+) -> None:
+    found = stats.cost_bounds(tables.frame(rows_of(counts, cost_usd=0.01)), ["target"])
+    assert found.select("cost_low", "cost_high").rows() == [
+        (low if low is None else pytest.approx(low), high) for low, high in bounds
+    ]
 
 
 def test_a_group_where_nothing_was_scored_has_no_interval() -> None:

@@ -7,11 +7,17 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from llmbench.reports.summary import INTERVAL
+
 Cells = Sequence[str]
 Spec = dict[str, Any]
 
 PERCENT = alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1])
 WHOLE = alt.Scale(domain=[0, 1])
+SHAPES = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "triangle-right")
+BANDS = 4
+"""Most targets whose intervals are drawn as bands; of more, nothing could be seen."""
+
 ROW = 30
 """Height of a target's row in pixels."""
 
@@ -56,5 +62,33 @@ ROWS = alt.NamedData(name="rows")
 def by_target(targets: Sequence[str], *, legend: bool = True) -> alt.Color:
     """The colour of a target, the same in all plots."""
     scale = alt.Scale(domain=list(targets))
-    shown = alt.Legend(title=None) if legend else None
-    return alt.Color("target:N", scale=scale, legend=shown)
+    return alt.Color("target:N", scale=scale, legend=_legend() if legend else None)
+
+
+def shape(targets: Sequence[str]) -> alt.Shape:
+    """The shape of a target's points, for those who cannot tell its colour; with `by_target`."""
+    shapes = [SHAPES[place % len(SHAPES)] for place in range(len(targets))]
+    scale = alt.Scale(domain=list(targets), range=shapes)
+    return alt.Shape("target:N", scale=scale, legend=_legend())
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(title=None, labelExpr=short("inLegend"))
+
+
+def short(most: str) -> str:
+    """An expression for a name that is too long: its last part, without its middle if need be.
+
+    `most` names the parameter of the page that has the number of letters there is room for.
+    """
+    last, half = "peek(split(datum.label, '/'))", f"floor({most} / 2)"
+    cut = f"slice({last}, 0, {half} - 1) + '…' + slice({last}, -{half})"
+    part = f"length({last}) + 2 > {most} ? {cut} : '…/' + {last}"
+    return f"length(datum.label) > {most} ? ({part}) : datum.label"
+
+
+def with_intervals(what: str, targets: Sequence[str]) -> str:
+    """A note on lines that have their intervals as bands, or in the table alone."""
+    if len(targets) <= BANDS:
+        return f"{what}, with its {INTERVAL}."
+    return f"{what}. The table has the {INTERVAL}s."

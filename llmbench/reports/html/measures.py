@@ -1,12 +1,26 @@
 """Figures of what answers took: cost, latency, speed; and of how much runs differ."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import polars as pl
 
 from llmbench import stats
-from llmbench.reports.html.figure import PERCENT, ROW, ROWS, WHOLE, Figure, by_target, spec
+from llmbench.reports.html.figure import (
+    BANDS,
+    PERCENT,
+    ROW,
+    ROWS,
+    WHOLE,
+    Figure,
+    by_target,
+    shape,
+    short,
+    spec,
+    with_intervals,
+)
 from llmbench.reports.numbers import interval, number, percent
 from llmbench.reports.summary import INTERVAL
 
@@ -16,36 +30,47 @@ SPREAD = (5, 25, 50, 75, 95)
 SEVERAL = (1, 2, 3, 4, 5, 8, 10, 15, 20, 30, 50, 100)
 """Numbers of answers for pass@k and pass^k, as far as there are so many runs."""
 
-FEW = alt.Axis(tickCount=5)
 _SCORE = alt.Y("pass_rate:Q", title="pass rate", axis=PERCENT, scale=WHOLE)
 _RATES = [alt.Tooltip(f"{name}:Q", format=".1%") for name in ("pass_rate", "low", "high")]
 _WIDE = 20  # where the most is so many times the least, a scale is logarithmic
 
 
-def cost(lines: pl.DataFrame) -> Figure:
+def cost(table: pl.DataFrame, lines: pl.DataFrame) -> Figure:
     """Score against what an answer that passes costs."""
     id_, title = "cost", "Score against cost"
+    lines = lines.join(
+        stats.cost_bounds(table, ["target"]), on="target", how="left", maintain_order="left"
+    )
     priced = lines.filter(pl.col("cost_per_solved_usd").is_not_null())
     if priced.is_empty():
-        note = "No answer that passed has a known cost: name prices with --prices when you run."
-        return Figure(id_, title, note)
-    x = alt.X("cost_per_solved_usd:Q", title="USD per answer that passes", axis=FEW,
-              scale=_scale(priced["cost_per_solved_usd"]))  # fmt: skip
-    base = alt.Chart(ROWS).encode(x, color=by_target(lines["target"].to_list()))
-    tooltip = ["target:N", alt.Tooltip("cost_per_solved_usd:Q", format=".4f"), *_RATES]
+        known = lines["cost_usd"].is_not_null().any()
+        unknown = "No answer has a known cost: name prices with --prices when you run."
+        return Figure(id_, title, "No answer with a known cost passed." if known else unknown)
+    names = ["cost_low", "cost_per_solved_usd", "cost_high"]
+    across = _across(pl.concat([priced[name] for name in names]).drop_nulls())
+    x = alt.X("cost_per_solved_usd:Q", title="USD per answer that passes", **across)
+    targets = lines["target"].to_list()
+    base = alt.Chart(ROWS).encode(color=by_target(targets))
+    rule = base.mark_rule(size=2, opacity=0.4)
+    usd = [alt.Tooltip(f"{name}:Q", format=".4f") for name in names]
     chart = alt.layer(
-        base.mark_rule(size=2, opacity=0.4).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
-        base.mark_point(filled=True, size=140, opacity=1).encode(_SCORE, tooltip=tooltip),
+        rule.encode(alt.X("cost_low:Q"), alt.X2("cost_high:Q"), _SCORE),
+        rule.encode(x, alt.Y("low:Q"), alt.Y2("high:Q")),
+        base.mark_point(filled=True, size=140, opacity=1).encode(
+            x, _SCORE, shape=shape(targets), tooltip=["target:N", *usd, *_RATES]
+        ),
     ).properties(height=280)
     return Figure(
         id_,
         title,
-        "What an answer that passes costs on average, failed ones paid for. Up and left is better.",
-        spec(chart, priced.select("target", "cost_per_solved_usd", "pass_rate", "low", "high"),
+        "What an answer that passes costs on average, failed ones paid for, "
+        f"with the {INTERVAL} of both. Up and left is better.",
+        spec(chart, priced.select("target", *names, "pass_rate", "low", "high"),
              "Pass rate against cost per solved problem"),
-        ["target", "pass rate", INTERVAL, "cost per solved", "cost"],
+        ["target", "pass rate", INTERVAL, "cost per solved", INTERVAL, "cost"],
         [[line["target"], *_score(line), number(line["cost_per_solved_usd"], 4, " $"),
-          number(line["cost_usd"], 4, " $")] for line in lines.to_dicts()],
+          _dollars(line["cost_low"], line["cost_high"]), number(line["cost_usd"], 4, " $")]
+         for line in lines.to_dicts()],
     )  # fmt: skip
 
 
@@ -57,16 +82,17 @@ def latency(table: pl.DataFrame, lines: pl.DataFrame) -> Figure:
     timed = lines.filter(pl.col("llm_seconds_p50").is_not_null())
     if timed.is_empty():
         return Figure(id_, title, "No row tells how long its answer took.")
-    scale = _scale(pl.concat([timed["llm_seconds_p10"], timed["llm_seconds_p90"]]))
-    x = alt.X("llm_seconds_p50:Q", title="seconds to the whole answer", axis=FEW, scale=scale)
-    base = alt.Chart(ROWS).encode(color=by_target(lines["target"].to_list()))
+    across = _across(pl.concat([timed["llm_seconds_p10"], timed["llm_seconds_p90"]]))
+    x = alt.X("llm_seconds_p50:Q", title="seconds to the whole answer", **across)
+    targets = lines["target"].to_list()
+    base = alt.Chart(ROWS).encode(color=by_target(targets))
     rule = base.mark_rule(size=2, opacity=0.4)
     seconds = [alt.Tooltip(f"llm_seconds_p{q}:Q", format=".2f") for q in (10, 50, 90)]
     chart = alt.layer(
         rule.encode(alt.X("llm_seconds_p10:Q"), alt.X2("llm_seconds_p90:Q"), _SCORE),
         rule.encode(x, alt.Y("low:Q"), alt.Y2("high:Q")),
         base.mark_point(filled=True, size=140, opacity=1).encode(
-            x, _SCORE, tooltip=["target:N", *seconds, *_RATES]
+            x, _SCORE, shape=shape(targets), tooltip=["target:N", *seconds, *_RATES]
         ),
     ).properties(height=280)
     names = ["llm_seconds_p10", "llm_seconds_p50", "llm_seconds_p90"]
@@ -91,15 +117,15 @@ def speed(table: pl.DataFrame, targets: Sequence[str], column: str, title: str) 
     known = lines.drop_nulls()
     if known.is_empty():
         return Figure(column, title, f"No row has {column}.")
-    scale = _scale(pl.concat([known["p5"], known["p95"]]))
+    across = _across(pl.concat([known["p5"], known["p95"]]))
+    names_ = alt.Axis(labelExpr=short("inAxis"))
     base = alt.Chart(ROWS).encode(
-        alt.Y("target:N", sort=list(targets), title=None), color=by_target(targets, legend=False)
+        alt.Y("target:N", sort=list(targets), title=None, axis=names_),
+        color=by_target(targets, legend=False),
     )
     tooltip = ["target:N", *(alt.Tooltip(f"p{q}:Q", format=f".{digits}f") for q in SPREAD)]
     chart = alt.layer(
-        base.mark_rule(size=2).encode(
-            alt.X("p5:Q", title=unit, axis=FEW, scale=scale), alt.X2("p95:Q")
-        ),
+        base.mark_rule(size=2).encode(alt.X("p5:Q", title=unit, **across), alt.X2("p95:Q")),
         base.mark_bar(size=14, opacity=0.55).encode(
             alt.X("p25:Q"), alt.X2("p75:Q"), tooltip=tooltip
         ),
@@ -129,22 +155,28 @@ def several(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
         ["pass_at_k", "pass_hat_k"], index=["target", "k", "problems"], variable_name="measure"
     ).with_columns(pl.col("measure").replace({"pass_at_k": "pass@k", "pass_hat_k": "pass^k"}))
     dash = alt.StrokeDash(
-        "measure:N", legend=alt.Legend(title=None, symbolType="stroke", symbolStrokeColor="#7f8a99")
+        "measure:N",
+        scale=alt.Scale(domain=["pass@k", "pass^k"], range=[[1, 0], [5, 4]]),
+        legend=alt.Legend(
+            title=None,
+            orient="top",  # that of the targets may take all the width there is below
+            symbolType="stroke",
+            symbolStrokeColor="#7f8a99",
+            symbolSize=400,
+        ),
     )
-    dash = dash.scale(domain=["pass@k", "pass^k"], range=[[1, 0], [5, 4]])
     tooltip = ["target:N", "measure:N", "k:Q", alt.Tooltip("value:Q", format=".1%"), "problems:Q"]
-    chart = (
-        alt.Chart(ROWS)
-        .mark_line(point={"filled": True, "size": 50})
-        .encode(
-            alt.X("k:O", title="k answers").axis(labelAngle=0),
-            alt.Y("value:Q", title="share of problems", axis=PERCENT, scale=WHOLE),
-            by_target(targets),
-            dash,
-            tooltip=tooltip,
-        )
-        .properties(height=280)
+    base = alt.Chart(ROWS).encode(
+        alt.X("k:O", title="k answers").axis(labelAngle=0),
+        alt.Y("value:Q", title="share of problems", axis=PERCENT, scale=WHOLE),
+        by_target(targets),
     )
+    chart = alt.layer(
+        base.mark_line().encode(dash),
+        base.mark_point(filled=True, size=50, opacity=1).encode(
+            shape(targets), detail="measure:N", tooltip=tooltip
+        ),
+    ).properties(height=280)
     order = {target: place for place, target in enumerate(targets)}
     return Figure(
         id_,
@@ -172,17 +204,19 @@ def runs(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
     base = alt.Chart(ROWS).encode(
         alt.X("run:O", title="run").axis(labelAngle=0), color=by_target(targets)
     )
+    bands = [base.mark_area(opacity=0.08).encode(alt.Y("low:Q"), alt.Y2("high:Q"))]
     chart = alt.layer(
-        base.mark_area(opacity=0.08).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
-        base.mark_line(point={"filled": True, "size": 60}).encode(
-            _SCORE, tooltip=["target:N", "run:O", *_RATES]
+        *(bands if len(targets) <= BANDS else []),
+        base.mark_line().encode(_SCORE),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            _SCORE, shape=shape(targets), tooltip=["target:N", "run:O", *_RATES]
         ),
     ).properties(height=280)
     found = {(line["run"], line["target"]): line for line in lines.to_dicts()}
     return Figure(
         id_,
         title,
-        f"Pass rate of each run over all problems, with its {INTERVAL}.",
+        with_intervals("Pass rate of each run over all problems", targets),
         spec(chart, lines.select("run", "target", "pass_rate", "low", "high"),
              "Pass rate of each target in each run"),
         ["run", *targets],
@@ -195,9 +229,24 @@ def _score(line: dict[str, float]) -> list[str]:
     return [percent(line["pass_rate"]), interval(line["low"], line["high"])]
 
 
-def _scale(values: pl.Series) -> alt.Scale:
-    """Logarithmic where values span much, else from 0."""
+def _dollars(low: float | None, high: float | None) -> str:
+    """Bounds of a cost; the upper one may be missing alone."""
+    if low is None:
+        return "-"
+    return f"{low:.4f}–{high:.4f} $" if high is not None else f"from {low:.4f} $"
+
+
+def _across(values: pl.Series) -> dict[str, Any]:
+    """Axis and scale of a measure: logarithmic where values span much, else from 0."""
     least, most = values.min(), values.max()
     assert isinstance(least, float) and isinstance(most, float)  # noqa: PT018  # not empty
-    wide = least > 0 and most / least > _WIDE
-    return alt.Scale(type="log", nice=True) if wide else alt.Scale(zero=True, nice=True)
+    if not (least > 0 and most / least > _WIDE):
+        scale = alt.Scale(zero=True, nice=True)
+        return {"axis": alt.Axis(tickCount=5), "scale": scale}
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
+    steps = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    low = max(step for step in steps if step <= least)
+    high = min(step for step in steps if step >= most)
+    marks = [step for step in steps if low <= step <= high]
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    return {"axis": alt.Axis(values=marks, format="~r"), "scale": scale}

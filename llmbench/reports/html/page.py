@@ -78,7 +78,7 @@ def _parts(
     targets = lines["target"].to_list()
     yield "Leaderboard", [scores.leaderboard(lines), scores.outcomes(lines)]
     yield "Problems", [scores.problems(table, targets), *scores.groups(table, targets)]
-    yield "Cost and latency", [measures.cost(lines), measures.latency(table, lines)]
+    yield "Cost and latency", [measures.cost(table, lines), measures.latency(table, lines)]
     yield (
         "Speed",
         [

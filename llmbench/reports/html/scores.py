@@ -9,17 +9,22 @@ from llmbench import stats
 from llmbench.records import Outcome
 from llmbench.reports import trend
 from llmbench.reports.html.figure import (
+    BANDS,
     PERCENT,
     ROW,
     ROWS,
     WHOLE,
     Figure,
     by_target,
+    shape,
+    short,
     spec,
+    with_intervals,
 )
 from llmbench.reports.numbers import interval, number, percent
 from llmbench.reports.summary import INTERVAL
 
+NAMES = alt.Axis(labelExpr=short("inAxis"))
 RATE = alt.X("pass_rate:Q", title="pass rate", axis=PERCENT, scale=WHOLE)
 COLOURS = {
     Outcome.PASSED: "#2f9e6e",
@@ -34,6 +39,7 @@ COLOURS = {
 }
 """Of the outcomes, on light and dark ground alike."""
 
+COSTS = {"cost_usd": "cost", "cost_per_solved_usd": "cost per solved"}
 LABELLED = 60
 """Most problems whose heat map has its rates written in it."""
 
@@ -47,7 +53,7 @@ def ranked(table: pl.DataFrame) -> pl.DataFrame:
 def leaderboard(lines: pl.DataFrame) -> Figure:
     """The targets in their order, with intervals."""
     targets = lines["target"].to_list()
-    rows_ = alt.Y("target:N", sort=targets, title=None)
+    rows_ = alt.Y("target:N", sort=targets, title=None, axis=NAMES)
     tooltip = [
         alt.Tooltip("target:N"),
         *(alt.Tooltip(f"{name}:Q", format=".1%") for name in ("pass_rate", "low", "high")),
@@ -58,7 +64,7 @@ def leaderboard(lines: pl.DataFrame) -> Figure:
         base.mark_point(filled=True, size=130, opacity=1).encode(RATE, tooltip=tooltip),
     ).properties(height=ROW * len(targets))
     head = ["target", "pass rate", INTERVAL, "std_score", "flaky", "scored", "TTFT", "tokens/s"]
-    head += ["cost", "cost per solved"]
+    has_cost = lines["cost_usd"].is_not_null().any()
     cells = [
         [
             line["target"],
@@ -69,8 +75,7 @@ def leaderboard(lines: pl.DataFrame) -> Figure:
             f"{line['scored']}/{line['attempts']}",
             number(line["ttft_seconds"], 2, " s"),
             number(line["tokens_per_second"], 0),
-            number(line["cost_usd"], 4, " $"),
-            number(line["cost_per_solved_usd"], 4, " $"),
+            *(number(line[name], 4, " $") for name in COSTS if has_cost),
         ]
         for line in lines.iter_rows(named=True)
     ]
@@ -78,10 +83,11 @@ def leaderboard(lines: pl.DataFrame) -> Figure:
     return Figure(
         "leaderboard",
         "Pass rates",
-        f"Share of answers that passed all tests, with its {INTERVAL}, clustered by problem: "
-        "targets whose intervals overlap much may be equals.",
+        f"Share of answers that passed all tests, with its {INTERVAL}, clustered by problem. "
+        "Intervals that overlap much leave open which target is better; llmbench compare, which "
+        "pairs them by problem, may tell.",
         spec(chart, lines.select("target", "pass_rate", "low", "high"), about),
-        head,
+        [*head, *(title for title in COSTS.values() if has_cost)],
         cells,
         open=True,
     )
@@ -98,7 +104,7 @@ def outcomes(lines: pl.DataFrame) -> Figure:
         .mark_bar()
         .encode(
             alt.X("attempts:Q", stack="normalize", axis=PERCENT, title="share of attempts"),
-            alt.Y("target:N", sort=targets, title=None),
+            alt.Y("target:N", sort=targets, title=None, axis=NAMES),
             alt.Color(
                 "outcome:N",
                 sort=names,
@@ -128,14 +134,16 @@ def problems(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
     lines = stats.rates(table, ["problem_id", "target"])
     step = 24 if len(ids) <= LABELLED else 14 if len(ids) <= 5 * LABELLED else 5
     base = alt.Chart(ROWS).encode(
-        alt.X("target:N", sort=targets, title=None).axis(orient="top"),
-        alt.Y("problem_id:N", sort=ids, title=None).axis(labelOverlap=True, ticks=False),
+        alt.X("target:N", sort=targets, title=None).axis(orient="top", labelExpr=short("inTop")),
+        alt.Y("problem_id:N", sort=ids, title=None).axis(
+            labelOverlap=True, ticks=False, labelExpr=short("inAxis")
+        ),
     )  # fmt: skip
     colour = alt.Color(
         "pass_rate:Q",
         title="pass rate",
         scale=WHOLE,
-        legend=alt.Legend(format=".0%", gradientLength=160),
+        legend=alt.Legend(format=".0%", gradientLength=160, orient="top"),
     )
     tooltip = [
         alt.Tooltip("problem_id:N"),
@@ -162,7 +170,7 @@ def problems(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
         [[id_, *(percent(rates.get((id_, target)), 0) for target in targets)] for id_ in ids],
         [[None, *({"problem": id_, "target": target} if (id_, target) in rates else None
                   for target in targets)] for id_ in ids],
-        tall=True,
+        tall=len(ids) > LABELLED,
     )  # fmt: skip
 
 
@@ -182,7 +190,7 @@ def groups(table: pl.DataFrame, targets: Sequence[str]) -> Iterator[Figure]:
 def _group(lines: pl.DataFrame, targets: Sequence[str], id_: str, title: str) -> Figure:
     names = lines["group"].unique(maintain_order=True).to_list()
     base = alt.Chart(ROWS).encode(
-        alt.Y("group:N", sort=names, title=None),
+        alt.Y("group:N", sort=names, title=None, axis=NAMES),
         yOffset=alt.YOffset("target:N", sort=list(targets)),
         color=by_target(targets),
     )
@@ -191,7 +199,9 @@ def _group(lines: pl.DataFrame, targets: Sequence[str], id_: str, title: str) ->
     step = max(9, min(16, 48 // len(targets)))
     chart = alt.layer(
         base.mark_rule(size=2, opacity=0.45).encode(alt.X("low:Q"), alt.X2("high:Q")),
-        base.mark_point(filled=True, size=60, opacity=1).encode(RATE, tooltip=[*tooltip, *rates]),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            RATE, shape=shape(targets), tooltip=[*tooltip, *rates]
+        ),
     ).properties(height=step * (len(targets) + 1) * len(names))
     found = {(line["group"], line["target"]): line for line in lines.to_dicts()}
     cells = [[name, *(_rate(found.get((name, target))) for target in targets)] for name in names]
@@ -202,7 +212,6 @@ def _group(lines: pl.DataFrame, targets: Sequence[str], id_: str, title: str) ->
         spec(chart, lines.select("group", "target", "problems", "pass_rate", "low", "high"), title),
         [id_.removesuffix("s"), *targets],
         cells,
-        tall=True,
     )
 
 
@@ -220,14 +229,18 @@ def nights(lines: pl.DataFrame, targets: Sequence[str]) -> Figure:
     )
     tooltip = ["target:N", "night:O", *_percents("pass_rate", "low", "high", "flaky")]
     rate = alt.Y("pass_rate:Q", title="pass rate", axis=PERCENT, scale=WHOLE)
+    bands = [base.mark_area(opacity=0.08).encode(alt.Y("low:Q"), alt.Y2("high:Q"))]
     chart = alt.layer(
-        base.mark_area(opacity=0.08).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
-        base.mark_line(point={"filled": True, "size": 60}).encode(rate, tooltip=tooltip),
+        *(bands if len(targets) <= BANDS else []),
+        base.mark_line().encode(rate),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            rate, shape=shape(targets), tooltip=tooltip
+        ),
     ).properties(height=300)
     return Figure(
         "history",
         "History over nights",
-        f"Pass rate of each night with its {INTERVAL}. In the table, {trend.NOTE}.",
+        f"{with_intervals('Pass rate of each night', targets)} In the table, {trend.NOTE}.",
         spec(chart, lines.select("target", "night", "pass_rate", "low", "high", "flaky"),
              "Pass rate of each target over nights"),
         ["target", *trend.HEAD],

@@ -49,8 +49,8 @@
       && words.every((word) => one.text.includes(word)));
     if (order) shown.sort(ORDERS[order]);
     list.replaceChildren();
-    byId("count").textContent = shown.length === all.length
-      ? `${all.length} attempts` : `${shown.length} of ${all.length} attempts`;
+    const many = all.length === 1 ? "1 attempt" : `${all.length} attempts`;
+    byId("count").textContent = shown.length === all.length ? many : `${shown.length} of ${many}`;
     extend();
   }
 

@@ -7,31 +7,45 @@
   const views = new Map();
 
   const LIGHT = ["#2563eb", "#d97706", "#0d9f6e", "#dc2626", "#7c3aed", "#0891b2", "#be185d",
-    "#65a30d", "#64748b", "#a16207"];
+    "#65a30d", "#64748b", "#7c2d12", "#166534", "#0f172a"];
   const DARK = ["#6ea8ff", "#f5b04c", "#43cf9b", "#ff7b72", "#b494ff", "#4fc9e3", "#f472b6",
-    "#a3d65c", "#9fb0c6", "#d9b24a"];
+    "#a3d65c", "#9fb0c6", "#d6a27c", "#7fc8a0", "#f1f5f9"];
 
-  function config(place) {
+  const LETTER = 6.6; // pixels, on average, of a letter of 12
+
+  // What there is room for: letters of a name, columns of a legend.
+  function room(place) {
     const width = place.clientWidth;
-    const columns = new Set(specs[place.dataset.figure].datasets.rows.map((row) => row.target)).size;
-    const crowded = width < 200 * columns + 200; // names of targets over their columns
+    const targets = [...new Set(specs[place.dataset.figure].datasets.rows.map((row) => row.target))];
+    const narrow = width < 480;
+    const crowded = width < 200 * targets.length + 200; // names of targets over their columns
+    const longest = LETTER * Math.max(...targets.map((name) => (name ?? "").length)) + 34;
+    const legend = width - (narrow ? 70 : 80);
+    const columns = Math.max(1, Math.floor(legend / Math.min(longest, legend)));
+    return { narrow, crowded, columns, letters: {
+      inAxis: narrow ? 16 : 36,
+      inTop: crowded ? (narrow ? 14 : 26) : Math.floor((width - 200) / targets.length / LETTER),
+      inLegend: Math.floor((legend / columns - 34) / LETTER),
+    } };
+  }
+
+  function config({ narrow, crowded, columns }) {
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-    const narrow = width < 480;
     const axis = { labelColor: colour("soft"), titleColor: colour("soft"), gridColor: colour("line"),
       domainColor: colour("line"), tickColor: colour("line"), labelFontSize: 12, titleFontSize: 12,
-      titleFontWeight: "normal", labelLimit: narrow ? 110 : 260 };
+      titleFontWeight: "normal", labelLimit: narrow ? 130 : 290 };
     return {
       background: null,
       font: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
       view: { stroke: null },
       axis,
       axisTop: { labelAngle: crowded ? -90 : 0, labelAlign: crowded ? "left" : "center",
-        labelLimit: narrow ? 90 : 180, domain: false, ticks: false, labelPadding: 8 },
+        labelLimit: crowded ? 200 : 400, domain: false, ticks: false, labelPadding: 8 },
+      axisXQuantitative: { labelOverlap: true, labelSeparation: 8 },
       axisYDiscrete: { domain: false, ticks: false, labelPadding: 8 },
       legend: { labelColor: colour("ink"), titleColor: colour("soft"), labelFontSize: 12,
-        orient: "bottom", direction: "horizontal", columns: Math.max(1, Math.floor(width / 240)),
-        labelLimit: narrow ? 240 : 300, titleFontWeight: "normal", symbolOpacity: 1 },
+        orient: "bottom", direction: "horizontal", columns, labelLimit: 500, titleFontWeight: "normal", symbolOpacity: 1 },
       range: { category: dark.matches ? DARK : LIGHT,
         heatmap: [colour("cell-none"), colour("cell-half"), colour("cell-all")] },
       rect: { stroke: colour("card"), strokeWidth: 1.5 },
@@ -41,11 +55,13 @@
 
   async function draw(place) {
     views.get(place)?.finalize();
-    const drawn = await vegaEmbed(place, specs[place.dataset.figure], {
+    const given = room(place);
+    const params = Object.entries(given.letters).map(([name, value]) => ({ name, value }));
+    const drawn = await vegaEmbed(place, { ...specs[place.dataset.figure], params }, {
       ast: true, // no code out of texts: the page forbids it
       actions: false,
       renderer: "svg",
-      config: config(place),
+      config: config(given),
       tooltip: { theme: dark.matches ? "dark" : "light" },
     });
     views.set(place, drawn);
