@@ -1,5 +1,8 @@
 """What all tests share."""
 
+import socket
+from collections.abc import Iterator
+
 import hypothesis
 import pytest
 
@@ -13,3 +16,10 @@ hypothesis.settings.load_profile("llmbench")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine's loopback at which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]

@@ -4,11 +4,10 @@ The programs are data: `programs/<language>.yaml`. A language has them all.
 """
 
 import os
-import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,13 +165,6 @@ def submission(lang: str, name: str, *, port: int = 0) -> Submission:
     key = AttemptKey("t", name, 1)
     cpu_seconds = CPU_SECONDS.get(name, timeout)
     return RUNNERS[lang].submission(key, problem, program["code"], timeout, cpu_seconds)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    """A port of this machine's loopback at which somebody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
 
 
 def test_every_language_has_every_program() -> None:

@@ -5,9 +5,8 @@ honest answer after it must pass; and when all are through, nothing of them is l
 """
 
 import os
-import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,13 +44,6 @@ def submission(lang: str, name: str, code: str, program: Mapping[str, Any]) -> S
     problem = Problem(name, lang, "-", tests, options=language.get("options", {}))
     wall = program.get("wall", WALL_SECONDS)
     return RUNNERS[lang].submission(AttemptKey("hostile", name, 1), problem, code, wall)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    """A port of this machine's loopback at which somebody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
 
 
 def test_every_language_has_at_least_fifteen_programs() -> None:
