@@ -4,6 +4,7 @@ The programs are data: `programs/<language>.yaml`. A language has them all.
 """
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -313,6 +314,36 @@ async def test_tests_do_not_outlive_a_killed_llmbench(place: Place) -> None:
     with anyio.fail_after(2):
         while any(is_alive(pid) for pid in below):
             await anyio.sleep(0.02)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("which", [0, 1], ids=["bwrap", "launcher"])
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("place", [SANDBOXES["bubblewrap"]], indirect=True)
+async def test_tests_that_are_ended_from_outside_are_tried_once_more(
+    place: Place, which: int, times: int
+) -> None:
+    found: list[Outcome | str] = []
+
+    async def judged() -> None:
+        try:
+            found.append((await place.run(submission("python", "loops_forever"))).outcome)
+        except SandboxError as error:
+            found.append(str(error))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(judged)
+        for _ in range(times):
+            below: list[int] = []
+            while len(below) < 5:  # bwrap, the launcher, its guard, run.sh, the tests
+                await anyio.sleep(0.05)
+                below = process.processes_below(os.getpid())
+            os.kill(below[which], signal.SIGKILL)
+            while any(map(is_alive, below)):
+                await anyio.sleep(0.02)
+    (one,) = found
+    assert one is TIMEOUT if times == 1 else "ended from outside" in one
+    assert await place.leftovers() == []
 
 
 def is_alive(pid: int) -> bool:
