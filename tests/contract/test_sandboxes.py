@@ -78,6 +78,8 @@ UNDER_GVISOR = [
     "eats_memory",
     "leaves_a_process",
 ]
+SLEEP = str(10**6 + os.getpid())
+"""Seconds that a process sleeps for which no process of other tests sleeps."""
 TIMEOUTS = {"loops_forever": 3.0, "stops_its_guard": 3.0, "forks_without_end": 6.0}
 CPU_SECONDS = {"burns_with_children": 3.0}
 
@@ -107,13 +109,13 @@ class Place:
 
 
 def descendants() -> list[int]:
-    """Processes below this one, also those whose parent died: they carry our canary."""
+    """Processes below this one, also those whose parent died: they sleep as long as ours do."""
     ours = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if parent == os.getpid() or words[:2] == [b"sleep", b"1000"]:
+            if parent == os.getpid() or words[:2] == [b"sleep", SLEEP.encode()]:
                 ours.append(int(folder.name))
     return ours
 
@@ -164,8 +166,9 @@ def submission(lang: str, name: str, *, port: int = 0) -> Submission:
     )
     timeout = TIMEOUTS.get(name, 40.0)
     key = AttemptKey("t", name, 1)
+    code = program["code"].replace("@SLEEP@", SLEEP)
     cpu_seconds = CPU_SECONDS.get(name, timeout)
-    return RUNNERS[lang].submission(key, problem, program["code"], timeout, cpu_seconds)
+    return RUNNERS[lang].submission(key, problem, code, timeout, cpu_seconds)
 
 
 def test_every_language_has_every_program() -> None:
@@ -353,6 +356,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.alone
 @pytest.mark.anyio
 @pytest.mark.parametrize("place", CONFINED[:1], indirect=True)
 async def test_containers_of_dead_runs_are_removed_and_others_left(place: Place) -> None:

@@ -16,7 +16,7 @@ from llmbench.records import AttemptKey, Problem
 from llmbench.sandboxes.allowance import WALL_PER_CPU
 from llmbench.sandboxes.runners import load_runners
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 RUNNERS = load_runners(shipped("runners"))
 AT_ONCE = 4

@@ -24,7 +24,7 @@ from llmbench.sandboxes.docker import DockerSandbox
 from llmbench.sandboxes.runners import load_runners
 from llmbench.sandboxes.warm import WarmDockerSandbox
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 RUNNERS = load_runners(shipped("runners"))
 LANGUAGES: Mapping[str, Any] = {
