@@ -16,22 +16,25 @@ CONFINED = [
     pytest.param("docker-warm", marks=pytest.mark.docker),
     pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
 ]
+GVISOR = pytest.param("docker-runsc", marks=pytest.mark.docker)
+"""Docker with gVisor as its runtime."""
+
 REQUIRED = os.environ.get("LLMBENCH_REQUIRE_SANDBOXES", "").split(",")
 
 
 @asynccontextmanager
 async def opened(kind: str, runners: Mapping[str, Runner]) -> AsyncIterator[Sandbox]:
     """A sandbox of this kind; its absence skips the test unless it is required here."""
-    run_id = f"test-{os.getpid()}"
-    kind, _, warm = kind.partition("-")
+    place, _, special = kind.partition("-")
+    engine = EngineOptions(special == "warm", "runsc" if special == "runsc" else None)
     try:
         sandbox = await open_sandbox(
-            kind,
+            place,
             runners,
-            run_id=run_id,
+            run_id=f"test-{os.getpid()}",
             own_answers=False,
             notify=_ignore,
-            engine=EngineOptions(warm=bool(warm)),
+            engine=engine,
         )
     except SandboxError as error:
         if kind in REQUIRED:

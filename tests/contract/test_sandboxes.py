@@ -18,6 +18,7 @@ import aiodocker
 import anyio
 import pytest
 import yaml
+from sandboxes_of import GVISOR
 
 from llmbench.config import shipped
 from llmbench.errors import NoSandboxError, SandboxError
@@ -45,8 +46,6 @@ SANDBOXES = {
     "process": pytest.param("process"),
 }
 CONFINED = [SANDBOXES[name] for name in ("docker", "docker-warm", "bubblewrap")]
-GVISOR = pytest.param("docker-runsc", marks=pytest.mark.docker)
-"""Docker with gVisor as its runtime: the parts that a kernel of another make could change."""
 
 VERDICTS = {
     "passes": {PASSED},
@@ -70,6 +69,7 @@ CONFINED_VERDICTS = {
     "cannot_write_outside": {PASSED},
     "forks_without_end": {FAILED, TIMEOUT, OUT_OF_MEMORY, COMPILE_ERROR},
 }
+# The parts that a kernel of another make could change.
 UNDER_GVISOR = [
     "passes",
     "fails",
