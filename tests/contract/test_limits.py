@@ -4,7 +4,6 @@ In one language alone: a sandbox's limits hold for them all.
 """
 
 import json
-import os
 import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
@@ -143,7 +142,6 @@ def probe():
 """
 
 FLOODS = """
-import os
 
 def probe():
     for _ in range(100):
