@@ -20,6 +20,7 @@ from llmbench.config import shipped
 from llmbench.records import AttemptKey, Problem, Submission, Verdict
 from llmbench.sandboxes import docker, process
 from llmbench.sandboxes.base import Sandbox
+from llmbench.sandboxes.cgroups import PREFIX
 from llmbench.sandboxes.docker import DockerSandbox
 from llmbench.sandboxes.runners import load_runners
 from llmbench.sandboxes.warm import WarmDockerSandbox
@@ -31,7 +32,9 @@ LANGUAGES: Mapping[str, Any] = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in sorted((Path(__file__).parent / "programs").glob("*.yaml"))
 }
-AT_ONCE = 2
+# Under gVisor each takes several times as long.
+SANDBOXES = [*CONFINED, pytest.param("docker-runsc", marks=[pytest.mark.docker, pytest.mark.slow])]
+AT_ONCE = 3
 WALL_SECONDS = 40.0
 GRACE_SECONDS = 2.0
 OVERHEAD_SECONDS = 30.0
@@ -52,7 +55,7 @@ def test_every_language_has_at_least_fifteen_programs() -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("kind", CONFINED)
+@pytest.mark.parametrize("kind", SANDBOXES)
 async def test_hostile_code_gets_its_outcome_and_harms_nobody(
     kind: str, lang: str, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +114,7 @@ async def left_in(sandbox: Sandbox) -> list[str]:
 
 
 def outside() -> set[str]:
-    """What code could leave on this machine: processes, mounts, things that outlive their maker."""
+    """What code could leave here: processes, groups, mounts, things that outlive their maker."""
     found = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()}
     found = {f"mount {place}" for place in found if "llmbench" in place or "work" in place}
     for kind in ("shm", "sem", "msg"):
@@ -119,6 +122,9 @@ def outside() -> set[str]:
             f"{kind} {line}" for line in Path(f"/proc/sysvipc/{kind}").read_text().split("\n")[1:]
         }
     found |= {f"file {path}" for path in Path("/dev/shm").iterdir()}
+    # A group that has a process cannot be removed.
+    groups = Path("/sys/fs/cgroup").rglob(f"{PREFIX}{os.getpid()}-*")
+    found |= {f"group {path}" for path in groups}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
             words = (folder / "cmdline").read_bytes().split(b"\0")
