@@ -142,6 +142,7 @@ def probe():
 """
 
 FLOODS = """
+import os
 
 def probe():
     for _ in range(100):
