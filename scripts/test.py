@@ -14,6 +14,12 @@ from pathlib import Path
 
 import bootstrap
 
+AT_ONCE = 1 + (os.cpu_count() or 1)
+"""Tests often wait for a clock, an engine or a process."""
+
+TOGETHER = ["-n", str(AT_ONCE), "--dist", "loadgroup", "--no-loadscope-reorder"]
+ALL = ([*TOGETHER, "-m", "not slow and not alone"], ["-m", "alone and not slow"])
+
 
 def main() -> int:
     """Make the environment, build the images, and run every check; the first failure ends it."""
@@ -25,8 +31,9 @@ def main() -> int:
         [scripts / "ruff", "format", "--check", "."],
         [scripts / "mypy"],
         [scripts / "lint-imports"],
-        [python, "-m", "pytest", *sys.argv[1:]],
     ]
+    for flags in [sys.argv[1:]] if sys.argv[1:] else ALL:
+        checks.append([python, "-m", "pytest", *flags])
     for check in checks:
         bootstrap.say(" ".join(map(str, [Path(check[0]).name, *check[1:]])))
         done = subprocess.run(check, cwd=bootstrap.ROOT)

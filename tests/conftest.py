@@ -1,5 +1,8 @@
 """What all tests share."""
 
+import socket
+from collections.abc import Iterator
+
 import hypothesis
 import pytest
 
@@ -10,6 +13,23 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("llmbench")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs all tests of a file in one sandbox: what they share is made once."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        given = callspec.params if callspec else {}
+        kind = given.get("place") or given.get("kind") or ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}"))
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine's loopback at which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]

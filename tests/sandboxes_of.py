@@ -16,20 +16,26 @@ CONFINED = [
     pytest.param("docker-warm", marks=pytest.mark.docker),
     pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
 ]
+GVISOR = pytest.param("docker-runsc", marks=pytest.mark.docker)
+"""Docker with gVisor as its runtime."""
+
 REQUIRED = os.environ.get("LLMBENCH_REQUIRE_SANDBOXES", "").split(",")
 
 
 @asynccontextmanager
 async def opened(kind: str, runners: Mapping[str, Runner]) -> AsyncIterator[Sandbox]:
     """A sandbox of this kind; its absence skips the test unless it is required here."""
-    run_id = f"test-{os.getpid()}"
-    name, _, warm = kind.partition("-")
-    choice = SandboxChoice("bubblewrap" if name == "bubblewrap" else "docker", warm=bool(warm))
+    place, _, special = kind.partition("-")
+    choice = SandboxChoice(
+        "bubblewrap" if place == "bubblewrap" else "docker",
+        warm=special == "warm",
+        runtime="runsc" if special == "runsc" else None,
+    )
     try:
         sandbox = await open_sandbox(
             choice,
             runners,
-            run_id=run_id,
+            run_id=f"test-{os.getpid()}",
             own_answers=False,
             notify=_ignore,
         )

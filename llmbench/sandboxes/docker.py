@@ -246,13 +246,14 @@ async def read(
     """Read until the container has finished or ended; False when that did not come in time.
 
     Raises:
-        SandboxError: the connection broke, or the engine is stuck.
+        SandboxError: the connection broke, the engine is stuck, or somebody paused the container.
     """
     most = timeout + OUTER_GRACE_SECONDS
     if await _hear(stream, capture, engine.API_SECONDS, most):
         return True
     # A stuck engine is no timeout of the tests: it must answer, and has another moment to tell.
-    await api("inspect a container", container.show())
+    if (await api("inspect a container", container.show()))["State"]["Paused"]:
+        raise SandboxError("a container was paused from outside")
     return await _hear(stream, capture, LATE_SECONDS, most)
 
 

@@ -37,11 +37,13 @@ CGROUP = "/sys/fs/cgroup"
 """Where a container sees its own cgroup, and nothing of the machine's."""
 
 # Arguments: size of the archive, wall limit in seconds, processor limit in whole seconds, path of
-# run.sh, cgroup or nothing. The
-# mark comes on stdin and is in no argument or variable of a process, so tests do not know it. It
-# is printed before and after the tests with the machine's uptime and the processor time of the
-# cgroup: figures of the tests alone, without the making of the sandbox. The canary's name goes on
-# to run.sh. Each process is held to the processor limit; for their sum, see `Capture.execution`.
+# run.sh, cgroup or nothing. The mark comes on stdin and is in no argument or variable of a process,
+# so tests do not know it. It is printed before and after the tests with the machine's uptime and
+# the processor time of the cgroup: figures of the tests alone, without the making of the sandbox;
+# at last also with the number of processes killed for memory, which not every engine tells. The
+# canary's name goes on to run.sh. Each process is held to the processor limit; for their sum, see
+# `Capture.execution`. After the tests come commands of the shell's own alone, for what the tests
+# left running may fill the limit of processes.
 LAUNCHER = """
 read -r mark && read -r canary && head -c "$1" | tar -xof - || exit 125
 clock() {
@@ -57,6 +59,12 @@ printf '%s\\n' "$canary" | (ulimit -t "$3" && exec timeout -s KILL "$2" sh "$4")
 code=$?
 echo >&2
 clock "$5"
+for file in ${5:+"$5/memory.events" "$5/memory/memory.oom_control"}; do
+    [ -r "$file" ] || continue
+    while read -r name number; do
+        if [ "$name" = oom_kill ]; then printf '%s oom_kill %s\\n' "$mark" "$number" >&2; fi
+    done <"$file"
+done
 exit $code
 """
 
@@ -209,6 +217,11 @@ class Capture:
         report, mark, _ = self._report.kept().partition(self._mark)
         return report.removesuffix(b"\n") if mark else report
 
+    def _killed_for_memory(self) -> bool:
+        """True when the launcher's last line says that the kernel did so to one of the tests'."""
+        line = re.search(rb"^%s oom_kill [1-9]" % self._mark, self._log.kept(), re.MULTILINE)
+        return line is not None
+
     def ending(self) -> Ending:
         """What the last line says of a sandbox that goes on, once it has `finished`."""
         code, killed, state = self._log.kept().split(b"\n")[-2].split()[2:]
@@ -250,7 +263,7 @@ class Capture:
         return Execution(
             exit_code=None if timed_out else exit_code,
             timed_out=timed_out,
-            out_of_memory=out_of_memory,
+            out_of_memory=out_of_memory or (exit_code != 0 and self._killed_for_memory()),
             # Half a report may lack the failures: it is none.
             report=b"" if self._report.dropped else self._whole_report(),
             canary=self._canary,

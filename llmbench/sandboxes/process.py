@@ -79,7 +79,8 @@ class ProcessSandbox(GradingSandbox):
         """Run once in a fresh folder.
 
         Raises:
-            SandboxError: the process could not be started, or ended before the tests began.
+            SandboxError: the process could not be started, ended before the tests began, or was
+                ended by somebody else.
         """
         launch, archive = Launch(submission), pack(submission.files)
         capture = Capture(launch, runner.limits)
@@ -91,6 +92,10 @@ class ProcessSandbox(GradingSandbox):
                 out_of_memory, cpu_seconds = child.used(start.group, launch)
         except OSError as error:
             raise SandboxError(f"the test process could not be run: {error}") from error
+        # The launcher comes to its end, unless it is killed: by us, for memory, or from outside.
+        killed = capture.started and not capture.ended and child.exit_code is not None
+        if killed and not out_of_memory:
+            raise SandboxError(f"a test process was ended from outside, code {child.exit_code}")
         return capture.execution(
             child.exit_code,
             timed_out=timed_out,

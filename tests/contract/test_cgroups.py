@@ -65,6 +65,20 @@ def test_a_process_that_takes_more_memory_is_killed_and_the_group_tells(groups: 
     assert group.remove()
 
 
+def test_memory_is_limited_without_swap(groups: Groups) -> None:
+    group = groups.make(SMALL)
+    told = {
+        file: (folder / file).read_text().strip()
+        for folder in group.folders
+        for file in ("memory.swap.max", "memory.memsw.limit_in_bytes", "memory.limit_in_bytes")
+        if (folder / file).exists()
+    }
+    assert told.get("memory.swap.max", "0") == "0"
+    limit = told.get("memory.limit_in_bytes")
+    assert told.get("memory.memsw.limit_in_bytes", limit) == limit
+    assert group.remove()
+
+
 def test_no_more_processes_can_be_started_than_the_limit(groups: Groups) -> None:
     group = groups.make(SMALL)
     ran = inside(group.folders, "import os\nfor _ in range(20): os.fork() or os._exit(0)")

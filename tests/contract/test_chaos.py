@@ -27,7 +27,7 @@ from llmbench.store import journal
 from llmbench.store.journal import Journal
 from llmbench.store.work import WorkFolder
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 TRIES = 3
 CONCURRENCY = 64

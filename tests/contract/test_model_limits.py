@@ -15,7 +15,7 @@ from llmbench.models.retry import Retries
 from llmbench.models.server import Offer, Server
 from llmbench.records import Completion, Message, Sampling, Target
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 WHOLE = Script([events(chunk("Hello"), chunk(None, "stop"))])
 BUSY = Script([b'{"error": {"message": "slow down"}}'], 429, "application/json")

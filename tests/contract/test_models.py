@@ -28,7 +28,7 @@ from llmbench.models.retry import Retries
 from llmbench.models.server import Offer, Server, choose_model, connect
 from llmbench.records import Completion, Message, Problem, Sampling, Target, Usage
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 KEY = "sk-or-v1-do-not-print-me"
 ASK = (Message("system", "Be brief."), Message("user", "Say hello world."))

@@ -4,11 +4,11 @@ The programs are data: `programs/<language>.yaml`. A language has them all.
 """
 
 import os
-import socket
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import aiodocker
 import anyio
 import pytest
 import yaml
+from sandboxes_of import GVISOR
 
 from llmbench.config import shipped
 from llmbench.errors import NoSandboxError, SandboxError
@@ -45,8 +46,6 @@ SANDBOXES = {
     "process": pytest.param("process"),
 }
 CONFINED = [SANDBOXES[name] for name in ("docker", "docker-warm", "bubblewrap")]
-GVISOR = pytest.param("docker-runsc", marks=pytest.mark.docker)
-"""Docker with gVisor as its runtime: the parts that a kernel of another make could change."""
 
 VERDICTS = {
     "passes": {PASSED},
@@ -70,6 +69,7 @@ CONFINED_VERDICTS = {
     "cannot_write_outside": {PASSED},
     "forks_without_end": {FAILED, TIMEOUT, OUT_OF_MEMORY, COMPILE_ERROR},
 }
+# The parts that a kernel of another make could change.
 UNDER_GVISOR = [
     "passes",
     "fails",
@@ -78,6 +78,8 @@ UNDER_GVISOR = [
     "eats_memory",
     "leaves_a_process",
 ]
+SLEEP = str(10**6 + os.getpid())
+"""Seconds that a process sleeps for which no process of other tests sleeps."""
 TIMEOUTS = {"loops_forever": 3.0, "stops_its_guard": 3.0, "forks_without_end": 6.0}
 CPU_SECONDS = {"burns_with_children": 3.0}
 
@@ -107,13 +109,13 @@ class Place:
 
 
 def descendants() -> list[int]:
-    """Processes below this one, also those whose parent died: they carry our canary."""
+    """Processes below this one, also those whose parent died: they sleep as long as ours do."""
     ours = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if parent == os.getpid() or words[:2] == [b"sleep", b"1000"]:
+            if parent == os.getpid() or words[:2] == [b"sleep", SLEEP.encode()]:
                 ours.append(int(folder.name))
     return ours
 
@@ -164,15 +166,9 @@ def submission(lang: str, name: str, *, port: int = 0) -> Submission:
     )
     timeout = TIMEOUTS.get(name, 40.0)
     key = AttemptKey("t", name, 1)
+    code = program["code"].replace("@SLEEP@", SLEEP)
     cpu_seconds = CPU_SECONDS.get(name, timeout)
-    return RUNNERS[lang].submission(key, problem, program["code"], timeout, cpu_seconds)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    """A port of this machine's loopback at which somebody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+    return RUNNERS[lang].submission(key, problem, code, timeout, cpu_seconds)
 
 
 def test_every_language_has_every_program() -> None:
@@ -323,6 +319,36 @@ async def test_tests_do_not_outlive_a_killed_llmbench(place: Place) -> None:
             await anyio.sleep(0.02)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("which", [0, 1], ids=["bwrap", "launcher"])
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("place", [SANDBOXES["bubblewrap"]], indirect=True)
+async def test_tests_that_are_ended_from_outside_are_tried_once_more(
+    place: Place, which: int, times: int
+) -> None:
+    found: list[Outcome | str] = []
+
+    async def judged() -> None:
+        try:
+            found.append((await place.run(submission("python", "loops_forever"))).outcome)
+        except SandboxError as error:
+            found.append(str(error))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(judged)
+        for _ in range(times):
+            below: list[int] = []
+            while len(below) < 5:  # bwrap, the launcher, its guard, run.sh, the tests
+                await anyio.sleep(0.05)
+                below = process.processes_below(os.getpid())
+            os.kill(below[which], signal.SIGKILL)
+            while any(map(is_alive, below)):
+                await anyio.sleep(0.02)
+    (one,) = found
+    assert one is TIMEOUT if times == 1 else "ended from outside" in one
+    assert await place.leftovers() == []
+
+
 def is_alive(pid: int) -> bool:
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
@@ -330,6 +356,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.alone
 @pytest.mark.anyio
 @pytest.mark.parametrize("place", CONFINED[:1], indirect=True)
 async def test_containers_of_dead_runs_are_removed_and_others_left(place: Place) -> None:

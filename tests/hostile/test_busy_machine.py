@@ -16,7 +16,7 @@ from llmbench.records import AttemptKey, Problem
 from llmbench.sandboxes.allowance import WALL_PER_CPU
 from llmbench.sandboxes.runners import load_runners
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 RUNNERS = load_runners(shipped("runners"))
 AT_ONCE = 4
@@ -48,8 +48,8 @@ class Case(NamedTuple):
 
 
 CASES = [
-    Case(0.3, 10.0, "passed", 100),
-    Case(20.0, 3.0, "timeout", 10),  # each takes its whole limit
+    Case(0.1, 10.0, "passed", 100),
+    Case(20.0, 1.5, "timeout", 10),  # each takes its whole limit
 ]
 
 

@@ -134,6 +134,17 @@ async def test_a_container_killed_from_outside_twice_is_no_verdict(place: Place)
     assert passed(await place.run())
 
 
+async def test_a_container_paused_from_outside_is_no_timeout(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pause_one() -> None:
+        place.private.docker("pause", *place.private.containers())
+
+    monkeypatch.setattr(docker, "OUTER_GRACE_SECONDS", 1.0)
+    assert passed(await place.during(1.5, pause_one, limit=3))
+    assert len(place.tries) == 2
+
+
 @pytest.mark.parametrize("ends", [PrivateEngine.stop, PrivateEngine.crash])
 async def test_a_restart_of_the_engine_costs_no_attempt(
     place: Place, ends: Callable[[PrivateEngine], None]

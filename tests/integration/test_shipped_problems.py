@@ -47,20 +47,17 @@ async def outcomes(
 
 
 @pytest.mark.parametrize("kind", CONFINED)
-async def test_every_reference_passes_and_an_empty_answer_fails(kind: str) -> None:
+async def test_every_reference_passes(kind: str) -> None:
     async with opened(kind, RUNNERS) as sandbox:
-        references = await outcomes(
-            sandbox, [(p, "reference", p.reference or "") for p in PROBLEMS]
-        )
-        empty = await outcomes(sandbox, [(p, "empty", "") for p in PROBLEMS])
-    assert {name: o for name, o in references.items() if o is not Outcome.PASSED} == {}
-    assert {name for name, outcome in empty.items() if outcome is Outcome.PASSED} == set()
-    assert len(references) == len(empty) == len(PROBLEMS)
+        found = await outcomes(sandbox, [(p, "reference", p.reference or "") for p in PROBLEMS])
+    assert {name: o for name, o in found.items() if o is not Outcome.PASSED} == {}
+    assert len(found) == len(PROBLEMS)
 
 
 @pytest.mark.bubblewrap
-async def test_every_wrong_answer_fails() -> None:
+async def test_every_wrong_answer_and_an_empty_one_fails() -> None:
     wrong = [(p, name, code) for p in PROBLEMS for name, code in p.wrong.items()]
+    wrong += [(p, "empty", "") for p in PROBLEMS]
     async with opened("bubblewrap", RUNNERS) as sandbox:
         found = await outcomes(sandbox, wrong)
     right = {name for name, o in found.items() if o is Outcome.PASSED or o.is_infrastructure}

@@ -187,6 +187,28 @@ def test_the_launcher_reads_the_processor_time_of_its_cgroup(
     assert execution.cpu_seconds == 0.5
 
 
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("memory.events", "oom 3\noom_kill {}\noom_group_kill 0\n"),
+        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("killed", "code", "out_of_memory"), [(2, 1, True), (0, 1, False), (2, 0, False)]
+)
+def test_the_launcher_tells_whether_a_process_of_its_cgroup_was_killed_for_memory(
+    tmp_path: Path, file: str, said: str, killed: int, code: int, out_of_memory: bool
+) -> None:
+    events = tmp_path / "cgroup" / file
+    events.parent.mkdir(parents=True)
+    events.write_text(said.format(killed))
+    script = f"echo log >&2; exit {code}"
+    execution, _ = run_launcher(tmp_path, script, cgroup=str(tmp_path / "cgroup"))
+    assert execution.out_of_memory is out_of_memory
+    assert (execution.exit_code, execution.log) == (code, "log\n")
+
+
 def test_the_launcher_ends_what_takes_too_long(tmp_path: Path) -> None:
     execution, _ = run_launcher(tmp_path, "sleep 20", timeout=0.3)
     assert execution.timed_out

@@ -1,0 +1,122 @@
+"""Podman through its Docker-compatible socket: the parts that another engine could change.
+
+In one language alone: its container differs from Docker's, not what runs in it.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import aiodocker
+import anyio
+import pytest
+from private_podman import NoPodmanError, PrivatePodman, private_podman
+from sandboxes_of import REQUIRED
+from test_sandboxes import CONFINED_VERDICTS, VERDICTS, submission
+
+from llmbench.config import shipped
+from llmbench.errors import SandboxError
+from llmbench.records import Outcome
+from llmbench.sandboxes import engine, engine_health, owners
+from llmbench.sandboxes.docker import DockerSandbox
+from llmbench.sandboxes.health import State
+from llmbench.sandboxes.runners import load_runners
+
+pytestmark = [pytest.mark.anyio, pytest.mark.docker]
+
+LANG = "python"
+RUNNERS = {LANG: load_runners(shipped("runners"))[LANG]}
+IMAGE = RUNNERS[LANG].about.image
+NAMES = [
+    "passes",
+    "fails",
+    "does_not_compile",
+    "exits_with_zero",
+    "loops_forever",
+    "eats_memory",
+    "floods_the_log",
+    "leaves_a_process",
+    *CONFINED_VERDICTS,
+]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[PrivatePodman]:
+    try:
+        with private_podman(IMAGE) as made:
+            yield made
+    except NoPodmanError as error:
+        if "podman" in REQUIRED:
+            pytest.fail(f"podman is required here: {error}")
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def podman(shared: PrivatePodman, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivatePodman]:
+    monkeypatch.setenv("DOCKER_HOST", shared.host)
+    yield shared
+    assert shared.containers() == []
+
+
+@pytest.fixture
+async def sandbox(podman: PrivatePodman) -> AsyncIterator[DockerSandbox]:
+    opened = await DockerSandbox.open(RUNNERS, f"podman-{os.getpid()}")
+    try:
+        yield opened
+    finally:
+        await opened.aclose()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_program_gets_its_verdict_under_podman(
+    sandbox: DockerSandbox, name: str, port: int
+) -> None:
+    verdict = await sandbox.run(submission(LANG, name, port=port))
+    assert verdict.outcome in {**VERDICTS, **CONFINED_VERDICTS}[name], verdict.log
+    assert verdict.cpu_seconds is not None
+    assert await sandbox.containers() == []
+
+
+async def test_a_cancelled_run_leaves_no_container(sandbox: DockerSandbox) -> None:
+    with anyio.move_on_after(2) as scope:
+        await sandbox.run(submission(LANG, "loops_forever"))
+    assert scope.cancelled_caught
+    assert await sandbox.containers() == []
+
+
+async def test_a_container_ended_from_outside_is_no_verdict(
+    sandbox: DockerSandbox, podman: PrivatePodman
+) -> None:
+    found: list[Outcome | SandboxError] = []
+    killed: set[str] = set()
+
+    async def judged() -> None:
+        try:
+            found.append((await sandbox.run(submission(LANG, "stops_its_guard"))).outcome)
+        except SandboxError as error:
+            found.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(judged)
+        while len(killed) < 2:
+            await anyio.sleep(0.2)
+            for container in set(podman.containers()) - killed:
+                await anyio.sleep(1.5)  # the tests have begun
+                podman.kill(container)
+                killed.add(container)
+    (error,) = found
+    assert isinstance(error, SandboxError)
+    assert "ended from outside" in str(error)
+
+
+async def test_what_a_dead_run_left_is_seen_and_removed(podman: PrivatePodman) -> None:
+    dead = owners.mine().split("/")
+    dead[2] = "4194305"  # above the highest process id there can be
+    labels = {engine.OWNER_LABEL: "/".join(dead)}
+    async with aiodocker.Docker(podman.host) as client:
+        await client.containers.create({"Image": IMAGE, "Labels": labels})
+    found = {f.part: f async for f in engine_health.findings(RUNNERS, fix=True)}
+    assert "removed 1 containers of dead runs" in found["orphans"].said
+    assert found["engine"].said.startswith("Podman Engine")
+    wrong = {part for part, finding in found.items() if finding.state is State.WRONG}
+    assert wrong == set()
+    assert podman.containers() == []
