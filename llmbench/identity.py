@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from llmbench.records import Attempt, Message
+from llmbench.records import Attempt, Message, Target
 
 
 class Identity(NamedTuple):
@@ -21,13 +22,19 @@ def asked(attempt: Attempt, messages: Sequence[Message]) -> str:
 
     The messages of a later round hold what was said before, its log included.
     """
-    parts = [asdict(attempt.target), attempt.problem.id, attempt.run, messages]
+    parts = [_fields(attempt.target), attempt.problem.id, attempt.run, messages]
     return _hash(parts)
 
 
 def graded(attempt: Attempt, asked: str, timeout: float) -> str:
     """Hash of that, of all in the problem that decides a grade, and of the limit in seconds."""
     return _hash([asked, attempt.problem.sha256, timeout])
+
+
+@lru_cache
+def _fields(target: Target) -> dict[str, Any]:
+    """The fields of a target by name; copied once, as a run asks few targets very often."""
+    return asdict(target)
 
 
 def _hash(parts: object) -> str:
