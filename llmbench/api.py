@@ -122,4 +122,4 @@ def _named(results: Sequence[PathLike | pl.DataFrame]) -> Iterator[tuple[str, pl
 
 def _frame(options: Options, bench: Bench, ended: Ended, screen: Screen) -> pl.DataFrame:
     conclude(options.out, bench, ended, screen)
-    return tables.frame(record.rows(bench, screen))
+    return tables.frame(record.rows(bench, record.ledger(bench, screen)))

@@ -43,6 +43,7 @@ class Bench:
     cache: Cache | None = None
     stopped: set[str] = field(default_factory=set)
     not_asked: int = 0
+    broken: int = 0
     spent: float = 0.0
 
     def __post_init__(self) -> None:
@@ -126,11 +127,13 @@ class Bench:
             if isinstance(error, TargetError) and label not in self.stopped:
                 self.stopped.add(label)
                 self.emit(TargetStopped(label, str(error)))
-            self._finish(attempt, None, None, Verdict(Outcome.PROVIDER_ERROR, log=str(error)))
+            verdict = Verdict(Outcome.PROVIDER_ERROR, log=str(error))
+            self._finish(attempt, None, None, verdict, error)
+            self._pay(error.cost_usd)
             return None
         self.journal.append(Bought(attempt.key, completion, asked))
         self.emit(Answered(attempt.key, completion))
-        self._pay(completion)
+        self._pay(completion.cost_usd)
         return Answer(attempt, completion)
 
     def _earlier(self, attempt: Attempt, asked: str) -> Completion | None:
@@ -142,9 +145,9 @@ class Bench:
                 self.journal.append(Bought(attempt.key, found, asked))
         return found
 
-    def _pay(self, completion: Completion) -> None:
+    def _pay(self, cost_usd: float | None) -> None:
         before = self.budget_spent
-        self.spent += completion.cost_usd or 0.0
+        self.spent += cost_usd or 0.0
         if self.budget_spent and not before:
             assert self.plan.max_cost is not None
             self.emit(BudgetSpent(self.spent, self.plan.max_cost))
@@ -195,10 +198,15 @@ class Bench:
         completion: Completion | None,
         extraction: str | None,
         verdict: Verdict,
+        lost: ModelError | None = None,
     ) -> Row:
+        """Write the row; `lost` is what came in the place of an answer."""
         sandbox = self.sandbox.name if verdict.seconds is not None else None
         row = make_row(attempt, completion, verdict, extraction)
         row = replace(row, sandbox=sandbox, recorded=attempt.target.label in self._recorded)
+        if lost is not None:
+            row = replace(row, tries=lost.requests or None, cost_usd=lost.cost_usd)
+        self.broken += verdict.outcome.is_infrastructure
         self.journal.append(Judged(row, self.identity(attempt).graded))
         self.emit(Finished(row))
         return row

@@ -57,17 +57,23 @@ class RunError(LlmbenchError):
 
 
 class ModelError(RunError):
-    """A model server could not give a usable answer."""
+    """A model server could not give a usable answer.
+
+    `requests` counts the requests that were made for it; `cost_usd` is what they cost as far as
+    the server told, or None.
+    """
+
+    requests = 0
+    cost_usd: float | None = None
 
 
 class TransientError(ModelError):
     """A fault that another try may not meet again.
 
-    `retry_after` is the wait in seconds that the server asked for, or None; `requests` counts
-    the requests that the try made; `overload` says that the server refused for its rate or load.
+    `retry_after` is the wait in seconds that the server asked for, or None; `overload` says that
+    the server refused for its rate or load.
     """
 
-    requests = 1
     overload = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:

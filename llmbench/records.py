@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 LOG_HEAD_CHARS = 2000
 """Longest `log_head` in a row; the whole log is kept in the work folder."""
 
+CUT_REASONS = frozenset({"length", "max_tokens", "model_length"})
+"""Finish reasons, in lower case, of an answer that was cut at a limit of tokens."""
+
 
 class Outcome(StrEnum):
     """What became of an attempt: a closed set."""
@@ -183,8 +186,9 @@ class Completion:
 
     `llm_seconds` spans the final try, from its request to its last byte; `ttft_seconds` from its
     request to the first token of any kind, `ttfa_seconds` to the first of the answer after its
-    reasoning; `queue_seconds` is the wait for a model slot, over all tries. `usage_source` tells
-    whether prompt and completion tokens are the server's own. `model` and `provider` are as the
+    reasoning; `queue_seconds` is the wait for a model slot and `cost_usd` the cost as far as it is
+    known, both over all tries. `usage_source` tells whether prompt and completion tokens are the
+    server's own. `model` and `provider` are as the
     server reported them. `unsent` names the sampling parameters that were not sent. `timed` is
     False where nobody told how the answer came: its times and tries mean nothing then. `cached` is
     True when an earlier run bought it.
@@ -209,8 +213,8 @@ class Completion:
 
     @property
     def truncated(self) -> bool:
-        """True when the answer was cut at the token limit."""
-        return self.finish_reason == "length"
+        """True when the answer was cut at the token limit, or at the end of the context."""
+        return (self.finish_reason or "").lower() in CUT_REASONS
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -320,7 +324,7 @@ class Row:
     cached_tokens: Annotated[int | None, _About("part of prompt_tokens", "tokens")]
     cost_usd: Annotated[
         float | None,
-        _About("of the final try: as the server said, else tokens times prices", "USD"),
+        _About("all tries, as far as known: as the server said, else tokens times prices", "USD"),
     ]
     tries: Annotated[int | None, _About("requests made for this answer", "requests")]
     max_tokens: Annotated[int | None, _About("as sent; null if it was refused", "tokens")]

@@ -52,10 +52,10 @@ def flags(made: argparse.ArgumentParser) -> Iterator[str]:
 
 def actions() -> Iterator[str]:
     """The flags of each action of `llmbench problems` that a run has not."""
-    known = set(_flags(run.parser(cores=None)))
+    known = set(_flags(run.parser()))
     yield "| flag | meaning |"
     yield "|---|---|"
-    made = problems.parser(cores=None)
+    made = problems.parser()
     (named,) = (a for a in made._actions if isinstance(a, argparse._SubParsersAction))
     for choice in named._choices_actions:
         yield f"| **`{choice.dest}`** | {choice.help} |"
@@ -90,9 +90,9 @@ def limits() -> Iterator[str]:
 
 SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
     "providers": providers,
-    "flags": lambda: flags(run.parser(cores=None)),
+    "flags": lambda: flags(run.parser()),
     "flags of compare": lambda: flags(compare.parser()),
-    "flags of grade": lambda: flags(grade.parser(cores=None)),
+    "flags of grade": lambda: flags(grade.parser()),
     "flags of models": lambda: flags(models.parser()),
     "flags of doctor": lambda: flags(doctor.parser()),
     "flags of report": lambda: flags(report.parser()),

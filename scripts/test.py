@@ -17,7 +17,7 @@ import bootstrap
 
 def main() -> int:
     """Make the environment, build the images, and run every check; the first failure ends it."""
-    python = bootstrap.python("dev,mutation,report,toolchains")
+    python = bootstrap.python("dask,dev,mutation,report,toolchains")
     scripts = python.parent
     sandboxes()
     checks: list[list[str | Path]] = [

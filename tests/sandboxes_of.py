@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from llmbench.errors import SandboxError
-from llmbench.sandboxes.base import EngineOptions, Sandbox
+from llmbench.sandboxes.base import Sandbox, SandboxChoice
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner
 
@@ -23,15 +23,15 @@ REQUIRED = os.environ.get("LLMBENCH_REQUIRE_SANDBOXES", "").split(",")
 async def opened(kind: str, runners: Mapping[str, Runner]) -> AsyncIterator[Sandbox]:
     """A sandbox of this kind; its absence skips the test unless it is required here."""
     run_id = f"test-{os.getpid()}"
-    kind, _, warm = kind.partition("-")
+    name, _, warm = kind.partition("-")
+    choice = SandboxChoice("bubblewrap" if name == "bubblewrap" else "docker", warm=bool(warm))
     try:
         sandbox = await open_sandbox(
-            kind,
+            choice,
             runners,
             run_id=run_id,
             own_answers=False,
             notify=_ignore,
-            engine=EngineOptions(warm=bool(warm)),
         )
     except SandboxError as error:
         if kind in REQUIRED:

@@ -6,7 +6,7 @@ from pathlib import Path
 from llmbench.attempt import Bench
 from llmbench.cli import record
 from llmbench.cli.screen import Ended, Screen
-from llmbench.errors import OutputError, RunError
+from llmbench.errors import OutputError, RunError, UsageError
 from llmbench.models.base import Model
 from llmbench.records import Outcome
 from llmbench.reports.summary import summary
@@ -22,15 +22,14 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         RunError: the run was cut short, or a table could not be written; the rest was done.
     """
     plan = bench.plan
-    stream = tables.stream(lambda: record.rows(bench, screen))
     faults = [str(ended.failure)] if ended.failure else []
     written = []
     try:
-        record.end(bench)
-    except OutputError as error:
-        faults.append(str(error))
-    about = record.about(bench)
-    later = tables.stream(lambda: record.later_rows(bench)) if plan.repair else None
+        ledger, about = record.ledger(bench, screen), _ended(bench, faults)
+    except UsageError as error:  # somebody has removed the run's folder
+        raise RunError("\n".join([*faults, str(error)])) from None
+    stream = tables.stream(lambda: record.rows(bench, ledger))
+    later = tables.stream(lambda: record.later_rows(bench, ledger)) if plan.repair else None
     for path in out or [bench.work.path / "results.csv"]:
         try:
             written += tables.write_rounds(stream, later, path, about, bench.work.run_id)
@@ -46,7 +45,7 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
     missing = plan.size - len(table)
     if missing:
         screen.warn(f"{missing} of {plan.size} attempts have no row: {_why(bench, ended)}")
-    unrepaired = record.later_missing(bench).total() if plan.repair else 0
+    unrepaired = record.later_missing(bench, ledger).total() if plan.repair else 0
     if unrepaired:
         screen.warn(f"{unrepaired} answers were not asked for again: {_why(bench, ended)}")
     if faults:
@@ -55,8 +54,18 @@ def conclude(out: Sequence[Path], bench: Bench, ended: Ended, screen: Screen) ->
         return INTERRUPTED
     rows = [table] if again is None else [table, again]
     broken = any((each["outcome"] == Outcome.SANDBOX_ERROR.value).any() for each in rows)
-    failed = missing or unrepaired or bench.stopped or broken or not table["score"].count()
-    return 1 if failed else 0
+    scored = table.filter(table["score"].is_not_null())["target"]
+    unscored = scored.n_unique() < table["target"].n_unique()
+    return 1 if missing or unrepaired or bench.stopped or broken or unscored else 0
+
+
+def _ended(bench: Bench, faults: list[str]) -> dict[str, str]:
+    """What made the run, once its end is written down; that this was not possible is a fault."""
+    try:
+        record.end(bench)
+    except OutputError as error:
+        faults.append(str(error))
+    return record.about(bench)
 
 
 def refusals(models: Mapping[str, Model]) -> Iterator[str]:
@@ -73,5 +82,5 @@ def _why(bench: Bench, ended: Ended) -> str:
     if ended.failure:
         return "the run failed"
     if bench.budget_spent:
-        return f"the answers cost {bench.spent:.4f} $, and --max-cost is {bench.plan.max_cost:g}"
+        return f"the run cost {bench.spent:.4f} $, and --max-cost is {bench.plan.max_cost:g}"
     return f"not asked after {', '.join(sorted(bench.stopped))} stopped"

@@ -36,21 +36,24 @@ def begin(
         "sandbox": bench.sandbox.name,
         "versions": versions,
     }
-    template: list[Any] = [
-        prompts.SYSTEM,
-        {k: r.about.instructions for k, r in bench.runners.items()},
-    ]
-    if bench.plan.repair:
-        template += [prompts.WRONG, prompts.LOG, prompts.AGAIN]
     record: dict[str, Any] = {
         "run": bench.work.run_id,
         "commands": commands,
         "plan": _plan(bench.plan),
         "part_of": part_of,
-        "prompt_template_sha256": prompts.sha256(json.dumps(template)),
+        "prompt_template_sha256": template_sha256(bench),
         "sessions": [*before, session],
     }
     provenance.write(bench.work.path, record)
+
+
+def template_sha256(bench: Bench) -> dict[str, str]:
+    """Hash of all in a prompt that no problem says, by language."""
+    again = [prompts.WRONG, prompts.LOG, prompts.AGAIN] if bench.plan.repair else []
+    return {
+        lang: prompts.sha256(json.dumps([prompts.SYSTEM, runner.about.instructions, *again]))
+        for lang, runner in bench.runners.items()
+    }
 
 
 def about(bench: Bench) -> dict[str, str]:
@@ -70,10 +73,18 @@ def end(bench: Bench) -> None:
     provenance.write(bench.work.path, record)
 
 
-def rows(bench: Bench, screen: Screen) -> Iterator[Row]:
+def ledger(bench: Bench, screen: Screen) -> Ledger:
+    """All that the run's journal holds by now; damage that is known already is not told again.
+
+    Raises:
+        OutputError: the journal is gone.
+    """
+    heard = (lambda _: None) if bench.ledger is not None else screen.warn
+    return Ledger(bench.journal.path, heard)
+
+
+def rows(bench: Bench, ledger: Ledger) -> Iterator[Row]:
     """The latest row of each attempt of the plan, by target, language, problem and run."""
-    heard = _unheard if bench.ledger is not None else screen.warn
-    ledger = Ledger(bench.journal.path, heard)
     with ledger.rows() as find:
         for attempt in bench.plan.ordered():
             row = find(bench.identity(attempt).graded)
@@ -81,9 +92,8 @@ def rows(bench: Bench, screen: Screen) -> Iterator[Row]:
                 yield row
 
 
-def later_rows(bench: Bench) -> Iterator[Row]:
+def later_rows(bench: Bench, ledger: Ledger) -> Iterator[Row]:
     """The rows of later rounds, in the same order."""
-    ledger = Ledger(bench.journal.path, _unheard)
     with ledger.rows() as find:
         for attempt in bench.plan.ordered():
             for later, hashes in bench.rounds(attempt, ledger):
@@ -92,18 +102,13 @@ def later_rows(bench: Bench) -> Iterator[Row]:
                     yield row
 
 
-def later_missing(bench: Bench) -> Counter[str]:
+def later_missing(bench: Bench, ledger: Ledger) -> Counter[str]:
     """How many answers of each target, by its label, were to be asked for again and were not."""
-    ledger = Ledger(bench.journal.path, _unheard)
     missing: Counter[str] = Counter()
     for attempt in bench.plan.ordered():
         last, hashes = bench.last_round(attempt, ledger)
         missing[last.target.label] += last.round > 1 and not ledger.has_row(hashes.graded)
     return missing
-
-
-def _unheard(_: str) -> None:
-    """Damage was told before."""
 
 
 def _plan(plan: Plan) -> dict[str, Any]:

@@ -1,20 +1,22 @@
 """`--resume`: which run, with which flags, and what of it is left to do."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 from llmbench import config
 from llmbench.attempt import Bench
+from llmbench.cli import record
 from llmbench.cli.options import run as flags
 from llmbench.cli.options.run import Options
 from llmbench.cli.screen import Screen
 from llmbench.config import Plan
 from llmbench.errors import UsageError
+from llmbench.models.presets import check_open
 from llmbench.records import Attempt
-from llmbench.store import provenance
+from llmbench.store import journal, provenance
 from llmbench.store.ledger import Ledger
 
 LATEST = "latest"
@@ -24,26 +26,30 @@ def merged(options: Options) -> Options:
     """The flags of the run to resume, with those given now in their place.
 
     Raises:
-        UsageError: there is no such run.
+        UsageError: there is no such run, or it cannot be gone on with.
     """
-    address = urlsplit(options.base_url or "")
-    if address.username or address.password:
-        raise UsageError(
-            "--base-url: holds a name or password, and would be written down: use a key"
-        )
+    check_open(options.base_url or "")  # also where nobody uses it, the flags are kept
     if options.resume is None:
         return options
     folder = _folder(options.resume)
-    record = provenance.read(folder)
-    merged = flags.merge([*record["commands"], list(options.words)])
-    return replace(merged, resume=folder.name, part_of=record.get("part_of"))
+    if not (folder / journal.NAME).exists():
+        raise UsageError(
+            f"--resume {folder.name}: {folder / journal.NAME} is gone, and with it every answer: "
+            "start a new run"
+        )
+    known = provenance.read(folder)
+    try:
+        merged = flags.merge([*known["commands"], list(options.words)])
+    except UsageError as error:  # those given now were read before
+        raise UsageError(f"{folder / provenance.NAME}: {error}: start a new run") from None
+    return replace(merged, resume=folder.name, part_of=known["part_of"], quiet=options.quiet)
 
 
 def unfinished(part_of: str) -> str | None:
     """The latest run that was begun as this part of something larger, by its name."""
     for folder in reversed(_runs()):
         try:
-            if provenance.read(folder).get("part_of") == part_of:
+            if provenance.read(folder)["part_of"] == part_of:
                 return folder.name
         except UsageError:
             continue  # not readable, so not ours
@@ -59,43 +65,103 @@ def commands(options: Options, plan: Plan) -> list[list[str]]:
     return commands
 
 
-def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> None:
-    """Say what a resumed run has, and what is done again because something changed."""
+def tell(bench: Bench, versions: Mapping[str, str], screen: Screen) -> set[str]:
+    """Say what a resumed run has, and what is done again because something changed.
+
+    Returns the labels of the targets that are asked.
+    """
     counts: Counter[str] = Counter()
-    changed: Counter[str] = Counter()
+    changed: Counter[tuple[str, str]] = Counter()
+    wanted = set()
     ledger = bench.ledger
     assert ledger is not None
+    before = provenance.read(bench.work.path)
+    reasons = _reasons(before, bench)
     for attempt in bench.plan.attempts():
-        last, (asked, graded) = bench.last_round(attempt, ledger)
+        last, hashes = bench.last_round(attempt, ledger)
+        asked, graded = hashes
+        counts["known"] += attempt.key in ledger.problems
         if ledger.is_done(graded):
             counts["done"] += 1
             continue
-        counts["graded" if ledger.is_answered(asked) else "asked"] += 1
-        reason = _changed(ledger, last, graded)
-        if reason:
-            changed[reason] += 1
-    before = provenance.read(bench.work.path)["sessions"][-1].get("versions", {})
-    for part in sorted(before.keys() & versions.keys()):
-        if before[part] != versions[part]:
-            screen.warn(f"{part} was {before[part]}, is {versions[part]}: what is done is kept")
-    for reason, number in changed.items():
-        screen.warn(f"{reason} since: {number} attempts are done again")
+        done_again = "graded" if ledger.is_answered(asked) else "asked"
+        counts[done_again] += 1
+        if done_again == "asked":
+            wanted.add(attempt.target.label)
+        if reason := _changed(ledger, last, hashes, reasons):
+            changed[reason, done_again] += 1
+    for line in _other_sandbox(before["sessions"][-1], bench.sandbox.name, versions):
+        screen.warn(f"{line}: what is done is kept")
+    for (reason, done_again), number in changed.items():
+        screen.warn(f"{reason}: {number} attempts are {done_again} again")
+    left_out = sum(key.round == 1 for key in ledger.problems) - counts["known"]
+    if left_out and before["part_of"] is None:  # a sweep has put what is whole into files
+        screen.warn(f"{left_out} attempts are not in the plan any more, and not in the tables")
     if not counts["graded"] and not counts["asked"]:
         screen.note(f"run {bench.work.run_id} is complete: nothing is left to do")
-        return
+        return wanted
     screen.note(
         f"resuming {bench.work.run_id}: {counts['done']} attempts are done, {counts['graded']} "
         f"answers are graded without asking again, {counts['asked']} are asked"
     )
+    return wanted
 
 
-def _changed(ledger: Ledger, attempt: Attempt, graded: str) -> str | None:
-    before = ledger.problems.get(attempt.key)
-    if before is None or ledger.has_row(graded):
+def _reasons(before: Mapping[str, Any], bench: Bench) -> Callable[[Attempt], str]:
+    """What tells why an attempt is not as it was when this run was last gone on with."""
+    plan, templates = before["plan"], record.template_sha256(bench)
+    targets = [target for lane in plan["lanes"] for target in lane["targets"]]
+    known = {f"{target['provider']}/{target['model']}": _parameters(target) for target in targets}
+    limits = f"{plan['test_timeout']:g}", f"{bench.plan.test_timeout:g}"
+
+    def reason(attempt: Attempt) -> str:
+        label, lang, sha256 = attempt.target.label, attempt.problem.lang, attempt.problem.sha256
+        now = _parameters(asdict(attempt.target))
+        was = now | known.get(label, {})
+        found = [
+            f"{name} was {was[name]}, is {now[name]}" for name in now if was[name] != now[name]
+        ]
+        if before["prompt_template_sha256"].get(lang, templates[lang]) != templates[lang]:
+            found.append(f"the prompt template of {lang} has changed")
+        if plan["problems"].get(attempt.problem.id, sha256) != sha256:
+            found.append(f"problem {attempt.problem.id} has changed")
+        if limits[0] != limits[1]:
+            found.append(f"--docker-timeout was {limits[0]}, is {limits[1]}")
+        # What was changed earlier still is not told apart by the latest record.
+        found = found or ["address, parameters, prompt or time limit have changed"]
+        return f"{label}: {'; '.join(found)}"
+
+    return reason
+
+
+def _parameters(target: Mapping[str, Any]) -> dict[str, Any]:
+    return {"base_url": target["base_url"], **target["sampling"], "extra": target["extra"]}
+
+
+def _other_sandbox(
+    before: Mapping[str, Any], sandbox: str, versions: Mapping[str, str]
+) -> Iterator[str]:
+    """What runs the tests otherwise than before."""
+    if before["sandbox"] != sandbox:
+        yield f"sandbox was {before['sandbox']}, is {sandbox}"
+    for part in sorted(before["versions"].keys() & versions.keys()):
+        if before["versions"][part] != versions[part]:
+            yield f"{part} was {before['versions'][part]}, is {versions[part]}"
+
+
+def _changed(
+    ledger: Ledger, attempt: Attempt, hashes: tuple[str, str], reason: Callable[[Attempt], str]
+) -> str | None:
+    """Why an attempt that has an answer or a row is done again, if something has changed."""
+    asked, graded = hashes
+    if attempt.key not in ledger.problems or ledger.has_row(graded):
         return None
-    if before != attempt.problem.sha256:
+    before = ledger.problems[attempt.key]
+    if before is None and ledger.is_answered(asked):
+        return None  # it came to no row yet
+    if before not in (None, attempt.problem.sha256):
         return f"problem {attempt.problem.id} has changed"
-    return f"address, parameters, prompt or time limit of {attempt.target.label} have changed"
+    return reason(attempt)
 
 
 def _folder(name: str) -> Path:
@@ -105,13 +171,13 @@ def _folder(name: str) -> Path:
             if provenance.read(folder)["commands"]:
                 return folder
         raise UsageError(f"--resume: no run in {config.WORK_FOLDER}")
-    for folder in runs:
-        if folder.name == Path(name).name:
-            if not provenance.read(folder)["commands"]:
-                raise UsageError(f"--resume {name}: it graded answers that were given: do it again")
-            return folder
-    there = f" (the latest is {runs[-1].name})" if runs else ""
-    raise UsageError(f"--resume {name}: no such run{there}")
+    folder = config.WORK_FOLDER / Path(name).name
+    if not folder.is_dir():
+        there = f" (the latest is {runs[-1].name})" if runs else ""
+        raise UsageError(f"--resume {name}: no such run{there}")
+    if not provenance.read(folder)["commands"]:
+        raise UsageError(f"--resume {name}: it graded answers that were given: do it again")
+    return folder
 
 
 def _runs() -> list[Path]:

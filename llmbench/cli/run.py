@@ -2,13 +2,15 @@
 
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Protocol, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
 from llmbench import config
 from llmbench import problems as problem_files
@@ -23,7 +25,6 @@ from llmbench.errors import LlmbenchError
 from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
 from llmbench.records import Problem, Target
-from llmbench.sandboxes.base import EngineOptions
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
 from llmbench.store import outputs
@@ -33,6 +34,7 @@ from llmbench.store.ledger import Ledger
 from llmbench.store.work import WorkFolder
 
 T = TypeVar("T", covariant=True)
+Signals = AsyncIterator[signal.Signals]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ async def execute(options: Options, concluded: Concluded[T]) -> T:
         def begin(bench: Bench, versions: Mapping[str, str]) -> None:
             if options.resume:
                 bench.go_on(Ledger(bench.journal.path, screen.warn))
-                resume.tell(bench, versions, screen)
+                asked.check_reached(resume.tell(bench, versions, screen))
             if options.cache:
                 bench.cache = Cache(config.WORK_FOLDER, bench.journal.path)
             record.begin(bench, versions, resume.commands(options, plan), options.part_of)
@@ -114,29 +116,32 @@ async def carry_out(job: Job, screen: Screen, concluded: Callable[[Bench, Ended,
     # Locked before containers of its name are made, and until its tables are written.
     with Journal(work.path) as journal:
         sandbox = await open_sandbox(
-            job.sandbox.kind,
+            job.sandbox.choice,
             needed,
             run_id=work.run_id,
             own_answers=job.own_answers,
             notify=screen.note,
-            engine=EngineOptions(job.sandbox.warm, job.sandbox.runtime),
         )
-        try:
-            with screen.progress(plan) as emit:
-                models = {target.label: job.model(target, emit) for target in plan.targets}
-                bench = Bench(plan, models, needed, sandbox, journal, work, emit)
-                job.begin(bench, await sandbox.versions())
-                ended = await _drive(bench, job.slots)
-        finally:
-            await sandbox.aclose()
-        return concluded(bench, ended, screen)
+        with _signals() as signals:
+            try:
+                with screen.progress(plan) as emit:
+                    models = {target.label: job.model(target, emit) for target in plan.targets}
+                    bench = Bench(plan, models, needed, sandbox, journal, work, emit)
+                    job.begin(bench, await sandbox.versions())
+                    ended = await _drive(bench, job.slots, signals)
+            finally:
+                await sandbox.aclose()
+            return concluded(bench, ended, screen)
 
 
 def _concluded(options: Options, bench: Bench, ended: Ended, screen: Screen) -> int:
     # Here and not above: what makes tables is slow to load, and no early fault must wait for it.
     from llmbench.cli.conclude import conclude
 
-    return conclude(options.out, bench, ended, screen)
+    code = conclude(options.out, bench, ended, screen)
+    if ended.interrupted or bench.not_asked or bench.broken:
+        screen.say("to ask again what has no score: llmbench --resume")
+    return code
 
 
 def read_problems(
@@ -152,14 +157,42 @@ def read_problems(
     return loaded, problem_files.select(loaded, langs=options.langs, only=options.only)
 
 
-async def _drive(bench: Bench, slots: Callable[[Lane], anyio.CapacityLimiter]) -> Ended:
+@contextmanager
+def _signals() -> Iterator[Signals]:
+    """Each Ctrl-C and SIGTERM as it comes; one that nobody waits for any more disturbs nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield _none()  # elsewhere no signal comes
+        return
+    import_module("llmbench.store.tables")  # polars takes Ctrl-C for its own when it is loaded
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        yield signals
+
+
+async def _none() -> Signals:
+    return
+    yield
+
+
+async def _drive(
+    bench: Bench, slots: Callable[[Lane], anyio.CapacityLimiter], signals: Signals
+) -> Ended:
     """Run all attempts; the first Ctrl-C drains, the second gives up what is in flight."""
     engine = Engine(bench.ask, bench.grade, sandboxes=bench.plan.sandboxes)
     shares = [Share(groups, slots(lane), lane.concurrency) for lane, groups in bench.shares()]
     ended = Ended()
+
+    async def heed(tasks: TaskGroup) -> None:
+        async for _ in signals:
+            if ended.interrupted:
+                tasks.cancel_scope.cancel()
+                return
+            ended.interrupted = True
+            engine.drain()
+            bench.emit(Draining(engine.in_flight))
+
     try:
         async with anyio.create_task_group() as tasks:
-            await tasks.start(_heed_signals, tasks, engine, bench.emit, ended)
+            tasks.start_soon(heed, tasks)
             await engine.run(*shares)
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -168,28 +201,6 @@ async def _drive(bench: Bench, slots: Callable[[Lane], anyio.CapacityLimiter]) -
             raise
         ended.failure = _first(ours)
     return ended
-
-
-async def _heed_signals(
-    tasks: TaskGroup,
-    engine: Engine[object, object],
-    emit: Listener,
-    ended: Ended,
-    *,
-    task_status: TaskStatus[None],
-) -> None:
-    if threading.current_thread() is not threading.main_thread():
-        task_status.started()  # elsewhere no signal comes
-        return
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            if ended.interrupted:
-                tasks.cancel_scope.cancel()
-                return
-            ended.interrupted = True
-            engine.drain()
-            emit(Draining(engine.in_flight))
 
 
 def _first(group: BaseExceptionGroup[LlmbenchError]) -> LlmbenchError:

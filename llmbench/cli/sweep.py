@@ -96,9 +96,10 @@ def _keeping(step: Step) -> Concluded[int]:
 
 def _keep_whole(step: Step, bench: Bench, screen: Screen) -> None:
     """Write the file of each target of which nothing is left to do."""
-    table, about = tables.frame(record.rows(bench, screen)), record.about(bench)
-    later = tables.frame(record.later_rows(bench)) if bench.plan.repair else None
-    missing = record.later_missing(bench)
+    ledger, about = record.ledger(bench, screen), record.about(bench)
+    table = tables.frame(record.rows(bench, ledger))
+    later = tables.frame(record.later_rows(bench, ledger)) if bench.plan.repair else None
+    missing = record.later_missing(bench, ledger)
     try:
         step.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

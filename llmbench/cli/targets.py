@@ -1,6 +1,6 @@
 """Which models a run asks: their servers opened, their lanes planned, their prices known."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from json import dumps
@@ -27,10 +27,14 @@ DEMO = "demo"
 
 @dataclass(slots=True)
 class Targets:
-    """The models to ask: lane by lane, with the server of each provider and the price of each."""
+    """The models to ask: lane by lane, with the server of each provider and the price of each.
+
+    `unreached` holds the fault of each provider that a resumed run may do without.
+    """
 
     lanes: tuple[Lane, ...] = ()
     servers: dict[str, Server] = field(default_factory=dict)
+    unreached: dict[str, ModelError] = field(default_factory=dict)
     prices: dict[str, Price] = field(default_factory=dict)
     warm_up: bool = True
 
@@ -48,6 +52,12 @@ class Targets:
             self.prices.get(target.label),
             warm_up=self.warm_up and server.preset.local and server.preset.name != DEMO,
         )
+
+    def check_reached(self, labels: Collection[str]) -> None:
+        """Raise the fault of a server that cannot be reached if one of these targets is there."""
+        for target in (target for lane in self.lanes for target in lane.targets):
+            if target.label in labels and target.provider in self.unreached:
+                raise self.unreached[target.provider]
 
     def slots(self, lane: Lane) -> anyio.CapacityLimiter:
         """What bounds the answers that stream at once in a lane."""
@@ -93,7 +103,12 @@ async def opened(
             url = options.base_url if name == options.provider else None
             server = await _enter(stack, preset, url, problems, options, traffics)
             targets.servers[name] = server
-            offers = await _offered(server, needed=not models)
+            try:
+                offers = await _offered(server, needed=not models)
+            except ModelError as error:
+                if options.resume is None or not models:
+                    raise
+                targets.unreached[name], offers = error, []
             asked = [
                 _target(server, model, options) for model in _models(server, models, offers, screen)
             ]

@@ -1,6 +1,7 @@
 """A model behind the OpenAI chat completions protocol, as servers really speak it."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +13,14 @@ from typing import Any
 import anyio
 import httpx
 
-from llmbench.errors import AttemptError, TransientError
+from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
 from llmbench.models.faults import Words, words_of
 from llmbench.models.pricing import Price
 from llmbench.models.retry import Retries
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
 from llmbench.models.stream import Answer
 from llmbench.models.usage import counted
-from llmbench.records import Completion, Message, Target
+from llmbench.records import Completion, Message, Target, Usage
 
 REPLACEMENTS: Mapping[str, str | None] = {
     "stream_options": None,
@@ -61,6 +62,8 @@ class ChatModel:
         self._server = server
         self._retries = retries or Retries()
         self._faults = server.faults(target.label)
+        self._lost = 0
+        self._silent_since = math.inf
         self._learned = {name: REPLACEMENTS[name] for name in server.preset.refuses}
 
     @property
@@ -77,10 +80,35 @@ class ChatModel:
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
     ) -> Completion:
         """See `Model.complete`."""
-        return await self._retries.run(partial(self._try, messages, run), slot)
+        began = time.monotonic()
+        try:
+            completion = await self._retries.run(partial(self._try, messages, run), slot)
+        except TransientError as fault:
+            self._lost += 1
+            self._silent_since = min(self._silent_since, began)
+            raise self._given_up(fault) or fault from None
+        except AttemptError:
+            self._heard()
+            raise
+        self._heard()
+        return completion
 
     async def aclose(self) -> None:
         """Nothing was opened here: who opened the server closes it."""
+
+    def _heard(self) -> None:
+        self._lost, self._silent_since = 0, math.inf
+
+    def _given_up(self, fault: TransientError) -> TargetError | None:
+        """The end of a target that gives nothing but passing faults, or None while it is early."""
+        silent = time.monotonic() - self._silent_since
+        if self._lost < self._retries.lost_attempts or silent < self._retries.lost_seconds:
+            return None
+        stopped = TargetError(
+            f"{fault}; no answer came for {silent / 60:.0f} minutes: go on later with --resume"
+        )
+        stopped.requests, stopped.cost_usd = fault.requests, fault.cost_usd
+        return stopped
 
     async def _try(self, messages: Sequence[Message], run: int) -> Completion:
         """Ask once; where a parameter is refused, at once again without it, now and later."""
@@ -91,21 +119,26 @@ class ChatModel:
         try:
             while (completion := await self._request(body := self._body(messages, run))) is None:
                 requests += 1
-        except TransientError as fault:
+        except ModelError as fault:
             fault.requests = requests
-            if fault.overload:
-                traffic.refused(sent)
+            if isinstance(fault, TransientError) and fault.overload:
+                traffic.refused(sent, fault.retry_after)
             raise
         unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
         completion = replace(completion, tries=requests, unsent=unsent, queue_seconds=turn.seconds)
         completion = counted(completion, messages)
         # The longer prompt of a repair takes its time, which tells nothing of a queue.
         repair = any(message.role == "assistant" for message in messages)
-        traffic.answered(None if repair else completion.ttft_seconds)
+        first = None if repair else completion.ttft_seconds
+        traffic.answered(first, completion.llm_seconds)
         traffic.pace.used(turn, completion.usage)
-        if completion.cost_usd is None and self._price is not None:
-            return replace(completion, cost_usd=self._price.cost(completion.usage))
-        return completion
+        return replace(completion, cost_usd=self._cost(completion.cost_usd, completion.usage))
+
+    def _cost(self, told: float | None, usage: Usage) -> float | None:
+        """What a request cost: as the server told, else its tokens times the price, or None."""
+        if told is not None or self._price is None:
+            return told
+        return self._price.cost(usage)
 
     async def _warm_up(self) -> None:
         """Have the model loaded, once, by a request that nobody times.
@@ -146,8 +179,20 @@ class ChatModel:
         return body
 
     async def _request(self, body: dict[str, Any]) -> Completion | None:
-        """The answer to one request, or None after learning that a parameter is refused."""
+        """The answer to one request, or None after learning that a parameter is refused.
+
+        Raises:
+            ModelError: what went wrong, with what the server says that it cost.
+        """
         answer = Answer(self._faults, self._server.limits)
+        try:
+            return await self._exchange(answer, body)
+        except ModelError as fault:
+            fault.cost_usd = self._cost(answer.cost_usd, answer.usage)
+            raise
+
+    async def _exchange(self, answer: Answer, body: dict[str, Any]) -> Completion | None:
+        """Send one request and take in what comes; see `_request`."""
         post = partial(self._server.client.stream, "POST", "chat/completions")
         try:
             with answer.scope:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -31,7 +32,8 @@ OVERLOAD_STATUS = frozenset({429, 503, 529})
 # alone, but for the code of an empty account: some servers speak of quota and context there too.
 _CONTEXT = re.compile(
     r"context[ _]?(length|window|size|overflow)|maximum context|prompt is too long"
-    r"|too many (input |prompt )?tokens|context the overflows|exceeds? the context"
+    r"|too many (input |prompt )?tokens|(input|prompt) token count|context the overflows"
+    r"|exceeds? the context"
 )
 _FILTER = re.compile(
     r"content[ _]filter|content_policy|content management policy|prohibited_content"
@@ -46,6 +48,16 @@ _MODEL = re.compile(
     r"|no models? (is )?loaded|model\b.{0,120}(not found|does not exist|not available)"
 )
 
+# Gemini, xAI and a LiteLLM without a database call a wrong key a bad request.
+_KEY = re.compile(
+    r"api.?key.{0,20}(not valid|invalid|expired)|(invalid|incorrect|missing) api.?key"
+    r"|no_db_connection"
+)
+_BUSY = re.compile(r"overloaded|rate.?limit|resource_exhausted|too many requests")
+_STATUS = re.compile(r"[345]\d\d")
+_PARAMETER = re.compile(r"\b(max_tokens|max_completion_tokens|temperature)\b")
+_PROMPT = re.compile(r"prompt|input tokens|messages")
+
 
 class Words(NamedTuple):
     """What an error body says: for people, and all that tells its kind, in lower case."""
@@ -54,7 +66,7 @@ class Words(NamedTuple):
     kind: str
     param: str | None = None
     status: int | None = None
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 def words_of(body: bytes | Mapping[str, Any]) -> Words:
@@ -78,17 +90,24 @@ def words_of(body: bytes | Mapping[str, Any]) -> Words:
     if isinstance(metadata, Mapping) and metadata.get("raw"):  # a router quotes its provider
         message = f"{message}: {metadata['raw']}"
     told = [message, *(error.get(name) for name in ("code", "type", "param", "status"))]
-    status = next((s for s in told[1:] if type(s) is int and 300 <= s <= 599), None)
+    # Some write the status as a text.
+    status = next((int(s) for s in map(str, told[1:]) if _STATUS.fullmatch(s)), None)
     text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
     param = error.get("param")
     kind = " ".join(str(part) for part in (text, *told[1:]) if part is not None)
+    named = param if isinstance(param, str) else None
+    return Words(text, kind.lower(), named, status, _headers_in(error))
+
+
+def _headers_in(error: Mapping[str, Any]) -> Mapping[str, str]:
+    """Headers that stand in an error's body: what a router got itself, or the delay of Google."""
+    metadata, details = error.get("metadata"), error.get("details")
     headers = metadata.get("headers") if isinstance(metadata, Mapping) else None
-    lowered = (
-        {str(name).lower(): str(value) for name, value in headers.items()}
-        if isinstance(headers, Mapping)
-        else None
-    )
-    return Words(text, kind.lower(), param if isinstance(param, str) else None, status, lowered)
+    found = headers if isinstance(headers, Mapping) else {}
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, Mapping) and "retryDelay" in detail:
+            found = {"retry-after": detail["retryDelay"], **found}
+    return {str(name).lower(): str(value) for name, value in found.items()}
 
 
 def _page(text: str) -> Words:
@@ -119,7 +138,7 @@ class Faults:
             )
         words = words_of(body)
         wait = asked_wait(headers, limited=status == 429)
-        if wait is None and words.headers:  # a router hands on its own in the body
+        if wait is None:
             wait = asked_wait(words.headers, limited=status == 429)
         return self._sort(f"HTTP {status}", status, words, wait)
 
@@ -127,8 +146,8 @@ class Faults:
         """The fault that a server reports inside an answer that began well."""
         words = words_of(chunk)
         said = "error in the answer" if words.status is None else f"error {words.status}"
-        wait = asked_wait(words.headers, limited=words.status == 429) if words.headers else None
-        return self._sort(said, words.status or 500, words, wait)
+        status = words.status or (429 if _BUSY.search(words.kind) else 500)
+        return self._sort(said, status, words, asked_wait(words.headers, limited=status == 429))
 
     def of_transport(self, error: Exception) -> ModelError:
         """The fault of a connection that was not made, or that broke."""
@@ -137,6 +156,8 @@ class Faults:
             return self._target(
                 "no trusted connection", self._plain(str(cause)), "check --base-url"
             )
+        if isinstance(cause, aiohttp.ClientConnectorDNSError):
+            return TransientError(f"cannot reach {self.base_url}: no such host; check --base-url")
         if isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
             return TransientError(f"cannot reach {self.base_url}: {self.preset.start_hint}")
         if isinstance(error, httpx.ReadTimeout):
@@ -174,10 +195,10 @@ class Faults:
         """The fault of an answer that a content filter ended."""
         return AttemptError(f"{self.who}: the answer was withheld by the server's content filter")
 
-    def foreign(self, content_type: str) -> TargetError:
+    def foreign(self, content_type: str, wanted: str = "chat completion") -> TargetError:
         """The fault of a server that speaks something else."""
-        said = f"answers with {self._plain(content_type) or 'something unknown'}"
-        return self._target(said, "not with a chat completion", "check --base-url")
+        sent = self._plain(content_type).partition(";")[0] or "something unknown"
+        return self._target(f"sent {sent}, which is no {wanted}", "", "check --base-url")
 
     def _sort(self, said: str, status: int, words: Words, wait: float | None) -> ModelError:
         text = self._plain(words.message)
@@ -185,13 +206,18 @@ class Faults:
         if _QUOTA.search(words.kind) or status == 402:
             return self._target(said, text, "add credit to the account")
         if not limited and _CONTEXT.search(words.kind):
-            return self._attempt(said, text, "use a model, or load it, with a longer context")
+            return self._attempt(said, text, "allow a longer context, or less with --max-tokens")
         if not limited and _FILTER.search(words.kind):
             return self._attempt(said, text, "the server's content filter refuses this prompt")
-        if status in (401, 403):
-            return self._target(said, text, f"set {self.preset.key_env or ANY_KEY}")
+        if status in (401, 403) or (status == 400 and _KEY.search(words.kind)):
+            todo = "check" if self.key else "set"
+            return self._target(said, text, f"{todo} {self.preset.key_env or ANY_KEY}")
         if status in (400, 404, 422) and _MODEL.search(words.kind):
             return self._target(said, text, "name one that the server has with --model")
+        if status in (400, 422) and (named := _PARAMETER.search(words.kind)):
+            flag = "--" + named[0].replace("completion_", "").replace("_", "-")
+            if not _PROMPT.search(words.kind):  # each request would meet that
+                return self._target(said, text, f"change {flag}")
         if status in (404, 405):
             return self._target(said, text, f"check --model and --base-url {self.base_url}")
         if status in TRANSIENT_STATUS or status >= 500:

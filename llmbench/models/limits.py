@@ -12,7 +12,12 @@ CUT = 0.5
 """What is left of a limit after an episode of refusals."""
 
 TOLERANCE = 2.0
-"""A local server is over-driven when its first token takes so many times its shortest time."""
+"""A local server is over-driven when its first token takes so many times its usual time."""
+
+SHARE = 0.1
+"""Part of the time for the rest of an answer that a first token may usually take. Prompts differ
+in length, and some are in the server's cache: the shortest time alone would call the others late.
+A queue inside the server makes a token wait for whole answers, which is far more."""
 
 SMOOTHING = 0.2
 QUEUE = 0.5
@@ -79,12 +84,13 @@ class Pace:
 class Traffic:
     """One server's limit, whatever models it serves: `slots` hold the answers that stream now.
 
-    Their number is halved when the server refuses for its rate or load, once for all requests
-    that were under way then, and grows by one after as many answers as there are slots. A local
+    Their number is halved when the server refuses for its rate or load, and grows by one after as
+    many answers as there are slots. It is halved once for all requests that were under way then,
+    and for those made before the time is over that the server asked for. A local
     server does not refuse but queues: there it begins with one slot, grows by one with each
     answer until first tokens come late, and then follows the gradient of their time,
-    limit * clamp(TOLERANCE * shortest / seen, 1/2, 1) + QUEUE, smoothed (Gradient2Limit of
-    Netflix's concurrency-limits).
+    limit * clamp(TOLERANCE * usual / seen, 1/2, 1) + QUEUE, smoothed (Gradient2Limit of Netflix's
+    concurrency-limits). Usual is the shortest time so far or, where that is more, the SHARE.
     """
 
     def __init__(self, name: str, allowed: Allowed, *, local: bool = False) -> None:
@@ -96,24 +102,25 @@ class Traffic:
         self._limit = float(self.slots.total_tokens)
         self._starting = local
         self._lowest = allowed.at_once
-        self._cut_at = 0.0
+        self._episode_ends = 0.0
         self._episodes = 0
         self._shortest = float("inf")
 
-    def refused(self, sent: float) -> None:
-        """A request that was sent at this time, of the monotonic clock, met a limit."""
-        if sent >= self._cut_at:
-            self._cut_at = time.monotonic()
+    def refused(self, sent: float, wait: float | None = None) -> None:
+        """A request met a limit: when it was sent, by the monotonic clock, and the wait asked."""
+        if sent >= self._episode_ends:
+            self._episode_ends = time.monotonic() + (wait or 0.0)
             self._episodes += 1
             self._set(self._limit * CUT)
 
-    def answered(self, ttft_seconds: float | None) -> None:
-        """An answer is whole; its first token took so long, if that is known."""
+    def answered(self, ttft_seconds: float | None, llm_seconds: float) -> None:
+        """An answer is whole; its first token, if that is known, and all of it took so long."""
         if not self._local:
             self._set(self._limit + 1 / self._limit)
         elif ttft_seconds:
             self._shortest = min(self._shortest, ttft_seconds)
-            gradient = max(0.5, min(1.0, TOLERANCE * self._shortest / ttft_seconds))
+            usual = max(self._shortest, SHARE * (llm_seconds - ttft_seconds))
+            gradient = max(0.5, min(1.0, TOLERANCE * usual / ttft_seconds))
             self._starting = self._starting and gradient == 1.0
             wanted = self._limit * gradient + QUEUE
             grown = self._limit + SMOOTHING * (wanted - self._limit)
@@ -124,8 +131,9 @@ class Traffic:
         """What happened, in lines for people; none where the limit was never met."""
         most = self._allowed.at_once
         if self._episodes:
+            times = "once" if self._episodes == 1 else f"{self._episodes} times"
             yield (
-                f"{self._name} refused for its rate or load in {self._episodes} episodes: "
+                f"{self._name} refused {times} for its rate or load: "
                 f"down to {self._lowest} of {most} answers at once"
             )
         elif self._lowest < most:

@@ -24,8 +24,8 @@ class Preset:
     of the key; `concurrency` is the default number of answers that stream at once, `rpm` and
     `tpm` bound requests and tokens per minute. `loaded_at` is the path, from the root of the
     server, of a list that tells which models are loaded; where there is none, what it offers is.
-    `refuses` names sampling parameters that are known
-    to be refused; `extra` is sent with each request as it is. A `local` server is warmed up.
+    `refuses` names sampling parameters that are known to be refused; `extra` is sent with each
+    request as it is. A `local` server is warmed up.
     """
 
     name: str
@@ -70,7 +70,13 @@ def _cloud(name: str, base_url: str, key_env: str) -> Preset:
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
-        _local("lmstudio", 1234, "LM Studio's server (Developer tab)", loaded_at="/api/v0/models"),
+        _local(
+            "lmstudio",
+            1234,
+            "LM Studio's server (Developer tab)",
+            "LM_API_TOKEN",
+            loaded_at="/api/v0/models",
+        ),
         _local("ollama", 11434, "Ollama (`ollama serve`)", loaded_at="/api/ps"),
         _local("llamacpp", 8080, "llama-server", "LLAMA_API_KEY"),
         _local("vllm", 8000, "vLLM (`vllm serve`)", "VLLM_API_KEY", concurrency=16),
@@ -127,17 +133,28 @@ def base_url_of(preset: Preset, given: str | None = None) -> str:
         raise UsageError(
             f"--provider {preset.name} has no address of its own: give --base-url http://HOST:PORT/v1"
         )
+    check_open(url)
     try:
         parts = urlsplit(url)
-        if parts.username is not None or parts.password is not None:
-            raise UsageError("--base-url must hold no name or password: keys come from variables")
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         known = False
-    if not known or parts.query or parts.fragment:
+    if not known:
         raise UsageError(f"--base-url {url}: not an address like http://localhost:1234/v1")
     path = parts.path.rstrip("/").removesuffix("/chat/completions")
     return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+
+
+def check_open(url: str) -> None:
+    """Refuse an address that could hold a secret: runs write it down.
+
+    Raises:
+        UsageError: it holds a name, password or parameter.
+    """
+    if any(mark in url for mark in "@?#"):
+        raise UsageError(
+            "--base-url must hold no name, password or parameter: keys come from variables"
+        )
 
 
 def is_loopback(url: str) -> bool:

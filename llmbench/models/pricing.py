@@ -41,6 +41,12 @@ class Price:
         )
 
 
+def total(*costs: float | None) -> float | None:
+    """The sum of the costs that are known, or None where none is."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known else None
+
+
 def offered_price(item: Mapping[str, Any]) -> Price | None:
     """The price in an entry of a server's `/models` answer, as OpenRouter gives it, or None.
 

@@ -1,12 +1,13 @@
 """The servers that llmbench knows by name, with those that the user adds in a file."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from llmbench.errors import UsageError
 from llmbench.models.presets import PRESETS, Preset
@@ -16,6 +17,25 @@ USUAL = Path("llmbench.yaml")
 
 _Parameter = Literal["stream_options", "max_tokens", "temperature", "seed"]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
+_SECRET_NAME = re.compile(
+    r"(^|[_-])(api[_-]?key|secret([_-]key)?|passw(or)?d|authorization|bearer|credentials?"
+    r"|(access|auth|bearer|id|refresh|session)[_-]?token)$",
+    re.IGNORECASE,
+)
+_SECRET_TEXT = re.compile(r"(sk-|Bearer\s)", re.IGNORECASE)
+
+
+def _without_secrets(value: Any) -> Any:
+    """Refuse what looks like a key: parameters are written down with each run."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if _SECRET_NAME.search(str(name)) or _SECRET_TEXT.match(str(inner)):
+                raise ValueError(f"{name} looks like a key; name its variable in key_env instead")
+            _without_secrets(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _without_secrets(inner)
+    return value
 
 
 class _Provider(BaseModel):
@@ -31,7 +51,7 @@ class _Provider(BaseModel):
     rpm: Annotated[float, Field(gt=0)] = 1
     tpm: Annotated[float, Field(gt=0)] = 1
     refuses: list[_Parameter] = []
-    extra: dict[str, Any] = {}
+    extra: Annotated[dict[str, Any], AfterValidator(_without_secrets)] = {}
 
 
 class _File(BaseModel):
@@ -86,4 +106,5 @@ def _read(path: Path) -> _File:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageError(f"{path}: {where}: {first['msg']}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{path}: {where}: {reason}") from None

@@ -15,7 +15,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from llmbench.errors import TransientError
+from llmbench.errors import ModelError, TransientError
+from llmbench.models.pricing import total
 from llmbench.records import Completion
 
 JITTER = 0.1
@@ -30,13 +31,16 @@ class Retries:
     Without word from the server the n-th wait is drawn from 0 to `first_wait` * 2^(n-1), at most
     `longest_wait`. A wait that the server asks for (Retry-After) is a lower bound, itself bounded
     by `longest_asked_wait`. `sleep` is what waits; `notify` hears of each wait before it begins:
-    its seconds, and the fault that it follows.
+    its seconds, and the fault that it follows. A target is given up once `lost_attempts` in a row
+    failed in all their tries, the first of them begun `lost_seconds` ago or earlier.
     """
 
     attempts: int = 5
     first_wait: float = 2.0
     longest_wait: float = 60.0
     longest_asked_wait: float = 120.0
+    lost_attempts: int = 5
+    lost_seconds: float = 300.0
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     notify: Callable[[float, TransientError], None] = lambda seconds, fault: None
 
@@ -45,24 +49,27 @@ class Retries:
     ) -> Completion:
         """Ask until an answer is whole; `slot` is held during each try and free between tries.
 
-        The requests of failed tries are added to the completion's `tries`, and the waits for the
-        slot to its `queue_seconds`.
+        The requests of failed tries are added to the completion's `tries`, what they cost to its
+        `cost_usd`, and the waits for the slot to its `queue_seconds`. A fault that ends it has
+        the requests and the cost of all tries.
 
         Raises:
             TransientError: the fault of the last try, if all failed.
         """
         failed = 0
+        lost: float | None = None
         queued = 0.0
 
         async def one_try() -> Completion:
-            nonlocal failed, queued
+            nonlocal failed, lost, queued
             asked = time.monotonic()
             async with slot:
                 queued += time.monotonic() - asked
                 try:
                     return await ask()
-                except TransientError as fault:
+                except ModelError as fault:
                     failed += fault.requests
+                    lost = total(lost, fault.cost_usd)
                     raise
 
         retrying = AsyncRetrying(
@@ -73,9 +80,17 @@ class Retries:
             before_sleep=self._tell,
             retry_error_callback=_give_up,
         )
-        completion: Completion = await retrying(one_try)
-        queued += completion.queue_seconds
-        return replace(completion, tries=completion.tries + failed, queue_seconds=queued)
+        try:
+            completion: Completion = await retrying(one_try)
+        except ModelError as fault:
+            fault.requests, fault.cost_usd = failed, lost
+            raise
+        return replace(
+            completion,
+            tries=completion.tries + failed,
+            cost_usd=total(completion.cost_usd, lost),
+            queue_seconds=completion.queue_seconds + queued,
+        )
 
     def _tell(self, state: RetryCallState) -> None:
         fault = state.outcome.exception() if state.outcome else None

@@ -113,8 +113,9 @@ class Server:
             if response.is_success:
                 try:
                     return read(response.json())
-                except (ValueError, TypeError, AttributeError):
-                    fault = faults.foreign(response.headers.get("content-type", ""))
+                except (ValueError, TypeError, AttributeError, LookupError):
+                    kind = response.headers.get("content-type", "")
+                    fault = faults.foreign(kind, "list of models")
             else:
                 fault = faults.of_status(
                     response.status_code, response.headers, response.content[:ERROR_BODY_BYTES]

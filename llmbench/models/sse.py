@@ -2,7 +2,8 @@
 
 Follows the event stream format of the HTML standard (section 9.2), as far as chat completions use
 it: lines end in LF or CRLF, comments and fields other than `data` are skipped. It works on bytes,
-so that a character split between two chunks needs no care.
+so that a character split between two chunks needs no care. A field `error`, with which llama.cpp
+reported faults until the autumn of 2025, is read as the data that it sends today.
 """
 
 
@@ -24,6 +25,8 @@ class EventDecoder:
                 line = line[:-1]
             if line.startswith(b"data:"):
                 self._data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
+            elif line.startswith(b"error:"):
+                self._data.append(b'{"error":%b}' % line[6:])
             elif not line and self._data:
                 events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
                 self._data = []

@@ -14,14 +14,33 @@ from llmbench.models.server import TRANSPORT_ERRORS
 from llmbench.models.sse import EventDecoder
 from llmbench.models.thoughts import AnswerStart
 from llmbench.models.usage import number, usage_of
-from llmbench.records import Completion
+from llmbench.records import Completion, Usage
 
 DONE = b"[DONE]"
+
+SIGNS_OF_LIFE = ("tool_calls", "function_call", "reasoning_details")
+"""What a delta may hold instead of text: a call of a tool that nobody offered and thoughts that are
+encrypted are no answer, but the model is at work."""
+
+WITHHELD = frozenset(
+    {
+        "content_filter",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "sensitive",
+    }
+)
+"""Reasons, in lower case, to end an answer that a content filter stopped."""
+
+BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource", "network_error"})
+"""Reasons, in lower case, to end an answer that the server could not go on with."""
 
 DRAIN_SECONDS = 0.5
 """Wait for the end of a stream after its last event: only a connection read to its end is used
 again."""
-
 
 SLACK = 0.1
 """Part by which a stall may be noticed late: the deadline is not moved at every token."""
@@ -84,6 +103,16 @@ class Answer:
         raise self._faults.stalled(self._limits)
 
     @property
+    def usage(self) -> Usage:
+        """What the server counted so far."""
+        return usage_of(self._usage)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the server said that it costs so far."""
+        return number(self._usage, "cost")
+
+    @property
     def _is_empty(self) -> bool:
         return self._finish_reason is None and self._first is None
 
@@ -106,6 +135,8 @@ class Answer:
             return
         if decoder.events == 0 and "event-stream" not in response.headers.get("content-type", ""):
             raise self._faults.foreign(response.headers.get("content-type", ""))
+        if decoder.events == 0:
+            raise self._faults.cut("sent an empty stream: its own log may say why")
         if self._finish_reason is None:
             raise self._faults.cut("the stream ended before the answer did")
         self._ended = time.perf_counter()
@@ -122,10 +153,12 @@ class Answer:
         """Take in one chunk (or a whole reply): runs for every token, so it does little."""
         try:
             chunk = json.loads(data)
-            if chunk.get("error"):
+            if chunk.get("error") or chunk.get("object") == "error":
                 raise self._faults.of_event(chunk)
             for choice in chunk.get("choices") or ():
-                delta = choice.get("delta") or choice.get("message")
+                delta = choice.get("delta")
+                if delta is None:  # else a message beside it holds the whole text so far
+                    delta = choice.get("message")
                 if delta:
                     self._take_delta(delta)
                 if choice.get("finish_reason"):
@@ -144,8 +177,7 @@ class Answer:
     def _take_delta(self, delta: Mapping[str, Any]) -> None:
         text = delta.get("content") or delta.get("refusal")
         thought = delta.get("reasoning_content") or delta.get("reasoning")
-        # A call of a tool that nobody offered is no answer, but a sign of life.
-        if not text and not thought and not delta.get("tool_calls"):
+        if not text and not thought and not any(map(delta.get, SIGNS_OF_LIFE)):
             return
         now = time.perf_counter()
         if self._first is None:
@@ -170,17 +202,18 @@ class Answer:
     def _completion(self) -> Completion:
         if self._is_empty:
             raise self._faults.cut("sent no answer")
-        if self._finish_reason == "content_filter":
+        reason = (self._finish_reason or "").lower()
+        if reason in WITHHELD:
             raise self._faults.withheld()
-        if self._finish_reason == "error":
-            raise self._faults.cut("ended the answer with finish_reason error")
+        if reason in BROKEN_OFF:
+            raise self._faults.cut(f"ended the answer with finish_reason {reason}")
         ended = self._started if self._ended is None else self._ended
         return Completion(
             text=_joined(self._text),
             reasoning=_joined(self._reasoning),
             finish_reason=self._finish_reason,
-            usage=usage_of(self._usage),
-            cost_usd=number(self._usage, "cost"),
+            usage=self.usage,
+            cost_usd=self.cost_usd,
             llm_seconds=ended - self._started,
             ttft_seconds=None if self._first is None else self._first - self._started,
             ttfa_seconds=None if self._start.at is None else self._start.at - self._started,

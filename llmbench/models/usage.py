@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from llmbench.records import Completion, Message, Usage
 
@@ -14,13 +14,23 @@ to two, so that an estimate is no measure to compare models by."""
 
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
-    """The token counts of a `usage` object; what is missing or no number stays None."""
-    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    cached = count(prompt, "cached_tokens")
+    """The token counts of a `usage` object; what is missing or no number stays None.
+
+    Some servers (xAI, Gemini) count reasoning beside the completion and not into it: only their
+    total tells. Completion tokens are those of the total that are not of the prompt.
+    """
+    details = usage.get("completion_tokens_details")
+    prompt, completion = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
+    reasoning = count(details, "reasoning_tokens")
+    cached = count(usage.get("prompt_tokens_details"), "cached_tokens")
+    beside = (count(usage, "total_tokens") or 0) - (prompt or 0) - (completion or 0)
+    if prompt is not None and completion is not None and beside > 0:
+        completion += beside
+        reasoning = beside if reasoning is None else reasoning
     return Usage(
-        prompt_tokens=count(usage, "prompt_tokens"),
-        completion_tokens=count(usage, "completion_tokens"),
-        reasoning_tokens=count(completion, "reasoning_tokens"),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        reasoning_tokens=reasoning,
         cached_tokens=count(usage, "prompt_cache_hit_tokens") if cached is None else cached,
     )
 
@@ -28,18 +38,18 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
 def counted(completion: Completion, messages: Sequence[Message]) -> Completion:
     """The completion with prompt and completion tokens, and `usage_source` for where from.
 
-    What the server counted is kept; what it did not is estimated from the texts.
+    What the server counted is kept; what it did not, or counted as 0 though there is a text, is
+    estimated from the texts.
     """
     usage = completion.usage
-    if usage.prompt_tokens is not None and usage.completion_tokens is not None:
-        return replace(completion, usage_source="server")
-    prompt, answer = usage.prompt_tokens, usage.completion_tokens
-    if prompt is None:
-        prompt = estimate(*(message.content for message in messages))
-    if answer is None:
-        answer = estimate(completion.reasoning, completion.text)
-    whole = replace(usage, prompt_tokens=prompt, completion_tokens=answer)
-    return replace(completion, usage=whole, usage_source="estimated")
+    whole = replace(
+        usage,
+        prompt_tokens=usage.prompt_tokens or estimate(*(message.content for message in messages)),
+        completion_tokens=usage.completion_tokens
+        or estimate(completion.reasoning, completion.text),
+    )
+    source: Literal["server", "estimated"] = "server" if whole == usage else "estimated"
+    return replace(completion, usage=whole, usage_source=source)
 
 
 def estimate(*texts: str) -> int:

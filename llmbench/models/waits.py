@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 _RESETS = {
     "x-ratelimit-reset": "x-ratelimit-remaining",
+    "ratelimit-reset": "ratelimit-remaining",
     "x-ratelimit-reset-requests": "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-tokens": "x-ratelimit-remaining-tokens",
     **{
@@ -40,15 +41,15 @@ def asked_wait(headers: Mapping[str, str], *, limited: bool) -> float | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The wait in seconds of Retry-After (seconds or a date) or Retry-After-Ms, or None."""
+    """The wait in seconds of Retry-After (seconds, `36s`, a date) or Retry-After-Ms, or None."""
     milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after")
     try:
         if milliseconds is not None:
             return max(0.0, float(milliseconds) / 1000)
         if value is None:
             return None
-        if _NUMBER.fullmatch(value.strip()):
-            return float(value)
+        if (wait := _until(value)) is not None:
+            return wait
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None

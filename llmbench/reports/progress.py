@@ -109,8 +109,8 @@ class LiveProgress:
                 elapsed = self._progress.tasks[bar].elapsed or 0
                 rate = f"{tally.done / elapsed:.1f}/s" if elapsed else ""
                 self._progress.update(bar, completed=tally.done, rate=rate, words=tally.words())
-            case TargetStopped(target, reason):
-                self._progress.console.print(f"stopped {target}: {reason}", style="red")
+            case TargetStopped():
+                self._progress.console.print(stopped_words(event), style="red")
             case Waiting(target):
                 if said := self._tallies[target].waiting(event):
                     self._progress.console.print(said, style="yellow")
@@ -147,8 +147,8 @@ class PlainProgress:
                     tally.shown_at = now
                     line = f"{row.target}: {tally.done}/{tally.total} ({tally.words()})"
                     self._console.print(line, soft_wrap=True)
-            case TargetStopped(target, reason):
-                self._console.print(f"stopped {target}: {reason}", soft_wrap=True)
+            case TargetStopped():
+                self._console.print(stopped_words(event), soft_wrap=True)
             case Waiting(target):
                 if said := self._tallies[target].waiting(event):
                     self._console.print(said, soft_wrap=True)
@@ -158,6 +158,11 @@ class PlainProgress:
                 self._console.print(draining_words(in_flight), soft_wrap=True)
             case _:
                 pass
+
+
+def stopped_words(event: TargetStopped) -> str:
+    """What the end of a target says; its name once."""
+    return f"stopped {event.target}: {event.reason.removeprefix(event.target + ': ')}"
 
 
 def budget_words(event: BudgetSpent) -> str:

@@ -1,7 +1,7 @@
 """What the engine asks of a sandbox, and what every sandbox grants the code in it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from llmbench.records import Submission, Verdict
 
@@ -28,11 +28,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How a container engine is used: with warm containers, with an OCI runtime of this name."""
+class SandboxChoice:
+    """Which sandbox is wanted: a kind, and how it is used.
 
+    `warm` and `runtime` (the name of an OCI runtime) are for a container engine, on each worker of
+    a cluster too; `scheduler` is the address of a Dask cluster's.
+    """
+
+    kind: Literal["auto", "docker", "bubblewrap", "dask"] = "auto"
     warm: bool = False
     runtime: str | None = None
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,10 @@ class Execution:
 class Sandbox(Protocol):
     """A place that runs a submission's tests, confined."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What rows call it."""
+        ...
 
     async def run(self, submission: Submission) -> Verdict:
         """Place the files, run the tests, and say what was found; leave nothing behind.

@@ -3,33 +3,28 @@
 from collections.abc import Callable, Mapping
 
 from llmbench.errors import NoSandboxError, SandboxError, UsageError
-from llmbench.sandboxes.base import EngineOptions, Sandbox
+from llmbench.sandboxes.base import Sandbox, SandboxChoice
 from llmbench.sandboxes.runners import Runner
-
-KINDS = ("auto", "docker", "bubblewrap")
-
-NOTHING_SPECIAL = EngineOptions()
 
 
 async def open_sandbox(
-    kind: str,
+    choice: SandboxChoice,
     runners: Mapping[str, Runner],
     *,
     run_id: str,
     own_answers: bool,
     notify: Callable[[str], None],
-    engine: EngineOptions = NOTHING_SPECIAL,
 ) -> Sandbox:
-    """Open the sandbox of this kind (of KINDS) for these languages.
+    """Open the sandbox of this choice for these languages.
 
     `auto` is Docker, or Podman, where an engine answers; an image that is missing there is an
     error and no reason for another sandbox. Without an engine it is bubblewrap. Where every
     answer is a recorded one of our own (`own_answers`), a missing image is a reason to go on
     to bubblewrap, and a missing bubblewrap to a plain process. `notify` hears of each step down.
-    `engine` says how an engine is used; who asks for anything special there gets it or nothing.
+    Who asks for anything special of an engine gets it or nothing.
 
     Raises:
-        UsageError: something special of an engine was asked for, and bubblewrap too.
+        UsageError: parts of the choice exclude each other, or one is missing.
         NoSandboxError: nothing of this kind works here; says why, and what to do.
         SandboxError: the engine answers but has not the images; says how to build them.
     """
@@ -38,14 +33,13 @@ async def open_sandbox(
     from llmbench.sandboxes.docker import DockerSandbox
     from llmbench.sandboxes.warm import WarmDockerSandbox
 
-    if engine != NOTHING_SPECIAL and kind == "bubblewrap":
-        raise UsageError(
-            "--warm and --docker-runtime need an engine: leave out --sandbox bubblewrap"
-        )
-    if kind == "docker" or engine != NOTHING_SPECIAL:
-        docker = WarmDockerSandbox if engine.warm else DockerSandbox
-        return await docker.open(runners, run_id, engine.runtime)
-    if kind == "bubblewrap":
+    _check(choice)
+    if choice.kind == "dask":
+        return await _on_cluster(choice, runners, run_id, notify)
+    if choice.kind == "docker" or choice.warm or choice.runtime is not None:
+        docker = WarmDockerSandbox if choice.warm else DockerSandbox
+        return await docker.open(runners, run_id, choice.runtime)
+    if choice.kind == "bubblewrap":
         return await BubblewrapSandbox.open(runners, notify)
     try:
         return await DockerSandbox.open(runners, run_id)
@@ -53,6 +47,32 @@ async def open_sandbox(
         if not isinstance(error, NoSandboxError) and not own_answers:
             raise
         return await _without_engine(runners, str(error), own_answers, notify)
+
+
+def _check(choice: SandboxChoice) -> None:
+    if choice.kind == "bubblewrap" and (choice.warm or choice.runtime is not None):
+        raise UsageError(
+            "--warm and --docker-runtime need an engine: leave out --sandbox bubblewrap"
+        )
+    if choice.kind == "dask" and choice.scheduler is None:
+        raise UsageError("--sandbox dask needs --dask ADDRESS, for example tcp://scheduler:8786")
+    if choice.kind != "dask" and choice.scheduler is not None:
+        raise UsageError("--dask is the cluster of --sandbox dask: give both, or neither")
+
+
+async def _on_cluster(
+    choice: SandboxChoice,
+    runners: Mapping[str, Runner],
+    run_id: str,
+    notify: Callable[[str], None],
+) -> Sandbox:
+    try:
+        from llmbench.sandboxes.dask import DaskSandbox
+    except ModuleNotFoundError as error:
+        if error.name not in ("dask", "distributed"):
+            raise
+        raise UsageError("--sandbox dask needs: pip install 'llmbench[dask]'") from None
+    return await DaskSandbox.open(choice, runners, run_id, notify)
 
 
 async def _without_engine(

@@ -12,6 +12,7 @@ import polars as pl
 from llmbench.errors import ResultFileError
 from llmbench.stats.intervals import LEVEL, student_interval
 from llmbench.stats.paired import detectable, difference_interval, holm, mcnemar, sign_flip
+from llmbench.stats.rates import ANSWERED
 
 ALPHA = 1 - LEVEL
 """A p-value up to this is called a difference."""
@@ -181,7 +182,7 @@ def _problems(rows: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
     lines = rows.group_by("problem_id", "problem_sha256", "lang", maintain_order=True).agg(
         pl.col("score").count().alias("n"),
         pl.col("passed").sum().alias("c"),
-        *(pl.col(name).mean() for name in MEASURES),
+        *(pl.col(name).filter(ANSWERED).mean() for name in MEASURES),
     )
     return {(line["problem_id"], line["problem_sha256"]): line for line in lines.to_dicts()}
 

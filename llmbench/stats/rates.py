@@ -17,6 +17,9 @@ from llmbench.stats.intervals import (
 
 PERCENTILES = (10, 50, 90, 99)
 SPEEDS = ("ttft_seconds", "ttfa_seconds", "tokens_per_second", "llm_seconds")
+ANSWERED = pl.col("outcome") != Outcome.PROVIDER_ERROR.value
+"""Rows of an answer: the others have at most what was paid for none."""
+
 _BOUNDS = {"low": pl.Float64, "high": pl.Float64}
 
 
@@ -45,7 +48,7 @@ def rates(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.Da
         pl.col("tokens_per_second").median(),
         pl.when(cost.count() > 0).then(cost.sum()).alias("cost_usd"),
         pl.when(pl.col("passed").any())
-        .then(cost.mean() / pl.col("passed").mean())
+        .then(cost.filter(ANSWERED).mean() / pl.col("passed").mean())
         .alias("cost_per_solved_usd"),
         *((outcome == name.value).sum().alias(name.value) for name in Outcome),
     )

@@ -26,8 +26,11 @@ class Cache:
         if asked not in self._places:
             return None
         path, offset = self._places[asked]
-        with path.open("rb") as file:
-            entry = journal.entry_at(file, offset)
+        try:
+            with path.open("rb") as file:
+                entry = journal.entry_at(file, offset)
+        except (OSError, ValueError):
+            return None  # somebody has removed that run since
         if not isinstance(entry, Bought):
             return None
         return replace(

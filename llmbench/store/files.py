@@ -1,6 +1,7 @@
 """Files that are whole or untouched."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from llmbench.errors import OutputError
@@ -10,8 +11,14 @@ def settle(fresh: Path, path: Path) -> None:
     """Put a written file on the disk and then in its place, at once and lastingly."""
     _sync(fresh)
     fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Put on the disk which files a folder holds: a new one could be lost with its name."""
     if os.name == "posix":  # elsewhere a folder cannot be opened
-        _sync(path.parent)
+        with suppress(PermissionError):  # whoever may not list a folder has not made it
+            _sync(path)
 
 
 def write_text(path: Path, text: str) -> None:

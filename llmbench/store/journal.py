@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from llmbench.errors import OutputError
-from llmbench.records import AttemptKey, Completion, Row
+from llmbench.records import AttemptKey, Completion, Outcome, Row
+from llmbench.store import files
 from llmbench.store.lock import RunLock
 
 NAME = "journal.jsonl"
@@ -39,8 +40,14 @@ class Judged:
 
 Entry = Bought | Judged
 
+
+def _of_known_outcome(judged: Judged) -> Judged:
+    Outcome(judged.row.outcome)
+    return judged
+
+
 _BOUGHT: TypeAdapter[Entry] = TypeAdapter(Bought)
-_JUDGED: TypeAdapter[Entry] = TypeAdapter(Judged)
+_JUDGED: TypeAdapter[Entry] = TypeAdapter(Annotated[Judged, AfterValidator(_of_known_outcome)])
 
 
 class Journal:
@@ -60,6 +67,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = RunLock(folder)
         self._fault: OutputError | None = None
+        self._fault_told = False
         self._dirty = threading.Event()
         self._closing = threading.Event()
         try:
@@ -68,6 +76,8 @@ class Journal:
                 self._file = self.path.open("ab", buffering=0)
                 if torn:
                     self._file.write(b"\n")
+                for holding in (folder, *folder.absolute().parents[:2]):
+                    files.sync_folder(holding)
         except OutputError:
             self._lock.close()
             raise
@@ -78,11 +88,10 @@ class Journal:
         """Write one entry as one line.
 
         Raises:
-            OutputError: the disk is full or the file is gone; what stands in it stays good, and
-                nothing more is written.
+            OutputError: the disk is full, or within SYNC_SECONDS has failed or the file was
+                removed; what stands in it stays good, and nothing more is written.
         """
-        if self._fault is not None:
-            raise self._fault
+        self._check()
         adapter = _JUDGED if isinstance(entry, Judged) else _BOUGHT
         line = adapter.dump_json(entry) + b"\n"
         try:
@@ -92,24 +101,38 @@ class Journal:
                 raise OutputError(f"{self.path}: cannot be written: the disk is full")
         except OutputError as error:
             self._fault = error
-            raise
+            self._check()
         self._dirty.set()
 
     def close(self) -> None:
         """Put the journal on the disk, close it and let the run go.
 
         Raises:
-            OutputError: the disk failed.
+            OutputError: the disk failed, and `append` has not said so.
         """
         self._closing.set()
         self._dirty.set()
         self._syncing.join()
         try:
-            with _told(self.path):
-                os.fsync(self._file.fileno())
+            if not self._fault_told:
+                self._check()
+                self._sync()
         finally:
             self._file.close()
             self._lock.close()
+
+    def _check(self) -> None:
+        """Tell the fault: once a disk has failed, later calls may say that all is well."""
+        if self._fault is not None:
+            self._fault_told = True
+            raise self._fault
+
+    def _sync(self) -> None:
+        with _told(self.path):
+            os.fsync(self._file.fileno())
+            names = os.fstat(self._file.fileno()).st_nlink
+        if not names:
+            raise OutputError(f"{self.path}: was removed while the run wrote to it")
 
     def _sync_often(self) -> None:
         while not self._closing.is_set():
@@ -117,8 +140,7 @@ class Journal:
             self._closing.wait(SYNC_SECONDS / 2)  # the other half is for the disk
             self._dirty.clear()
             try:
-                with _told(self.path):
-                    os.fsync(self._file.fileno())
+                self._sync()
             except OutputError as error:
                 self._fault = error
                 return
@@ -133,14 +155,17 @@ class Journal:
 def places(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple[int, Entry]]:
     """The entries of a journal in their order, each with the byte at which its line begins.
 
-    A line that is torn or damaged costs that line alone, and `on_damage` hears of it in one line.
+    A line that is torn, damaged or of another version costs that line alone, and `on_damage` hears
+    of it in one line.
     """
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 found = entry(from_json(line))
-            except (ValueError, ValidationError):
+            except ValidationError:
+                on_damage(f"{path}:{number}: not a line of this version, left out")
+            except ValueError:
                 if line.strip():
                     on_damage(f"{path}:{number}: damaged line, left out")
             else:

@@ -35,15 +35,16 @@ def find_all(rows: Sequence[Row], folders: Iterator[Path]) -> Iterator[tuple[int
     """
     wanted = {_telling(row): place for place, row in enumerate(rows)}
     for folder in folders:
-        bought: dict[AttemptKey, Completion] = {}
+        path = folder / journal.NAME
+        bought: dict[AttemptKey, int] = {}  # where it stands: texts stay in the file
         try:
-            for entry in journal.read(folder / journal.NAME, _unheard):
+            for offset, entry in journal.places(path, _unheard):
                 if isinstance(entry, journal.Bought):
-                    bought[entry.key] = entry.completion
+                    bought[entry.key] = offset
                     continue
                 place = wanted.pop(_telling(entry.row), None)
                 if place is not None:
-                    completion = bought.get(_key(entry.row))
+                    completion = _completion(path, bought.get(_key(entry.row)))
                     yield place, Kept(folder, completion, _files(folder, entry.row))
         except OSError:
             continue
@@ -60,6 +61,14 @@ def work_folders(beside: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
     for root in roots:
         if root.is_dir():
             yield from sorted((path for path in root.iterdir() if path.is_dir()), reverse=True)
+
+
+def _completion(path: Path, offset: int | None) -> Completion | None:
+    if offset is None:
+        return None
+    with path.open("rb") as file:
+        entry = journal.entry_at(file, offset)
+    return entry.completion if isinstance(entry, journal.Bought) else None
 
 
 def _key(row: Row) -> AttemptKey:

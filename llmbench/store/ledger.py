@@ -5,40 +5,56 @@ from contextlib import contextmanager
 from pathlib import Path
 from sys import intern
 
+from llmbench.errors import OutputError
 from llmbench.records import AttemptKey, Completion, Outcome, Row
 from llmbench.store import journal
-from llmbench.store.journal import Bought
+from llmbench.store.journal import Bought, Entry
 
 
 class Ledger:
     """An index of a journal by the hashes of `identity`; texts stay in the file.
 
-    `spent` is what its answers cost in USD. `problems` maps each attempt that has a row to its
-    problem's hash, the latest. Damage is told to `on_damage`.
+    `spent` is what its answers, and tries that brought none, cost in USD. `problems` maps each
+    attempt that has an answer or a row to its problem's hash as the latest row has it, None
+    without one. Damage is told to `on_damage`.
     """
 
     def __init__(self, path: Path, on_damage: Callable[[str], None]) -> None:
+        """Read a journal through.
+
+        Raises:
+            OutputError: it is not there, or cannot be read.
+        """
         self._path = path
         self._bought: dict[str, int] = {}
         self._judged: dict[str, int] = {}
         self._failed: set[str] = set()
         self._infrastructure: set[str] = set()
-        self.problems: dict[AttemptKey, str] = {}
+        self.problems: dict[AttemptKey, str | None] = {}
         self.spent = 0.0
-        for offset, entry in journal.places(path, on_damage):
-            if isinstance(entry, Bought):
-                self._bought[entry.asked] = offset
-                self.spent += entry.completion.cost_usd or 0.0
-                continue
-            row = entry.row
-            self._judged[entry.graded] = offset
-            key = AttemptKey(intern(row.target), intern(row.problem_id), row.run, row.round)
-            self.problems[key] = intern(row.problem_sha256)
-            for known, says in (
-                (self._infrastructure, Outcome(row.outcome).is_infrastructure),
-                (self._failed, row.passed is False),
-            ):
-                (known.add if says else known.discard)(entry.graded)
+        try:
+            for offset, entry in journal.places(path, on_damage):
+                self._add(offset, entry)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be read: {error.strerror}") from None
+
+    def _add(self, offset: int, entry: Entry) -> None:
+        if isinstance(entry, Bought):
+            self._bought[entry.asked] = offset
+            self.spent += entry.completion.cost_usd or 0.0
+            self.problems.setdefault(_shared(*entry.key))
+            return
+        row = entry.row
+        self._judged[entry.graded] = offset
+        if row.outcome == Outcome.PROVIDER_ERROR:  # else its answer has the cost
+            self.spent += row.cost_usd or 0.0
+        key = _shared(row.target, row.problem_id, row.run, row.round)
+        self.problems[key] = intern(row.problem_sha256)
+        for known, says in (
+            (self._infrastructure, Outcome(row.outcome).is_infrastructure),
+            (self._failed, row.passed is False),
+        ):
+            (known.add if says else known.discard)(entry.graded)
 
     def is_done(self, graded: str) -> bool:
         """True when it has a row that is no infrastructure error."""
@@ -81,3 +97,8 @@ class Ledger:
                 return None if isinstance(entry, Bought) else entry.row
 
             yield find
+
+
+def _shared(target: str, problem_id: str, run: int, round_: int) -> AttemptKey:
+    """A key whose texts are in memory once."""
+    return AttemptKey(intern(target), intern(problem_id), run, round_)

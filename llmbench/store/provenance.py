@@ -6,7 +6,9 @@ import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from llmbench import __version__
 from llmbench.errors import UsageError
@@ -15,19 +17,57 @@ from llmbench.store import files
 NAME = "run.json"
 
 
+class _Session(BaseModel):
+    sandbox: str
+    versions: dict[str, str]
+
+
+class _Target(BaseModel):
+    provider: str
+    model: str
+    base_url: str
+    sampling: dict[str, float | None]
+    extra: str
+
+
+class _Lane(BaseModel):
+    targets: list[_Target]
+
+
+class _Plan(BaseModel):
+    lanes: list[_Lane]
+    problems: dict[str, str]
+    test_timeout: float
+
+
+class _Record(BaseModel):
+    """What a resumed run needs of it."""
+
+    commands: list[list[str]]
+    plan: _Plan
+    part_of: str | None
+    prompt_template_sha256: dict[str, str]
+    sessions: Annotated[list[_Session], Field(min_length=1)]
+
+
 def read(folder: Path) -> dict[str, Any]:
     """What is known of the run in a folder.
 
     Raises:
-        UsageError: it has no readable `run.json`.
+        UsageError: it has no `run.json` that a run can go on with.
     """
     path = folder / NAME
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UsageError(f"--resume: {path} cannot be read: start a new run") from None
-    if not isinstance(known, dict) or not isinstance(known.get("commands"), list):
-        raise UsageError(f"--resume: {path} is not the record of a run: start a new run")
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _Record.model_validate(known)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}: start a new run") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(f"{path}: {where}: {first['msg']}: start a new run") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON: {error}: start a new run") from None
     return known
 
 
@@ -57,13 +97,14 @@ def now() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that runs, None where it is none."""
+    """The commit of the checkout that runs, with `-dirty` if it was changed; None without one."""
     here = Path(__file__).resolve().parent.parent.parent
     if not (here / ".git").exists():
         return None
     try:
         done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"],
+            ["git", "-C", str(here), "describe", "--always", "--exclude=*", "--abbrev=40",
+             "--dirty"],
             capture_output=True, text=True, timeout=5, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

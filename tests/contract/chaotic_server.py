@@ -50,6 +50,7 @@ def answer_text(run: int) -> str:
 USAGE = {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 22}}
 ROLE = chunk("", role="assistant")
 STOP = chunk(None, "stop")
+ERROR_FIELD = b'error: {"code": 500, "message": "gone"}\n\n'
 
 
 def _pieces(text: str) -> list[dict[str, Any]]:
@@ -144,7 +145,7 @@ GOOD = (
 )
 
 BAD = (
-    Play("tool call", Means.EMPTY, lambda _: Script([events(
+    Play("tool calls", Means.EMPTY, lambda _: Script([events(
         chunk(None, tool_calls=[{"index": 0, "function": {"name": "f", "arguments": "{}"}}]),
         chunk(None, "tool_calls"))])),
     Play("refusal", Means.EMPTY, lambda _: Script([events(chunk(None, refusal="No."), STOP)])),
@@ -155,6 +156,7 @@ BAD = (
     Play("409", Means.AGAIN, says(409, "conflict")),
     Play("425", Means.AGAIN, says(425, "too early")),
     Play("429", Means.AGAIN, says(429, "slow down")),
+    Play("429 reset", Means.AGAIN, says(429, "slow down", "X-RateLimit-Reset: 3s"), True),
     Play("429 seconds", Means.AGAIN, says(429, "slow down", "Retry-After: 1"), True),
     Play("429 date", Means.AGAIN, _dated, True),
     Play("500", Means.AGAIN, says(500, "oops")),
@@ -168,7 +170,10 @@ BAD = (
     Play("idle at once", Means.AGAIN, lambda t: _idle(t, 0)),
     Play("idle midway", Means.AGAIN, lambda t: _idle(t, 3)),
     Play("error midway", Means.AGAIN, _spoken({"error": {"code": 502, "message": "gone"}})),
+    Play("error object", Means.AGAIN, _spoken({"object": "error", "message": "gone"})),
+    Play("error field", Means.AGAIN, lambda t: Script([_cut(t, 3).parts[0], ERROR_FIELD])),
     Play("finish error", Means.AGAIN, _spoken(chunk("", "error"))),
+    Play("no resources", Means.AGAIN, _spoken(chunk("", "insufficient_system_resource"))),
     Play("no JSON", Means.AGAIN, lambda t: Script([_cut(t, 3).parts[0], b'data: {"cho\n\n'])),
     Play("context", Means.NEVER, says(400, "x", code="context_length_exceeded")),
     Play("filter", Means.NEVER, says(400, "x", code="content_filter")),

@@ -4,6 +4,7 @@ import gc
 import gzip
 import json
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ import httpx
 import pytest
 from scripted_server import HELLO, Script, chunk, event, events, scripted
 
+from llmbench.config import TimeLimits
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError, UsageError
 from llmbench.models import recorded
 from llmbench.models.base import Model
@@ -220,6 +222,16 @@ FORMS: dict[str, Script] = {
     "compressed": Script([gzip.compress(HELLO)], headers=["Content-Encoding: gzip"]),
     "another content type": Script([HELLO], content_type="text/plain"),
     "kept open after DONE": Script([HELLO, 30.0]),
+    "the whole message beside each delta": Script(
+        [
+            events(
+                *(
+                    {"choices": [{"delta": delta, "message": {"content": "Hello world"}}]}
+                    for delta in ({"content": "Hello"}, {"content": " world"}, {})
+                )
+            )
+        ]
+    ),
 }
 
 
@@ -262,6 +274,13 @@ async def test_reasoning_is_kept_apart_and_its_first_token_counts(name: str) -> 
     assert completion.ttft_seconds is not None
     assert 0.09 < completion.ttft_seconds < 0.4
     assert 0.49 < completion.llm_seconds < 2
+
+
+async def test_a_refusal_is_the_text_of_the_answer() -> None:
+    stream = events(chunk(None, refusal="I ca"), chunk(None, refusal="n't."), chunk(None, "stop"))
+    completion = await answer_to(Script([stream]))
+    assert completion.text == "I can't."
+    assert completion.ttfa_seconds is not None
 
 
 async def test_reasoning_in_typed_parts_is_kept_apart() -> None:
@@ -307,12 +326,70 @@ async def test_an_answer_whose_cost_the_server_does_not_tell_costs_tokens_times_
         assert (await ask(model)).cost_usd == 0.5
 
 
+@pytest.mark.parametrize(
+    ("told", "cost"), [({"cost": 0.25}, 0.25), ({}, 0.02)], ids=["told", "of tokens and price"]
+)
+async def test_what_failed_tries_cost_is_added_as_far_as_the_server_told(
+    told: dict[str, float], cost: float
+) -> None:
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, **told}
+    last = {"choices": [], "usage": usage}
+    failing = Script([events(chunk("x", "error"), last)])
+    silent = Script([event(chunk("x"))], cut=True)
+    whole = Script([events(chunk("x", "stop"), last)])
+    withheld = Script([events(chunk("x", "content_filter"), last)])
+    async with scripted(failing, silent, whole, failing, withheld, failing) as (_, server):
+        target = model_of(server).target
+        model = ChatModel(target, server, Retries(3, sleep=no_wait), Price(1e-4, 1e-3))
+        completion = await ask(model)
+        assert completion.tries == 3
+        assert completion.cost_usd == pytest.approx(2 * cost)
+        assert completion.usage.prompt_tokens == 100  # of the final try alone
+        for kind, requests in ((AttemptError, 2), (TransientError, 3)):
+            with pytest.raises(kind) as caught:
+                await ask(model)
+            assert caught.value.requests == requests
+            assert caught.value.cost_usd == pytest.approx(requests * cost)
+
+
 async def test_the_prices_that_a_server_tells_come_with_its_models() -> None:
     pricing = {"prompt": "0.000003", "completion": "0.000015"}
     body = {"data": [{"id": "a", "pricing": pricing}, {"id": "b"}]}
     async with scripted(Script([json.dumps(body).encode()], 200, JSON)) as (_, server):
         offers = await server.list_models()
     assert offers == [Offer("a", Price(3e-6, 15e-6)), Offer("b")]
+
+
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [
+        (
+            {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 94}},
+            (103, 94),
+        ),
+        ({"completion_tokens": 9}, (103, 94)),  # nor does it say what the rest is
+        ({"completion_tokens": 103}, (103, None)),
+        (
+            {"completion_tokens": 103, "completion_tokens_details": {"reasoning_tokens": 94}},
+            (103, 94),
+        ),
+    ],
+)
+async def test_reasoning_that_is_counted_beside_the_answer_is_counted_into_it(
+    told: dict[str, Any], counts: tuple[int, int | None]
+) -> None:
+    usage = {"prompt_tokens": 32, "total_tokens": 135, **told}
+    last = {"choices": [], "usage": usage}
+    completion = await answer_to(Script([events(chunk("x", "stop"), last)]))
+    assert completion.usage == Usage(32, *counts)
+    assert completion.usage_source == "server"
+
+
+async def test_a_count_of_nothing_for_some_text_is_no_count() -> None:
+    nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    completion = await answer_to(Script([events(chunk("Hello", "stop"), {"usage": nothing})]))
+    assert (completion.usage.completion_tokens, completion.usage_source) == (2, "estimated")
+    assert completion.usage.prompt_tokens
 
 
 async def test_a_count_that_the_server_gives_is_kept_beside_one_that_is_estimated() -> None:
@@ -350,8 +427,29 @@ async def test_an_answer_that_came_in_one_piece_has_no_time_to_first_token() -> 
     assert (await answer_to(FORMS["not streamed"])).ttft_seconds is None
 
 
-async def test_an_answer_cut_at_the_token_limit_says_so() -> None:
-    assert (await answer_to(Script([events(chunk("x", "length"))]))).truncated
+@pytest.mark.parametrize("reason", ["length", "MAX_TOKENS", "model_length"])
+async def test_an_answer_cut_at_the_token_limit_says_so(reason: str) -> None:
+    completion = await answer_to(Script([events(chunk("x", reason))]))
+    assert completion.truncated
+    assert completion.finish_reason == reason
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]},
+        {"function_call": {"arguments": "{"}},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},
+    ],
+)
+async def test_deltas_without_text_keep_an_answer_alive(sign: dict[str, Any]) -> None:
+    parts: list[bytes | float] = [event(chunk(None, **sign)), 0.1] * 6
+    script = Script([*parts, events(chunk(None, "tool_calls"))])
+    completion = await answer_to(script, first_token=0.3, between_tokens=0.3)
+    assert (completion.text, completion.finish_reason) == ("", "tool_calls")
+    assert completion.ttft_seconds is not None
+    assert completion.ttft_seconds < 0.3 < completion.llm_seconds
+    assert completion.ttfa_seconds is None
 
 
 # What is sent
@@ -427,18 +525,24 @@ JSON = "application/json"
 @pytest.mark.parametrize(
     ("script", "kind", "says"),
     [
-        (Script([b"{}"], 401, JSON), TargetError, "set OPENROUTER_API_KEY"),
+        (Script([b"{}"], 401, JSON), TargetError, "check OPENROUTER_API_KEY"),
         (Script([b"no"], 429, headers=["Retry-After: 7"]), TransientError, "HTTP 429: no"),
         (Script([b"<title>Bad Gateway</title>"], 502), TransientError, "Bad Gateway"),
         (Script([HELLO[:120]], cut=True), TransientError, "broke"),
         (Script([events(chunk("Hel"), done=False)]), TransientError, "ended before the answer"),
-        (Script([]), TransientError, "ended before the answer"),
+        (Script([]), TransientError, "sent an empty stream: its own log may say why"),
         (Script([b"data: [DONE]\n\n"]), TransientError, "sent no answer"),
         (Script([b"HTTP/1.1 200 OK\r\nContent-Le"], raw=True), TransientError, "without an answer"),
         (Script([b"SSH-2.0-OpenSSH\r\n\r\n"], raw=True), TransientError, "broke"),
         (Script([b""], raw=True), TransientError, "without an answer"),
         (Script([events(chunk("x", "error"))]), TransientError, "finish_reason error"),
+        (
+            Script([events(chunk("x", "insufficient_system_resource"))]),
+            TransientError,
+            "finish_reason insufficient_system_resource",
+        ),
         (Script([events(chunk("x", "content_filter"))]), AttemptError, "withheld"),
+        (Script([events(chunk("x", "PROHIBITED_CONTENT"))]), AttemptError, "withheld"),
         (
             Script([events(chunk("x"), {"error": {"code": 502, "message": "down"}})]),
             TransientError,
@@ -447,10 +551,24 @@ JSON = "application/json"
         (
             Script([events({"error": {"code": "context_length_exceeded", "message": "long"}})]),
             AttemptError,
-            "longer context",
+            "allow a longer context",
+        ),
+        (
+            Script([events(chunk("x"), {"object": "error", "code": 500, "message": "CUDA"})]),
+            TransientError,
+            "error 500: CUDA",
+        ),
+        (
+            Script([event(chunk("x")), b'error: {"code": 400, "message": "context size"}\n\n']),
+            AttemptError,
+            "error 400: context size",
         ),
         (Script([b'{"error": "Model not loaded"}'], 200, JSON), TransientError, "not loaded"),
-        (Script([b'{"status": "ok"}'], 200, JSON), TargetError, "not with a chat completion"),
+        (
+            Script([b'{"status": "ok"}'], 200, JSON),
+            TargetError,
+            "sent JSON, which is no chat completion; check --base-url",
+        ),
         (Script([b"<html>Hi</html>"], 200, "text/html"), TargetError, "text/html"),
         (Script([b"data: [1, 2]\n\n"]), TransientError, "no chat completion chunk"),
         (Script([b'data: {"choices": 3}\n\n']), TransientError, "no chat completion chunk"),
@@ -544,6 +662,11 @@ async def test_an_answer_whose_end_is_left_open_is_whole_once_it_said_why_it_end
             b' "metadata": {"headers": {"X-RateLimit-Reset": "90"}}}}',
             [],
         ),
+        (
+            b'[{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED",'
+            b' "details": [{"@type": "Help"}, {"@type": "RetryInfo", "retryDelay": "90s"}]}}]',
+            [],
+        ),
     ],
 )
 async def test_the_reset_of_a_rate_limit_reaches_the_retry(body: bytes, headers: list[str]) -> None:
@@ -563,6 +686,36 @@ async def test_a_stream_that_dies_after_its_first_token_is_asked_again_and_count
 async def test_when_every_try_fails_the_error_says_how_many_there_were() -> None:
     with pytest.raises(TransientError, match=r"HTTP 503.*\(after 3 tries\)"):
         await answer_to(Script([b""], 503), tries=3)
+
+
+async def test_a_target_that_gives_only_passing_faults_for_long_is_given_up() -> None:
+    down, up, filtered = Script([b""], 503), Script([HELLO]), Script([b"flagged"], 400)
+    scripts = [down, down, up, down, down, filtered, down, down, down]
+    async with scripted(*scripts) as (_, server):
+        retries = Retries(1, sleep=no_wait, lost_attempts=3, lost_seconds=0.05)
+        model = ChatModel(model_of(server).target, server, retries)
+        told = []
+        for script in scripts:
+            try:
+                await anyio.sleep(0.03)
+                await ask(model)
+            except ModelError as fault:
+                told.append(type(fault))
+                last = fault
+            else:
+                assert script is up
+    assert told == [TransientError] * 4 + [AttemptError] + [TransientError] * 2 + [TargetError]
+    assert str(last).endswith("no answer came for 0 minutes: go on later with --resume")
+    assert last.requests == 1
+
+
+async def test_a_short_outage_gives_up_no_target() -> None:
+    async with scripted(Script([b""], 503)) as (_, server):
+        retries = Retries(1, sleep=no_wait, lost_attempts=3, lost_seconds=60)
+        model = ChatModel(model_of(server).target, server, retries)
+        for _ in range(9):
+            with pytest.raises(TransientError):
+                await ask(model)
 
 
 async def test_the_slot_is_free_while_a_retry_waits() -> None:
@@ -609,9 +762,27 @@ async def test_a_server_that_is_not_there_is_told_in_one_line_within_a_second(
             await server.list_models()
         with pytest.raises(TransientError, match=f"cannot reach {url}"):
             await ask(model_of(server))
+    async with connect(PRESETS["ollama"], "http://nowhere.invalid:1/v1") as server:
+        with pytest.raises(TransientError, match=r"cannot reach .*: no such host; check --base-"):
+            await server.list_models()
     hint = "start LM Studio's server (Developer tab), or give --base-url"
     assert str(caught.value) == f"cannot reach {url}: {hint}"
     assert time.perf_counter() - began < 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue takes more")
+async def test_a_server_that_takes_no_connection_is_not_waited_for_long() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):  # its queue is full now
+            began = time.perf_counter()
+            waits = TimeLimits(connect=0.2, first_token=30.0)
+            async with connect(PRESETS["vllm"], f"http://127.0.0.1:{port}", limits=waits) as server:
+                with pytest.raises(TransientError, match=r"cannot reach .*: start vLLM"):
+                    await ask(model_of(server))
+            assert time.perf_counter() - began < 5
 
 
 async def test_a_connection_that_cannot_be_trusted_stops_the_target() -> None:
@@ -631,7 +802,7 @@ async def test_a_connection_that_cannot_be_trusted_stops_the_target() -> None:
 
 async def test_a_local_server_that_wants_a_key_is_told_how_to_get_one() -> None:
     with pytest.raises(TargetError, match="set OPENAI_COMPATIBLE_API_KEY and use --provider"):
-        await answer_to(Script([b"{}"], 401, JSON), provider="lmstudio")
+        await answer_to(Script([b"{}"], 401, JSON), provider="ollama")
 
 
 async def test_a_proxy_is_never_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -667,14 +838,26 @@ async def test_what_a_server_declares_counts_more_than_a_name() -> None:
     assert await models_in(data) == ["whisper-chat", "flux-chat"]
 
 
-async def test_a_page_instead_of_a_list_is_told_as_such() -> None:
-    async with scripted(Script([b"<html>"], content_type="text/html")) as (_, server):
-        with pytest.raises(TargetError, match="text/html"):
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"<html>", "text/html"),
+        (b'{"status": "ok"}', JSON),
+        (b'{"models": [{"key": "of another API"}]}', JSON),
+        (b'{"data": [3]}', JSON),
+        (b'"hello"', JSON),
+        (b"3", JSON),
+        (b"", JSON),
+    ],
+)
+async def test_what_is_no_list_of_models_is_told_as_such(body: bytes, kind: str) -> None:
+    async with scripted(Script([body], content_type=kind)) as (_, server):
+        with pytest.raises(TargetError, match=f"sent {kind}, which is no list of models; check"):
             await server.list_models()
 
 
 async def test_a_refused_list_names_the_key_variable() -> None:
-    with pytest.raises(TargetError, match="set OPENROUTER_API_KEY"):
+    with pytest.raises(TargetError, match="check OPENROUTER_API_KEY"):
         await models_in({"error": {"message": "no"}}, 401)
 
 

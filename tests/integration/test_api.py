@@ -80,7 +80,7 @@ def test_faults_are_exceptions_of_one_line() -> None:
 
 
 def test_each_flag_of_run_is_one_of_the_command() -> None:
-    known = {action.dest for action in parser(None)._actions}
+    known = {action.dest for action in parser()._actions}
     assert set(inspect.get_annotations(Flags)) <= known
 
 

@@ -104,16 +104,20 @@ async def test_a_key_is_in_no_output_and_no_file(tmp_path: Path) -> None:
     async with opened("bubblewrap", RUNNERS):
         pass
     flags = ["--only", "go-lru-cache", "--runs", "1", "--sandbox", "bubblewrap"]
+    flags += ["--out", "r.parquet", "--out", "r.csv"]
     async with serving(tmp_path, "right") as server:
         there = ["--provider", "openrouter", "--base-url", server.base_url]
         env = environment(OPENROUTER_API_KEY=key)
         good = await run(tmp_path, *there, "--model", "right", *flags, env=env)
+        again = await run(tmp_path, "--resume", "--runs", "2", env=env)
+        texts = [str(pl.read_parquet(tmp_path / "r.parquet").to_dicts())]
+        texts += pl.read_parquet_metadata(tmp_path / "r.parquet").values()
         bad = await run(tmp_path, *there, "--model", "wrong", *flags, env=env)
-    assert (good.code, bad.code) == (0, 1)
+    assert (good.code, again.code, bad.code) == (0, 0, 1)
     assert "does not exist" in bad.err
-    texts = [good.out, good.err, bad.out, bad.err]
+    texts += [text for ran in (good, again, bad) for text in (ran.out, ran.err)]
     texts += [p.read_text(errors="replace") for p in tmp_path.rglob("*") if p.is_file()]
-    assert len(texts) > 8
+    assert {"journal.jsonl", "run.json", "r.csv"} <= {p.name for p in tmp_path.rglob("*")}
     assert not [text for text in texts if key in text or key[6:] in text]
 
 
@@ -131,6 +135,7 @@ async def test_an_unknown_model_stops_its_target_and_the_other_goes_on(tmp_path:
     rows = pl.read_csv(next(tmp_path.glob("_work/*/results.csv")), schema=tables.SCHEMA)
     assert Counter(rows["outcome"]) == {"passed": 3, "provider_error": 1}
     assert "not the models' failure" in ran.out
+    assert "to ask again what has no score: llmbench --resume" in ran.out
 
 
 @pytest.mark.docker

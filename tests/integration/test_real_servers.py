@@ -197,14 +197,17 @@ async def test_errors_of_litellm_are_sorted(
 
 
 async def test_passing_errors_of_litellm_are_tried_again(tmp_path: Path, proxy: str) -> None:
-    flags = ["--provider", "openai-compatible", "--model", "limited", "--model", "broken"]
-    code, said, table = await asked(tmp_path, proxy, *flags, "--runs", "1")
-    assert code == 1
+    models = [flag for name in ("right", "limited", "broken") for flag in ("--model", name)]
+    flags = ["--provider", "openai-compatible", *models, "--runs", "1"]
+    code, said, table = await asked(tmp_path, proxy, *flags)
+    assert code == 1  # two of three have no score
     rows = {row["model"]: row for row in pl.read_parquet(table).to_dicts()}
     for model, words in (("limited", "429"), ("broken", "500")):
         assert rows[model]["outcome"] == "provider_error"
         assert words in rows[model]["log_head"]
         assert "(after 5 tries)" in rows[model]["log_head"], said
+        assert rows[model]["tries"] == 5
+    assert rows["right"]["outcome"] == "passed"
 
 
 async def test_a_wrong_key_is_told_in_the_words_of_the_server(tmp_path: Path, proxy: str) -> None:
@@ -214,7 +217,8 @@ async def test_a_wrong_key_is_told_in_the_words_of_the_server(tmp_path: Path, pr
     rows = pl.read_parquet(table)
     assert set(rows["outcome"]) == {"provider_error"}
     # Without a database LiteLLM knows no key but its own, and calls that a bad request.
-    assert "HTTP 400: No connected db." in rows["log_head"][0]
+    told = "HTTP 400: No connected db.; check OPENAI_COMPATIBLE_API_KEY"
+    assert told in rows["log_head"][0]
     assert "sk-wrong" not in rows["log_head"][0]
 
 

@@ -67,6 +67,28 @@ async def test_wrong_usage_is_one_clear_line_and_exit_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--base-url", "https://me:sesame@host/v1"],
+        ["--base-url", "https://host/v1?key=sesame"],
+        ["--base-url", "https://me:sesame@host/v1", "--target", "demo/demo-large"],
+        ["--provider", "box"],
+    ],
+)
+async def test_a_secret_where_it_would_be_written_down_is_refused_and_not_repeated(
+    tmp_path: Path, flags: list[str]
+) -> None:
+    if "box" in flags:
+        config = tmp_path / "llmbench.yaml"
+        config.write_text("providers: {box: {extra: {api_key: sesame}}}")
+    ran = await run(tmp_path, *flags)
+    assert ran.code == 2
+    assert "keys come from variables" in ran.err or "looks like a key" in ran.err
+    assert "sesame" not in ran.out + ran.err
+    assert not (tmp_path / "_work").exists()
+
+
 async def test_bad_problem_files_are_told_before_anything_else(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(
         "- id: a\n  lang: python\n  prompt: p\n  tests: {../x: y}\n- 1\n"

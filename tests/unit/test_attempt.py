@@ -21,6 +21,7 @@ from llmbench.records import Completion, Message, Outcome, Row, Submission, Targ
 from llmbench.sandboxes.runners import load_runners
 from llmbench.store import journal
 from llmbench.store.journal import Journal
+from llmbench.store.ledger import Ledger
 from llmbench.store.work import WorkFolder
 
 pytestmark = pytest.mark.anyio
@@ -200,6 +201,19 @@ async def test_once_the_budget_is_spent_nothing_more_is_asked(tmp_path: Path) ->
     assert (result.bench.not_asked, set(result.model.asked)) == (7, {1, 2})
     said = [event for event in result.events if isinstance(event, BudgetSpent)]
     assert said == [BudgetSpent(0.5, 0.5)]
+
+
+async def test_tries_that_brought_no_answer_are_counted_and_spend_the_budget(
+    tmp_path: Path,
+) -> None:
+    fault = TransientError("broke")
+    fault.requests, fault.cost_usd = 3, 0.375
+    result = await run(tmp_path, [fault, Completion(CODE, cost_usd=0.25)], runs=9, max_cost=0.5)
+    told = [(row.outcome, row.tries, row.cost_usd) for row in result.rows]
+    assert told == [("provider_error", 3, 0.375), ("passed", 1, 0.25)]
+    assert result.bench.not_asked == 7
+    # A run that goes on knows of both.
+    assert Ledger(result.bench.journal.path, pytest.fail).spent == result.bench.spent == 0.625
 
 
 async def test_the_seed_of_a_row_is_that_of_its_run(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
@@ -41,12 +42,15 @@ def openai(message: str, code: str | None = None) -> dict[str, Any]:
             AttemptError,
         ),
         (400, openai("x", "context_length_exceeded"), AttemptError),
+        (400, openai("The input token count (9) exceeds the maximum (8)"), AttemptError),
         (413, openai("Request too large"), AttemptError),
         (400, openai("Response was filtered", "content_filter"), AttemptError),
         (403, openai("requires moderation and your input was flagged"), AttemptError),
         (400, openai("Something about this request"), AttemptError),
         (400, openai("Your credit balance is too low"), TargetError),
         (401, openai("No auth credentials found"), TargetError),
+        (400, openai("API key not valid. Please pass a valid API key."), TargetError),
+        (400, openai("Incorrect API key provided: xa***ey"), TargetError),
         (402, openai("Insufficient credits"), TargetError),
         (403, openai("Country not supported"), TargetError),
         (404, openai("The model `m` does not exist", "model_not_found"), TargetError),
@@ -89,8 +93,26 @@ def test_the_servers_words_are_found_in_every_form_of_error(body: Any, message: 
 
 
 def test_a_missing_key_is_answered_with_the_name_of_the_variable() -> None:
-    fault = FAULTS.of_status(401, {}, b'{"error": {"message": "No auth credentials found"}}')
-    assert "No auth credentials found; set OPENROUTER_API_KEY" in str(fault)
+    for faults, todo in ((replace(FAULTS, key=None), "set"), (FAULTS, "check")):
+        fault = faults.of_status(401, {}, b'{"error": {"message": "No auth credentials found"}}')
+        assert f"No auth credentials found; {todo} OPENROUTER_API_KEY" in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("message", "todo"),
+    [
+        ("max_tokens is too large: 99999. This model supports at most 4096", "change --max-tokens"),
+        ("Invalid max_completion_tokens value", "change --max-tokens"),
+        ("temperature: range: 0..1", "change --temperature"),
+        ("max_tokens and your prompt are more than I can", None),
+    ],
+)
+def test_a_parameter_that_no_request_can_have_stops_the_target(
+    message: str, todo: str | None
+) -> None:
+    fault = FAULTS.of_status(400, {}, json.dumps(openai(message)).encode())
+    assert isinstance(fault, TargetError) == (todo is not None)
+    assert todo is None or str(fault).endswith(f"; {todo}")
 
 
 def test_a_key_that_the_server_repeats_is_not_passed_on() -> None:
@@ -112,6 +134,7 @@ def test_foreign_words_stay_short_and_on_one_line() -> None:
         ({"retry-after": "7"}, 7),
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": "36.5s"}, 36.5),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-3"}, None),
         ({}, None),
@@ -130,8 +153,26 @@ def test_retry_after_is_read_as_a_date(ahead: float, seconds: float) -> None:
 def test_an_error_inside_a_stream_is_sorted_by_its_own_code() -> None:
     assert type(FAULTS.of_event(openai("Overloaded", "overloaded"))) is TransientError
     assert type(FAULTS.of_event({"error": {"code": 402, "message": "no credit"}})) is TargetError
+    assert type(FAULTS.of_event({"error": {"code": "401", "message": "no key"}})) is TargetError
     assert type(FAULTS.of_event({"error": {"code": 502, "message": "down"}})) is TransientError
     assert type(FAULTS.of_event(openai("x", "context_length_exceeded"))) is AttemptError
+
+
+@pytest.mark.parametrize(
+    ("error", "overload"),
+    [
+        ({"type": "overloaded_error", "message": "Overloaded"}, True),
+        ({"code": "rate_limit_exceeded", "message": "x"}, True),
+        ({"code": "429", "message": "x"}, True),
+        ({"status": "RESOURCE_EXHAUSTED", "message": "x"}, True),
+        ({"code": "500", "message": "x"}, False),
+        ({"type": "server_error", "message": "x"}, False),
+    ],
+)
+def test_an_error_inside_a_stream_tells_an_overload(error: dict[str, Any], overload: bool) -> None:
+    fault = FAULTS.of_event({"error": error})
+    assert isinstance(fault, TransientError)
+    assert fault.overload == overload
 
 
 SENT = {"stream_options": {}, "max_tokens": 9, "temperature": 0.2, "seed": 1}

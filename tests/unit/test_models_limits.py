@@ -27,9 +27,17 @@ async def test_one_episode_of_refusals_halves_the_slots_once() -> None:
         one.refused(time.monotonic())
     assert one.slots.total_tokens == 1
     (said,) = one.story
-    assert said == (
-        "cloud refused for its rate or load in 11 episodes: down to 1 of 8 answers at once"
-    )
+    assert said == "cloud refused 11 times for its rate or load: down to 1 of 8 answers at once"
+
+
+async def test_an_episode_lasts_as_long_as_the_server_asked_to_be_left_alone() -> None:
+    one = traffic(8)
+    one.refused(time.monotonic(), 30.0)
+    for later in (1, 15, 29):
+        one.refused(time.monotonic() + later, 30.0 - later)
+    assert one.slots.total_tokens == 4
+    one.refused(time.monotonic() + 31, 30.0)
+    assert one.slots.total_tokens == 2
 
 
 async def test_slots_grow_again_one_after_as_many_answers_as_there_are() -> None:
@@ -37,10 +45,10 @@ async def test_slots_grow_again_one_after_as_many_answers_as_there_are() -> None
     one.refused(time.monotonic())
     for wanted in (5, 6, 7, 8):
         for _ in range(wanted):
-            one.answered(0.1)
+            one.answered(0.1, 1.0)
         assert one.slots.total_tokens == wanted
     for _ in range(50):
-        one.answered(0.1)
+        one.answered(0.1, 1.0)
     assert one.slots.total_tokens == 8
 
 
@@ -71,7 +79,8 @@ async def test_a_local_server_that_answers_one_after_another_is_not_over_driven(
     one = traffic(8, local=True)
     answer = 2.0
     for _ in range(60):  # each waits for those before it
-        one.answered(0.1 + answer * (one.slots.total_tokens - 1))
+        waited = 0.1 + answer * (one.slots.total_tokens - 1)
+        one.answered(waited, waited + answer)
     assert one.slots.total_tokens <= 2
     assert "made first tokens wait" in next(iter(one.story))
 
@@ -80,22 +89,41 @@ async def test_a_local_server_that_batches_soon_has_all_its_slots() -> None:
     one = traffic(16, local=True)
     assert one.slots.total_tokens == 1
     for number in range(15):
-        one.answered(0.1 + 0.01 * (number % 9))
+        one.answered(0.1 + 0.01 * (number % 9), 0.5)
     assert one.slots.total_tokens == 16
     for number in range(60):
-        one.answered(0.1 + 0.01 * (number % 9))
+        one.answered(0.1 + 0.01 * (number % 9), 0.5)
     assert one.slots.total_tokens == 16
     assert list(one.story) == []
 
 
+async def test_prompts_in_the_cache_of_a_local_server_make_the_others_not_late() -> None:
+    one = traffic(8, local=True)
+    for number in range(200):
+        prompt = 0.03 if number % 10 == 9 else 1.0 + 0.1 * (number % 5)
+        one.answered(prompt, prompt + 10.0)
+    assert one.slots.total_tokens == 8
+    assert list(one.story) == []
+
+
+@pytest.mark.parametrize("places", [1, 2, 4])
+async def test_a_local_server_is_given_about_as_many_answers_as_it_has_places(places: int) -> None:
+    one = traffic(8, local=True)
+    for number in range(300):
+        ahead = max(0, one.slots.total_tokens - places)
+        waited = 0.5 + 0.1 * (number % 5) + 12.0 * ahead / places
+        one.answered(waited, waited + 12.0)
+    assert places <= one.slots.total_tokens <= places + 1
+
+
 async def test_a_local_server_that_has_room_again_gets_more() -> None:
     one = traffic(4, local=True)
-    one.answered(0.1)
+    one.answered(0.1, 2.1)
     for _ in range(20):
-        one.answered(5.0)
+        one.answered(5.0, 7.0)
     assert one.slots.total_tokens == 1
     for _ in range(60):
-        one.answered(0.1)
+        one.answered(0.1, 2.1)
     assert one.slots.total_tokens == 4
 
 

@@ -76,6 +76,30 @@ def test_a_wrong_entry_is_told_with_its_place(tmp_path: Path, text: str, fault: 
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "{api_key: sesame}",
+        "{apikey: sesame}",
+        "{Authorization: sesame}",
+        "{metadata: {tools: [{access_token: sesame}]}}",
+        "{client-secret: sesame}",
+        "{anything: 'Bearer sesame'}",
+        "{anything: sk-sesame}",
+    ],
+)
+def test_a_key_among_the_parameters_is_refused_and_not_repeated(tmp_path: Path, extra: str) -> None:
+    with pytest.raises(UsageError, match="looks like a key; name its variable in key_env") as told:
+        known(write(tmp_path, f"providers: {{x: {{extra: {extra}}}}}"))
+    assert "sesame" not in str(told.value)
+
+
+def test_parameters_that_only_sound_like_keys_are_sent(tmp_path: Path) -> None:
+    extra = "{prompt_cache_key: a, max_tokens: 1, stop_token_ids: [2], user: sketch, tokens: [x]}"
+    box = known(write(tmp_path, f"providers: {{x: {{extra: {extra}}}}}"))["x"]
+    assert list(box.extra) == ["prompt_cache_key", "max_tokens", "stop_token_ids", "user", "tokens"]
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         known(tmp_path / "none.yaml")

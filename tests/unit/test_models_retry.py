@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from llmbench.errors import AttemptError, TargetError, TransientError
+from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
 from llmbench.models.retry import Retries
 from llmbench.records import Completion
 
@@ -27,6 +27,17 @@ def answers(*outcomes: Exception | Completion) -> Callable[[], Awaitable[Complet
     return ask
 
 
+def failed(
+    message: str,
+    requests: int,
+    cost_usd: float | None = None,
+    kind: type[ModelError] = TransientError,
+) -> ModelError:
+    fault = kind(message)
+    fault.requests, fault.cost_usd = requests, cost_usd
+    return fault
+
+
 class Sleeps:
     """Waits that take no time and are kept."""
 
@@ -40,11 +51,23 @@ class Sleeps:
 
 async def test_a_passing_fault_is_tried_again_and_the_tries_are_counted() -> None:
     sleeps = Sleeps()
-    ask = answers(TransientError("a"), TransientError("b"), Completion("ok", tries=2))
+    faults = [failed("a", 1), failed("b", 1, 0.5)]
+    ask = answers(*faults, Completion("ok", tries=2, cost_usd=0.25))
     completion = await Retries(sleep=sleeps).run(ask, anyio.Semaphore(1))
     assert completion.text == "ok"
     assert completion.tries == 4  # two that failed, and two requests in the try that did not
+    assert completion.cost_usd == 0.75
     assert len(sleeps.seconds) == 2
+
+
+@pytest.mark.parametrize("kind", [TransientError, AttemptError])
+async def test_a_fault_that_ends_it_has_the_requests_and_the_cost_of_all_tries(
+    kind: type[ModelError],
+) -> None:
+    faults = [failed("a", 1, 0.5), failed("b", 2), failed("c", 1, 0.25, kind)]
+    with pytest.raises(kind) as caught:
+        await Retries(3, sleep=Sleeps()).run(answers(*faults), anyio.Semaphore(1))
+    assert (caught.value.requests, caught.value.cost_usd) == (4, 0.75)
 
 
 @pytest.mark.parametrize("fault", [TargetError("x"), AttemptError("x"), ValueError("x")])

@@ -23,6 +23,7 @@ def decoded(*chunks: bytes) -> list[bytes]:
         (b"data: a\r\n\r\ndata: b\r\n\r\n", [b"a", b"b"]),
         (b"data: {\ndata:  1}\n\n", [b"{\n 1}"]),
         (b": OPENROUTER PROCESSING\n\ndata: a\n\n: ping\n\n", [b"a"]),
+        (b'error: {"code": 500}\n\n', [b'{"error": {"code": 500}}']),
         (b"event: x\nid: 7\nretry: 1\ndata: a\n\n", [b"a"]),
         (b"data: a\n\ndata: [DONE]", [b"a", b"[DONE]"]),
         (b"\n\n\n", []),

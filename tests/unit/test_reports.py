@@ -150,7 +150,7 @@ def test_progress_tells_outcomes_stops_and_drains(
     events: list[Event] = [
         *(Finished(row(run=run)) for run in (1, 2)),
         Finished(row(run=3, outcome=Outcome.OUT_OF_MEMORY.value)),
-        TargetStopped(target, "no credit [top up]"),
+        TargetStopped(target, f"{target}: no credit [top up]"),
         Draining(4),
     ]
     with kind(console, {target: 3}) as progress:
@@ -158,7 +158,8 @@ def test_progress_tells_outcomes_stops_and_drains(
             progress(event)
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
-    for words in ("3/3", "2 passed", "1 out of memory", "no credit [top up]", "4 attempts are"):
+    stopped = f"stopped {target}: no credit [top up]"
+    for words in ("3/3", "2 passed", "1 out of memory", stopped, "4 attempts are"):
         assert words in text
 
 

@@ -1,11 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import AttemptKey, Outcome, Submission
 from llmbench.sandboxes import choose, owners
-from llmbench.sandboxes.base import Execution, Limits
+from llmbench.sandboxes.base import Execution, Limits, SandboxChoice
 from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.docker import DockerSandbox
 from llmbench.sandboxes.grading import GradingSandbox
@@ -95,9 +96,9 @@ class Opens:
 
         return open_
 
-    async def ask(self, kind: str, *, own: bool = False) -> object:
+    async def ask(self, kind: Any, *, own: bool = False) -> object:
         return await choose.open_sandbox(
-            kind, {}, run_id="r", own_answers=own, notify=self.notes.append
+            SandboxChoice(kind), {}, run_id="r", own_answers=own, notify=self.notes.append
         )
 
 

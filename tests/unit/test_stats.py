@@ -209,6 +209,14 @@ def test_cost_per_solved_is_what_a_passing_answer_takes() -> None:
     assert line_of([(4, 1)], cost_usd=None)["cost_per_solved_usd"] is None
 
 
+def test_what_failed_tries_cost_is_no_cost_of_an_answer() -> None:
+    lost = row(score=None, passed=None, outcome="provider_error", cost_usd=5.0)
+    rows = [*rows_of([(4, 1)], cost_usd=0.01), lost]
+    (line,) = stats.rates(tables.frame(rows), ["target"]).to_dicts()
+    assert line["cost_per_solved_usd"] == pytest.approx(0.04)
+    assert line["cost_usd"] == pytest.approx(5.04)
+
+
 def test_a_group_where_nothing_was_scored_has_no_interval() -> None:
     bad = row(score=None, passed=None, outcome="provider_error")
     (line,) = stats.rates(tables.frame([bad]), ["target"]).to_dicts()

@@ -1,130 +1,19 @@
-"""Journal, tables, output files: nothing lost, nothing made up."""
+"""Tables, output files, work folder: nothing lost, nothing made up."""
 
-import json
+import errno
 import math
 import os
-import tempfile
-import threading
 from dataclasses import astuple, replace
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from records_of import attempt, row
 
 from llmbench.errors import OutputError
-from llmbench.records import Completion, Usage, columns
-from llmbench.store import journal, outputs, tables
-from llmbench.store.journal import Bought, Journal, Judged
+from llmbench.records import columns
+from llmbench.store import files, outputs, tables
 from llmbench.store.work import WorkFolder
-
-
-def fail(line: str) -> None:
-    raise AssertionError(line)
-
-
-@given(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.none() | st.integers(0, 9))
-def test_entries_come_back_as_they_went_in(text: str, seconds: float, tokens: int | None) -> None:
-    completion = Completion(text, usage=Usage(tokens), llm_seconds=seconds, tries=2)
-    entries: list[journal.Entry] = [
-        Bought(attempt().key, completion),
-        Judged(row(log_head=text, llm_seconds=seconds)),
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        with Journal(Path(folder)) as written:
-            for entry in entries:
-                written.append(entry)
-        assert list(journal.read(written.path, fail)) == entries
-
-
-def test_a_torn_last_line_costs_only_that_line(tmp_path: Path) -> None:
-    with Journal(tmp_path) as written:
-        written.append(Judged(row(run=1)))
-        written.append(Judged(row(run=2)))
-    whole = written.path.read_bytes()
-    first = whole.index(b"\n") + 1
-    for length in range(first, len(whole)):
-        written.path.write_bytes(whole[:length])
-        told: list[str] = []
-        runs = [r.run for r in journal.rows(written.path, told.append)]
-        assert (runs, len(told)) in (([1], 1 if length > first else 0), ([1, 2], 0))
-
-
-def test_a_damaged_line_in_the_middle_is_left_out_and_told(tmp_path: Path) -> None:
-    with Journal(tmp_path) as written:
-        for run in (1, 2, 3):
-            written.append(Judged(row(run=run)))
-    lines = written.path.read_bytes().splitlines(keepends=True)
-    written.path.write_bytes(lines[0] + b'{"row": {"run": "x"}}\n' + b"\x00\xff\n" + lines[2])
-    told: list[str] = []
-    assert [r.run for r in journal.rows(written.path, told.append)] == [1, 3]
-    assert told == [
-        f"{written.path}:2: damaged line, left out",
-        f"{written.path}:3: damaged line, left out",
-    ]
-
-
-def test_each_line_is_on_its_way_before_the_call_returns(tmp_path: Path) -> None:
-    with Journal(tmp_path) as written:
-        written.append(Judged(row()))
-        assert json.loads(written.path.read_text())["row"]["problem_id"] == "add"
-
-
-def test_a_full_disk_is_one_line_and_ends_the_writing(tmp_path: Path) -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("no /dev/full here")
-    written = Journal(tmp_path)
-    real, written._file = written._file, full.open("ab", buffering=0)
-    with pytest.raises(OutputError, match="No space left"):
-        written.append(Judged(row()))
-    written._file.close()
-    written._file = real
-    with pytest.raises(OutputError, match="No space left"):
-        written.append(Judged(row()))
-    written.close()
-    assert written.path.read_bytes() == b""
-
-
-def test_what_is_journaled_is_put_on_the_disk_within_a_second(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced = threading.Event()
-    monkeypatch.setattr(os, "fsync", lambda _: synced.set())
-    with Journal(tmp_path) as written:
-        assert not synced.wait(0.05)
-        written.append(Judged(row()))
-        assert synced.wait(30)
-
-
-def test_a_torn_line_stays_alone_when_the_journal_goes_on(tmp_path: Path) -> None:
-    with Journal(tmp_path) as written:
-        written.append(Judged(row(run=1)))
-        written.append(Judged(row(run=2)))
-    written.path.write_bytes(written.path.read_bytes()[:-9])
-    with Journal(tmp_path) as again:
-        again.append(Judged(row(run=3)))
-    told: list[str] = []
-    assert [r.run for r in journal.rows(again.path, told.append)] == [1, 3]
-    assert told == [f"{again.path}:2: damaged line, left out"]
-
-
-def test_an_entry_is_found_again_by_its_place(tmp_path: Path) -> None:
-    with Journal(tmp_path) as written:
-        for run in (1, 2, 3):
-            written.append(Judged(row(run=run, log_head="§")))
-    with written.path.open("rb") as file:
-        for offset, entry in reversed(list(journal.places(written.path, fail))):
-            assert journal.entry_at(file, offset) == entry
-
-
-def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
-    with Journal(tmp_path), pytest.raises(OutputError, match=f"process {os.getpid()} is writing"):
-        Journal(tmp_path)
-    with Journal(tmp_path):
-        pass
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
@@ -184,10 +73,59 @@ def test_a_table_is_streamed_in_batches_with_its_metadata(tmp_path: Path) -> Non
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.csv", "t.parquet"]
 
 
-def test_a_failed_write_leaves_the_old_table_whole(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "t.csv"
     with pytest.raises(OutputError, match="cannot be written"):
         tables.write(tables.frame([row()]), path)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+@pytest.mark.parametrize("failing_at", [(os, "fsync"), (Path, "replace")], ids=lambda at: at[1])
+def test_a_writer_that_fails_or_is_killed_leaves_the_old_table_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, failing_at: tuple[object, str]
+) -> None:
+    path = tmp_path / name
+    tables.write(tables.frame([row(run=1)]), path)
+    old = path.read_bytes()
+    table = tables.frame([row(run=run) for run in (1, 2)])
+    with monkeypatch.context() as failing:
+        failing.setattr(*failing_at, unable)
+        with pytest.raises(OutputError, match="No space left"):
+            tables.write(table, path)
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    with monkeypatch.context() as killed:
+        killed.setattr(files, "settle", unable)
+        killed.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(OutputError):
+            tables.write(table, path, writer="run")
+    assert path.read_bytes() == old
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f".{name}.run.tmp", name]
+    tables.write(table, path, writer="run")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert tables.read(path).equals(table, null_equal=True)
+
+
+def unable(*_: object) -> None:
+    """A call that a full disk refuses."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_written_file_is_on_the_disk_before_its_name_and_its_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+    rename = Path.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append(os.fstat(handle).st_ino))
+
+    def replace(fresh: Path, path: Path) -> Path:
+        done.append("named")
+        return rename(fresh, path)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    tables.write(tables.frame([row()]), tmp_path / "t.csv")
+    file = (tmp_path / "t.csv").stat().st_ino
+    assert done == [file, "named", tmp_path.stat().st_ino]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from llmbench import config
+from llmbench.sandboxes.base import SandboxChoice
 
-SANDBOXES = ("auto", "docker", "bubblewrap")
+SANDBOXES = ("auto", "docker", "bubblewrap", "dask")
+CLUSTER_SLOTS = 1000
+"""Most test runs that are handed to a cluster at once; the threads of its workers bound them."""
+
 FORMATS = ("text", "json", "markdown")
 
 
@@ -28,16 +31,11 @@ class ProblemOptions:
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """Where tests run, how many at once, and their longest time in seconds.
+    """Where tests run, how many at once, and their longest time in seconds."""
 
-    `warm` and `runtime` say how an engine is used.
-    """
-
-    kind: Literal["auto", "docker", "bubblewrap"]
+    choice: SandboxChoice
     slots: int
     timeout: float
-    warm: bool
-    runtime: str | None
 
 
 def problem_flags(group: argparse._ActionsContainer) -> None:
@@ -82,20 +80,25 @@ def cores() -> int:
     return allowed or 1
 
 
-def sandbox_flags(group: argparse._ActionsContainer, cores: int | None) -> None:
-    """Add the flags of the sandbox; `cores` is the default of --sandboxes (None: not counted)."""
+def sandbox_flags(group: argparse._ActionsContainer) -> None:
+    """Add the flags of the sandbox."""
     group.add_argument(
         "--sandbox",
         choices=SANDBOXES,
         default="auto",
-        help="auto is Docker or Podman if an engine answers, else bubblewrap (default: auto)",
+        help="auto is Docker or Podman if an engine answers, else bubblewrap; dask is whatever "
+        "the workers of a cluster have (default: auto)",
+    )
+    group.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="scheduler of the cluster for --sandbox dask, for example tcp://scheduler:8786",
     )
     group.add_argument(
         "--sandboxes",
         type=whole(1),
-        default=cores,
         metavar="N",
-        help="test runs at once (default: cores" + (f", {cores} here)" if cores else ")"),
+        help="test runs at once (default: cores; of a cluster, the threads of its workers)",
     )
     group.add_argument(
         "--docker-timeout",
@@ -120,9 +123,9 @@ def sandbox_flags(group: argparse._ActionsContainer, cores: int | None) -> None:
 
 def sandbox_options(given: argparse.Namespace) -> SandboxOptions:
     """What `sandbox_flags` read."""
-    return SandboxOptions(
-        given.sandbox, given.sandboxes, given.docker_timeout, given.warm, given.docker_runtime
-    )
+    choice = SandboxChoice(given.sandbox, given.warm, given.docker_runtime, given.dask)
+    usual = CLUSTER_SLOTS if choice.kind == "dask" else cores()
+    return SandboxOptions(choice, given.sandboxes or usual, given.docker_timeout)
 
 
 def output_flags(group: argparse._ArgumentGroup) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from llmbench.cli.options import (
     ProblemOptions,
     SandboxOptions,
-    cores,
     output_flags,
     problem_flags,
     problem_options,
@@ -51,7 +50,7 @@ class Options:
 
 def parse(argv: Sequence[str]) -> Options:
     """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
-    given = parser(cores()).parse_args(argv)
+    given = parser().parse_args(argv)
     return Options(
         answers=None if given.answers == Path("-") else given.answers,
         model=given.model,
@@ -62,8 +61,8 @@ def parse(argv: Sequence[str]) -> Options:
     )
 
 
-def parser(cores: int | None) -> argparse.ArgumentParser:
-    """The flags of `grade`; `cores` is the default of --sandboxes (None: named, not counted)."""
+def parser() -> argparse.ArgumentParser:
+    """The flags of `grade`."""
     made = argparse.ArgumentParser(
         prog="llmbench grade",
         description=DESCRIPTION,
@@ -83,6 +82,6 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
         help="who wrote the answers that name nobody (default: the name of the file)",
     )
     problem_flags(made.add_argument_group("which problems"))
-    sandbox_flags(made.add_argument_group("where tests run"), cores)
+    sandbox_flags(made.add_argument_group("where tests run"))
     output_flags(made.add_argument_group("what is written"))
     return made

@@ -8,7 +8,6 @@ from pathlib import Path
 from llmbench.cli.options import (
     ProblemOptions,
     SandboxOptions,
-    cores,
     problem_flags,
     problem_options,
     sandbox_flags,
@@ -82,7 +81,7 @@ Options = ListOptions | ShowOptions | NewOptions | CheckOptions | ImportOptions
 
 def parse(argv: Sequence[str]) -> Options:
     """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
-    given = parser(cores()).parse_args(argv)
+    given = parser().parse_args(argv)
     match given.action:
         case "list":
             return ListOptions(problem_options(given))
@@ -102,8 +101,8 @@ def parse(argv: Sequence[str]) -> Options:
             )
 
 
-def parser(cores: int | None) -> argparse.ArgumentParser:
-    """The actions and their flags; `cores` is the default of --sandboxes (None: named)."""
+def parser() -> argparse.ArgumentParser:
+    """The actions and their flags."""
     made = argparse.ArgumentParser(
         prog="llmbench problems",
         description=DESCRIPTION,
@@ -119,7 +118,7 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
     check = actions.add_parser(
         "check", help="prove that problems hold, in the sandbox", allow_abbrev=False
     )
-    _check_flags(check, cores)
+    _check_flags(check)
     reads = "\n".join(f"  {name:13}{what}" for name, what in FORMATS.items())
     imported = actions.add_parser(
         "import",
@@ -163,9 +162,9 @@ def _new_flags(made: argparse.ArgumentParser) -> None:
     )
 
 
-def _check_flags(made: argparse.ArgumentParser, cores: int | None) -> None:
+def _check_flags(made: argparse.ArgumentParser) -> None:
     problem_flags(made)
-    sandbox_flags(made, cores)
+    sandbox_flags(made)
     made.add_argument(
         "--repeat",
         type=whole(1),

@@ -2,8 +2,8 @@
 
 import argparse
 import io
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from llmbench.cli import COMMANDS
 from llmbench.cli.options import (
     ProblemOptions,
     SandboxOptions,
-    cores,
     number,
     output_flags,
     problem_flags,
@@ -83,17 +82,22 @@ class Options:
 
 def parse(argv: Sequence[str]) -> Options:
     """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help and --version."""
-    return _options(parser(cores()).parse_args(argv), [list(argv)])
+    return _options(parser().parse_args(argv), [list(argv)])
 
 
 def merge(commands: Sequence[Sequence[str]]) -> Options:
-    """Read several sets of flags: what a later one gives takes the place of an earlier one's."""
-    given = parser(cores()).parse_args(commands[0])
-    for words in commands[1:]:
-        later = parser(None)
-        for action in later._actions:
-            action.default = argparse.SUPPRESS
-        given = argparse.Namespace(**vars(given) | vars(later.parse_args(words)))
+    """Read several sets of flags: what a later one gives takes the place of an earlier one's.
+
+    Raises:
+        UsageError: a flag is unknown, or its value is wrong.
+    """
+    with _faults_raised():
+        given = parser().parse_args(commands[0])
+        for words in commands[1:]:
+            later = parser()
+            for action in later._actions:
+                action.default = argparse.SUPPRESS
+            given = argparse.Namespace(**vars(given) | vars(later.parse_args(words)))
     return _options(given, commands)
 
 
@@ -147,17 +151,24 @@ def from_flags(flags: Mapping[str, Any]) -> Options:
             words += [f"{flag}={each}" for each in value]
         elif value is not None:
             words.append(f"{flag}={value}")
+    with _faults_raised():
+        return parse(words)
+
+
+@contextmanager
+def _faults_raised() -> Iterator[None]:
+    """Raise what the reader of flags would say before it leaves."""
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            return parse(words)
+            yield
     except SystemExit:
         fault = said.getvalue().splitlines()[-1]
         raise UsageError(fault.removeprefix("llmbench: error: ")) from None
 
 
-def parser(cores: int | None) -> argparse.ArgumentParser:
-    """The flags of a run; `cores` is the default of --sandboxes (None: named, not counted)."""
+def parser() -> argparse.ArgumentParser:
+    """The flags of a run."""
     made = argparse.ArgumentParser(
         prog="llmbench",
         description=DESCRIPTION,
@@ -169,7 +180,7 @@ def parser(cores: int | None) -> argparse.ArgumentParser:
     _cost_flags(made.add_argument_group("what it may cost"))
     _time_flags(made.add_argument_group("how long an answer is waited for"))
     problem_flags(made.add_argument_group("which problems"))
-    sandbox_flags(made.add_argument_group("where tests run"), cores)
+    sandbox_flags(made.add_argument_group("where tests run"))
     output_flags(made.add_argument_group("what is written"))
     made.add_argument(
         "--cache",
@@ -291,7 +302,8 @@ def _cost_flags(group: argparse._ArgumentGroup) -> None:
         "--max-cost",
         type=number(1e-6, 1e9),
         metavar="USD",
-        help="ask nothing more once the answers cost so much (default: no limit)",
+        help="ask nothing more once the run has cost so much; what is in flight then is still paid "
+        "(default: no limit)",
     )
 
 

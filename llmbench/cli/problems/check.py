@@ -32,7 +32,7 @@ async def _check(
     needed = {lang: runners[lang] for lang in langs}
     mutants = _mutants(options, problems, needed) if options.mutants else {}
     sandbox = await open_sandbox(
-        options.sandbox.kind,
+        options.sandbox.choice,
         needed,
         run_id=new_run_id(),
         own_answers=False,

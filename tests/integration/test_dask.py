@@ -1,0 +1,188 @@
+"""Tests on the workers of a real Dask cluster, which come and go."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiodocker
+import anyio
+import polars as pl
+import pytest
+from cli_runs import command, environment, interrupted, journaled_rows, run
+from dask_cluster import Cluster, cluster
+
+from llmbench.config import shipped
+from llmbench.errors import NoSandboxError, UsageError
+from llmbench.records import AttemptKey, Outcome, Problem
+from llmbench.sandboxes import dask_worker, engine
+from llmbench.sandboxes.base import SandboxChoice
+from llmbench.sandboxes.choose import open_sandbox
+from llmbench.sandboxes.dask_worker import Order
+from llmbench.sandboxes.runners import load_runners
+
+pytestmark = [pytest.mark.anyio, pytest.mark.docker]
+
+RUNNERS = load_runners(shipped("runners"))
+DEMO = ["--provider", "demo", "--model", "demo-large", "--model", "demo-small"]
+OUTCOMES = ["target", "problem_id", "run", "outcome"]
+
+
+@pytest.fixture(name="empty")
+def empty_(tmp_path: Path) -> Iterator[Cluster]:
+    """A scheduler without workers."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    with cluster(folder) as made:
+        yield made
+
+
+def on(made: Cluster) -> list[str]:
+    """The flags that send tests to a cluster."""
+    return ["--sandbox", "dask", "--dask", made.address]
+
+
+async def test_a_worker_that_dies_and_one_that_joins_in_mid_run_change_no_outcome(
+    empty: Cluster, tmp_path: Path
+) -> None:
+    empty.start_worker("first")
+    flags = [*DEMO, "--langs", "python,go", "--runs", "2", "--out", "rows.parquet"]
+    process = await anyio.open_process(
+        command(*flags, *on(empty)), cwd=tmp_path, env=environment(), stdin=-3
+    )
+    async with process:
+        with anyio.fail_after(180):
+            while journaled_rows(tmp_path) < 3:
+                assert process.returncode is None
+                await anyio.sleep(0.05)
+            await anyio.to_thread.run_sync(empty.start_worker, "second")
+            empty.kill("first")
+            await process.wait()
+        assert process.stderr is not None
+        said = b"".join([data async for data in process.stderr]).decode()
+    assert process.returncode == 0, said
+    assert said.count("is gone: its tests run elsewhere") == 1
+    here = await run(tmp_path, *flags[:-1], "here.parquet")
+    assert here.code == 0, here.err
+    there, local = (
+        pl.read_parquet(tmp_path / name).select(OUTCOMES).sort(OUTCOMES)
+        for name in ("rows.parquet", "here.parquet")
+    )
+    assert there.equals(local)
+    assert set(pl.read_parquet(tmp_path / "rows.parquet")["sandbox"].drop_nulls()) == {
+        "dask/docker"
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "reason"),
+    [
+        ("runners/python/run.sh", "# another\n", "has another runners/python"),
+        ("llmbench/__init__.py", '__version__ = "0.0.1"\n', "has llmbench 0.0.1, not"),
+        ("llmbench/sandboxes/dask_worker.py", "raise OSError('no')\n", "it cannot load llmbench"),
+    ],
+    ids=["runners", "version", "broken"],
+)
+async def test_a_worker_that_would_judge_otherwise_is_told_before_any_request_and_not_used(
+    empty: Cluster, tmp_path: Path, path: str, text: str, reason: str
+) -> None:
+    changed = tmp_path / "changed"
+    for name in ("llmbench", "runners", "problems"):
+        shutil.copytree(shipped("runners").parent / name, changed / name)
+    with (changed / path).open("a") as file:
+        file.write(text)
+    empty.start_worker("other", {"PYTHONPATH": str(changed)})
+    flags = [*DEMO[:4], "--only", "python-lru-ttl-cache", "--runs", "1", *on(empty)]
+    alone = await run(tmp_path, *flags)
+    assert alone.code == 1
+    assert "no worker of the cluster can be used" in alone.err
+    assert reason in alone.err
+    empty.start_worker("same")
+    both = await run(tmp_path, *flags)
+    assert both.code == 0, both.err
+    assert both.err.index(reason) < both.err.index("1 attempts")
+
+
+async def test_ctrl_c_twice_leaves_nothing_on_the_workers(empty: Cluster, tmp_path: Path) -> None:
+    empty.start_worker("only")
+    ran = await interrupted(
+        tmp_path,
+        *DEMO,
+        *on(empty),
+        rows=2,
+        signals=[signal.SIGINT, signal.SIGINT],
+    )
+    assert ran.code == 130, ran.err
+    assert await containers_of(tmp_path) == 0
+
+
+async def containers_of(folder: Path) -> int:
+    """Containers of the runs in a folder."""
+    async with aiodocker.Docker(engine.addresses()[0]) as docker:
+        runs = [path.name for path in (folder / "_work").iterdir()]
+        return sum([len(await engine.labelled(docker, engine.RUN_LABEL, name)) for name in runs])
+
+
+async def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    ran = await run(tmp_path, *DEMO, "--sandbox", "dask", "--dask", "tcp://127.0.0.1:1")
+    assert ran.code == 1
+    assert "no Dask scheduler answers at tcp://127.0.0.1:1" in ran.err
+    assert "Traceback" not in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+async def test_a_cluster_without_workers_is_one_line(empty: Cluster, tmp_path: Path) -> None:
+    ran = await run(tmp_path, *DEMO, *on(empty))
+    assert ran.code == 1
+    assert "the cluster has no worker: start some with `dask worker`" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+async def test_what_a_run_that_died_left_open_on_a_worker_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dask_worker, "IDLE_SECONDS", 0.2)
+    order = Order(
+        f"test-{os.getpid()}",
+        SandboxChoice(warm=True),
+        {"python": dask_worker.state(RUNNERS["python"])},
+    )
+    problem = Problem("p", "python", "-", {"test_it.py": "def test_it(): pass"})
+    key = AttemptKey("t", "p", 1)
+    submission = RUNNERS["python"].submission(key, problem, "", 20.0)
+    verdict = await dask_worker.grade(order, submission)
+    assert verdict.outcome is Outcome.PASSED
+    async with aiodocker.Docker(engine.addresses()[0]) as docker:
+        with anyio.fail_after(20):
+            while await engine.labelled(docker, engine.RUN_LABEL, order.run_id):
+                await anyio.sleep(0.05)
+    assert (await dask_worker.grade(order, submission)).outcome is Outcome.PASSED
+    await dask_worker.leave(order.run_id)
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        (SandboxChoice("dask"), "--sandbox dask needs --dask ADDRESS"),
+        (SandboxChoice("docker", scheduler="tcp://a:1"), "give both, or neither"),
+    ],
+)
+async def test_a_cluster_needs_its_kind_and_its_address(choice: SandboxChoice, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        await open_sandbox(choice, {}, run_id="r", own_answers=False, notify=print)
+
+
+async def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "llmbench.sandboxes.dask", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    choice = SandboxChoice("dask", scheduler="tcp://127.0.0.1:1")
+    with pytest.raises(UsageError, match=r"pip install 'llmbench\[dask\]'"):
+        await open_sandbox(choice, {}, run_id="r", own_answers=False, notify=print)
+
+
+async def test_an_address_that_is_none_is_one_line() -> None:
+    choice = SandboxChoice("dask", scheduler="nowhere")
+    with pytest.raises(NoSandboxError, match="no Dask scheduler answers at nowhere"):
+        await open_sandbox(choice, {}, run_id="r", own_answers=False, notify=print)
