@@ -20,8 +20,9 @@ night=${NIGHT:-$(date +%F)}
 read -ra llmbench <<<"${LLMBENCH:-llmbench}"
 
 "${llmbench[@]}" sweep "$sweep" --date "$night" --quiet
-worst=$?
+swept=$?
 
+worst=$swept
 found=
 for set in "$nights"/*/; do
     set=${set%/}
@@ -37,11 +38,12 @@ for set in "$nights"/*/; do
             "--fail-on-regression=${POINTS:-significant}" >>"$summary"
         code=$?
     fi
-    printf '\n## Nights\n\n' >>"$summary"
-    "${llmbench[@]}" history "$set" --last "$keep" --format markdown >>"$summary" || code=$?
-    if [[ $worst -eq 0 && $code -eq 0 ]]; then
+    # What cannot be compared is told once: on the problems as they are now, the next night can.
+    if [[ $swept -eq 0 && $code -ne 1 ]]; then
         echo "$night" >"$set/last-good"
     fi
+    printf '\n## Nights\n\n' >>"$summary"
+    "${llmbench[@]}" history "$set" --last "$keep" --format markdown >>"$summary" || code=$?
     "${llmbench[@]}" report "$set" -o "$set/$night/report.html" >/dev/null || code=$?
     ((code > worst)) && worst=$code
     echo "$summary"

@@ -150,12 +150,13 @@ def nightly(folder: Path, night: str, *flags: str, **more: str) -> subprocess.Co
     )
 
 
-def had(folder: Path, night: str, *, good: bool) -> None:
+def had(folder: Path, night: str, *, good: bool, set_: str = "all", **changes: object) -> None:
     """A night in which the target passed much or little."""
-    kept = folder / "nights/all" / night
+    kept = folder / "nights" / set_ / night
     kept.mkdir(parents=True)
     passes = alike(**{f"p{i}": [int(good)] * 3 for i in range(9)})
-    tables.write(result(passes, target="vllm/m", provider="vllm"), kept / "vllm_m.parquet")
+    table = result(passes, target="vllm/m", provider="vllm", **changes)
+    tables.write(table, kept / "vllm_m.parquet")
 
 
 def test_a_night_is_compared_with_the_last_good_one_until_it_is_good_again(tmp_path: Path) -> None:
@@ -191,6 +192,28 @@ def test_the_last_good_night_is_kept_however_old(tmp_path: Path) -> None:
         "2026-01-04",
         "last-good",
     ]
+
+
+def test_a_regression_of_one_set_leaves_the_night_good_for_the_others(tmp_path: Path) -> None:
+    sets: dict[str, object] = {"a": {}, "b": {}}
+    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets=sets)
+    for night, good in (("2026-01-01", True), ("2026-01-02", False)):
+        had(tmp_path, night, good=good, set_="a")
+        had(tmp_path, night, good=True, set_="b")
+        assert nightly(tmp_path, night).returncode == (not good)
+    assert (tmp_path / "nights/a/last-good").read_text() == "2026-01-01\n"
+    assert (tmp_path / "nights/b/last-good").read_text() == "2026-01-02\n"
+
+
+def test_when_all_problems_have_changed_that_is_told_once(tmp_path: Path) -> None:
+    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
+    for night, version, code in (
+        ("2026-01-01", "old", 0), ("2026-01-02", "new", 2), ("2026-01-03", "new", 0),
+    ):  # fmt: skip
+        had(tmp_path, night, good=True, problem_sha256=version)
+        ran = nightly(tmp_path, night)
+        assert ran.returncode == code, ran.stderr
+        assert ("has changed" in ran.stderr) == (code == 2)
 
 
 def test_points_decide_what_a_regression_is(tmp_path: Path) -> None:
