@@ -56,12 +56,14 @@ class Slot:
 class Share(Generic[A]):
     """Attempts that share `slots`: as many of them stream at once, and never more than `most`.
 
-    They come in groups, each of which is at its end before the next begins.
+    They come in groups, one after the other: the next begins when all of a group are answered and,
+    where grading may bring attempts back, graded.
     """
 
     groups: Iterable[Iterable[A]]
     slots: anyio.CapacityLimiter
     most: int
+    bring_back: bool = True
 
 
 class _Group(Generic[A]):
@@ -75,6 +77,7 @@ class _Group(Generic[A]):
         self._back: deque[A] = deque()
         self._ended = anyio.Event()
         self.slots = share.slots
+        self._bring_back = share.bring_back
         self.places = anyio.Semaphore(share.most * WAITING_PER_SLOT)
         self.in_flight = 0
 
@@ -83,6 +86,11 @@ class _Group(Generic[A]):
         attempt = self._back.popleft() if self._back else next(self._new, None)
         self.in_flight += attempt is not None
         return attempt
+
+    @property
+    def may_go_on(self) -> bool:
+        """True when one in flight may come back."""
+        return self._bring_back and self.in_flight > 0
 
     def end(self, further: A | None) -> None:
         """One is at its end; `further` comes back in its place."""
@@ -149,7 +157,7 @@ class Engine(Generic[A, B]):
             return True
         slot.give_back()
         group.places.release()
-        if self.draining or not group.in_flight:
+        if self.draining or not group.may_go_on:
             return False
         await group.one_more_end()
         return True

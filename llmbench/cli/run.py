@@ -178,7 +178,10 @@ async def _drive(
 ) -> Ended:
     """Run all attempts; the first Ctrl-C drains, the second gives up what is in flight."""
     engine = Engine(bench.ask, bench.grade, sandboxes=bench.plan.sandboxes)
-    shares = [Share(groups, slots(lane), lane.concurrency) for lane, groups in bench.shares()]
+    shares = [
+        Share(groups, slots(lane), lane.concurrency, bring_back=bench.plan.repair > 0)
+        for lane, groups in bench.shares()
+    ]
     ended = Ended()
 
     async def heed(tasks: TaskGroup) -> None:

@@ -356,3 +356,21 @@ async def test_a_group_is_at_its_end_before_the_next_begins() -> None:
     assert {number for number, _ in rounds.asked[:9]} == {1, 2, 3}
     assert {number for number, _ in rounds.asked[9:]} == {4, 5}
     assert len(rounds.graded) == 15
+
+
+async def test_where_nothing_comes_back_a_group_does_not_wait_for_the_tests_of_the_last() -> None:
+    second_asked = anyio.Event()
+
+    async def ask(attempt: int, slot: SlotT) -> int:
+        async with slot:
+            if attempt == 2:
+                second_asked.set()
+            return attempt
+
+    async def grade(answer: int) -> None:
+        await second_asked.wait()
+
+    with anyio.fail_after(30):
+        engine = Engine(ask, grade, sandboxes=1)
+        share = Share([[1], [2]], anyio.CapacityLimiter(1), 1, bring_back=False)
+        await engine.run(share)
