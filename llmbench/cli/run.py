@@ -24,6 +24,7 @@ from llmbench.engine import Engine, Share
 from llmbench.errors import LlmbenchError
 from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
+from llmbench.models.limits import Pace
 from llmbench.records import Problem, Target
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.runners import Runner, load_runners
@@ -68,8 +69,12 @@ def main(options: Options) -> int:
     return anyio.run(execute, resume.merged(options), _concluded)
 
 
-async def execute(options: Options, concluded: Concluded[T]) -> T:
+async def execute(
+    options: Options, concluded: Concluded[T], paces: dict[str, Pace] | None = None
+) -> T:
     """Do a whole run and return what `concluded` makes of it.
+
+    `paces` are those of each server's address so far, where a run follows another.
 
     Raises:
         LlmbenchError: the run cannot begin, or `concluded` says that it failed.
@@ -79,7 +84,8 @@ async def execute(options: Options, concluded: Concluded[T]) -> T:
     _, chosen = read_problems(options.problems, runners)
     problems = targets.answerable(options, chosen)
     outputs.check(options.out)
-    async with targets.opened(options, problems, screen) as asked:
+    paces = {} if paces is None else paces
+    async with targets.opened(options, problems, screen, paces) as asked:
         plan = Plan(
             lanes=asked.lanes,
             problems=tuple(problems),

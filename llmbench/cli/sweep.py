@@ -16,6 +16,7 @@ from llmbench.cli.options import sweep
 from llmbench.cli.run import Concluded, execute
 from llmbench.cli.screen import Ended, Screen
 from llmbench.errors import LlmbenchError, OutputError, UsageError
+from llmbench.models.limits import Pace
 from llmbench.records import Target
 from llmbench.store import tables
 
@@ -65,13 +66,14 @@ def main(options: sweep.Options) -> int:
 
 async def _sweep(steps: list[Step], screen: Screen) -> int:
     worst = 0
+    paces: dict[str, Pace] = {}
     for number, step in enumerate(steps, 1):
         left = step.left()
         screen.note(f"step {number} of {len(steps)}: {step.name}{'' if left else ': done already'}")
         if left is None:
             continue
         try:
-            code = await execute(left.options, _keeping(left))
+            code = await execute(left.options, _keeping(left), paces)
         except LlmbenchError as error:
             for line in str(error).splitlines():
                 screen.warn(f"{step.name}: {line}")

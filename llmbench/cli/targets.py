@@ -14,7 +14,7 @@ from llmbench.errors import ModelError, TransientError, UsageError
 from llmbench.events import Listener, Waiting
 from llmbench.models import recorded
 from llmbench.models.chat import ChatModel
-from llmbench.models.limits import Allowed, Traffic
+from llmbench.models.limits import Allowed, Pace, Traffic
 from llmbench.models.presets import Preset, base_url_of, key_of
 from llmbench.models.pricing import Price, price_of, read_prices
 from llmbench.models.providers import known, preset_of
@@ -64,6 +64,23 @@ class Targets:
         return self.servers[lane.targets[0].provider].traffic.slots
 
 
+@dataclass(frozen=True, slots=True)
+class Traffics:
+    """The limit of each address in a run; `paces`, those of the runs before it, go on."""
+
+    paces: dict[str, Pace]
+    _here: dict[str, Traffic] = field(default_factory=dict)
+
+    def of(self, address: str, preset: Preset) -> Traffic:
+        """The limit of an address, whatever providers have it: that of the first."""
+        if address not in self._here:
+            allowed = Allowed(preset.concurrency, preset.rpm, preset.tpm)
+            pace = self.paces.setdefault(address, Pace())
+            traffic = Traffic(preset.name, allowed, local=_is_local(preset), pace=pace)
+            self._here[address] = traffic
+        return self._here[address]
+
+
 def answerable(options: Options, problems: Sequence[Problem]) -> list[Problem]:
     """All problems, or for the demo those of them to which it has recorded answers.
 
@@ -84,9 +101,11 @@ def answerable(options: Options, problems: Sequence[Problem]) -> list[Problem]:
 
 @asynccontextmanager
 async def opened(
-    options: Options, problems: Sequence[Problem], screen: Screen
+    options: Options, problems: Sequence[Problem], screen: Screen, paces: dict[str, Pace]
 ) -> AsyncIterator[Targets]:
     """Open the server of each provider, and find out what to ask there.
+
+    `paces` are those of each address so far, for this run and the next.
 
     Raises:
         UsageError: a provider, address, key, model or price is missing or wrong.
@@ -96,7 +115,7 @@ async def opened(
     given = read_prices(options.prices) if options.prices else {}
     targets = Targets(warm_up=options.warm_up)
     lanes: dict[str, Lane] = {}
-    traffics: dict[str, Traffic] = {}
+    traffics = Traffics(paces)
     async with AsyncExitStack() as stack:
         for name, models in _wanted(options).items():
             preset = _with_flags(preset_of(name, presets), options)
@@ -150,20 +169,15 @@ async def _enter(
     url: str | None,
     problems: Sequence[Problem],
     options: Options,
-    traffics: dict[str, Traffic],
+    traffics: Traffics,
 ) -> Server:
-    """The server to ask; for the demo, one of our own that replays recorded answers.
-
-    Providers with the same address share its limit.
-    """
+    """The server to ask; for the demo, one of our own that replays recorded answers."""
     key = None
     if preset.name == DEMO:
         url = (await stack.enter_async_context(recorded.serve(problems))).base_url
     else:
         key = key_of(preset)
-    address = base_url_of(preset, url)
-    allowed = Allowed(preset.concurrency, preset.rpm, preset.tpm)
-    traffic = traffics.setdefault(address, Traffic(preset.name, allowed, local=_is_local(preset)))
+    traffic = traffics.of(base_url_of(preset, url), preset)
     server = connect(preset, url, key, options.limits, traffic)
     return await stack.enter_async_context(server)
 

@@ -44,12 +44,19 @@ class Turn:
 
 
 class Pace:
-    """Spaces requests and their tokens evenly over the minute, where there is a limit."""
+    """Spaces requests and their tokens evenly over the minute, where there is a limit.
 
-    def __init__(self, allowed: Allowed) -> None:
-        self._allowed = allowed
+    It may serve several runs, one after the other: a server's minute goes on between them.
+    """
+
+    def __init__(self) -> None:
         self._requests_at = 0.0
         self._tokens_at = 0.0
+        self.begin(Allowed(1))
+
+    def begin(self, allowed: Allowed) -> None:
+        """Serve another run, under limits of its own."""
+        self._allowed = allowed
         self._mean = 0.0
         self._answers = 0
         self.waited = 0.0
@@ -93,9 +100,13 @@ class Traffic:
     concurrency-limits). Usual is the shortest time so far or, where that is more, the SHARE.
     """
 
-    def __init__(self, name: str, allowed: Allowed, *, local: bool = False) -> None:
+    def __init__(
+        self, name: str, allowed: Allowed, *, local: bool = False, pace: Pace | None = None
+    ) -> None:
+        """Begin a run under these limits; `pace` is what earlier runs left, if there were any."""
         self.slots = anyio.CapacityLimiter(1 if local else allowed.at_once)
-        self.pace = Pace(allowed)
+        self.pace = pace or Pace()
+        self.pace.begin(allowed)
         self._name = name
         self._allowed = allowed
         self._local = local

@@ -143,6 +143,15 @@ async def test_requests_are_spaced_over_the_minute() -> None:
     assert pace.waited == pytest.approx(sum(waits))
 
 
+async def test_a_servers_minute_goes_on_in_the_next_run() -> None:
+    allowed = Allowed(1, requests=60 / 0.2)
+    pace = Traffic("cloud", allowed).pace
+    await pace.turn()
+    after = Traffic("cloud", allowed, pace=pace)
+    assert (await after.pace.turn()).seconds == pytest.approx(0.2, abs=0.05)
+    assert after.pace.waited == pytest.approx(0.2, abs=0.05)
+
+
 async def test_tokens_that_were_used_delay_the_next_request() -> None:
     pace = Traffic("cloud", Allowed(1, tokens=60_000)).pace  # a thousand in a second
     first = await pace.turn()
