@@ -38,14 +38,14 @@ def run_tests(canary: str, report: int) -> int:
 
     The report goes to the descriptor `report`.
     """
-    make_scratch()
+    enter_folder()
     plugin = Canary(canary)
     pytest.main(flags(f"/proc/self/fd/{report}"), plugins=[plugin])
     return plugin.exit_code()
 
 
-def make_scratch() -> None:
-    """Make the folder of temporary files, and have what stands in the current folder imported."""
+def enter_folder() -> None:
+    """Make a place for temporary files in the current folder; what stands there can be imported."""
     Path(".run/tmp").mkdir(parents=True, exist_ok=True)
     sys.path.insert(0, str(Path.cwd()))
 

@@ -22,7 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from canary import Canary  # python -P leaves this folder out
-from run import end_with, flags, fork, make_scratch, outcome, run_tests
+from run import end_with, flags, fork, enter_folder, outcome, run_tests
 
 CODES = 3
 REPORT = 4
@@ -110,9 +110,7 @@ class Jobs:
                 self.close(child.pipe)
                 become(int(uid), int(cpu), int(pids))
                 os.environ.update(option.split("=", 1) for option in options)
-                self.canary.name = canary
-                make_scratch()
-                capture_anew(session.config)
+                go_on(session.config, self.canary, canary)
                 return
             code, report = outcome(child, float(wall))
             self.reports.write(report)
@@ -129,14 +127,22 @@ class Jobs:
         os.close(pipe)
 
 
-def capture_anew(config: pytest.Config) -> None:
-    """Catch what tests print in files of this process's own: a fork shares those of its parent."""
+def go_on(config: pytest.Config, canary: Canary, name: str) -> None:
+    """Become the pytest of the current folder, in which nothing is left of the parent's.
+
+    What tests print is caught in files that a fork would share with its parent, so there are new
+    ones. A conftest.py may change how pytest starts, so there it starts anew.
+    """
     tempfile.tempdir = None
-    manager = config.pluginmanager.getplugin("capturemanager")
-    assert manager is not None
-    manager.stop_global_capturing()
-    manager.start_global_capturing()
-    manager.suspend_global_capture()
+    capture = config.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    capture.stop_global_capturing()
+    if any(Path().rglob("conftest.py")):
+        end_with(lambda: run_tests(name, REPORT))
+    canary.name = name
+    enter_folder()
+    capture.start_global_capturing()
+    capture.suspend_global_capture()
 
 
 def main() -> None:
