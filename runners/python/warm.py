@@ -22,7 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from canary import Canary  # python -P leaves this folder out
-from run import end_with, flags, fork, enter_folder, outcome, run_tests
+from run import end_with, enter_folder, flags, fork, outcome, run_tests
 
 CODES = 3
 REPORT = 4
@@ -109,7 +109,9 @@ class Jobs:
             if child.pid == 0:
                 self.close(child.pipe)
                 become(int(uid), int(cpu), int(pids))
-                os.environ.update(option.split("=", 1) for option in options)
+                for option in options:
+                    name, _, value = option.partition("=")
+                    os.environ[name] = value
                 go_on(session.config, self.canary, canary)
                 return
             code, report = outcome(child, float(wall))
