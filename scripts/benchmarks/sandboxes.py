@@ -54,10 +54,11 @@ PROBLEMS = {
         for problem in problems.load([runner.folder / AUTHORING / "template.yaml"], OPTIONS)
     ],
 }
-# How each language is made ready, and the command. Go has a build cache that is hot; TypeScript has
-# no usual command: this is what its runner does, without the report and the canary.
+# How each language is made ready, and the command. Go has a build cache that is hot, which asks for
+# the flags that it was filled with; TypeScript has no usual command: this is what its runner does,
+# without the report and the canary.
 BARE = {
-    "python": ("", "python -m pytest -q"),
+    "python": ("", "python -m pytest -q -o asyncio_mode=auto"),
     "typescript": (
         "export HOME=/tmp",
         "ln -s /opt/runner/node_modules . && "
@@ -69,7 +70,7 @@ BARE = {
     "go": (
         ". /opt/runner/env.sh; export HOME=/tmp GOCACHE=/tmp/cache; "
         "cp -r /opt/runner/go-build /tmp/cache; date +%s >/tmp/cache/trim.txt",
-        "go test -vet=off .",
+        "go test -vet=off -gcflags=all=-dwarf=false .",
     ),
 }
 WARM_UP = 4
