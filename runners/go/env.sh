@@ -4,5 +4,8 @@ export GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
 
 # compile OUTPUT: the test binary of the package in the current folder. Never vets; no debug
 # information, which is half of the linker's work (panics still name file and line). There is one
-# core: more threads, and collecting garbage often, only cost.
-compile() { GOMAXPROCS=1 GOGC=400 go test -c -vet=off -ldflags='-s -w' -o "$1" .; }
+# core: more threads only cost, and so does collecting garbage while there is room.
+compile() {
+    GOMAXPROCS=1 GOGC=off GOMEMLIMIT=300MiB \
+        go test -c -vet=off -gcflags=all=-dwarf=false -ldflags='-s -w' -o "$1" .
+}

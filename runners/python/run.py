@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import pytest
 
@@ -27,48 +28,76 @@ MANY_SECONDS = 3600.0
 INI = Path(__file__).resolve().with_name("pytest.ini")
 
 
+def flags(report: str) -> list[str]:
+    """What pytest is told: the report goes to the file `report` as JUnit XML."""
+    return ["-c", str(INI), "--rootdir", str(Path.cwd()), f"--junitxml={report}"]
+
+
 def run_tests(canary: str, report: int) -> int:
     """Run the tests of the current folder here, with a canary of this name; the exit code.
 
-    The report goes to the descriptor `report` as JUnit XML.
+    The report goes to the descriptor `report`.
     """
-    folder = Path.cwd()
-    Path(".run/tmp").mkdir(parents=True, exist_ok=True)
-    flags = ["-c", str(INI), "--rootdir", str(folder), "-o", f"pythonpath={folder}"]
+    enter_folder()
     plugin = Canary(canary)
-    pytest.main([*flags, f"--junitxml=/proc/self/fd/{report}"], plugins=[plugin])
+    pytest.main(flags(f"/proc/self/fd/{report}"), plugins=[plugin])
     return plugin.exit_code()
 
 
-def in_child(work: Callable[[int], int], seconds: float | None = None) -> tuple[int, bytes]:
-    """Fork, do `work(descriptor)` in the child; its exit code and what it wrote there.
+def enter_folder() -> None:
+    """Make a place for temporary files in the current folder; what stands there can be imported."""
+    Path(".run/tmp").mkdir(parents=True, exist_ok=True)
+    sys.path.insert(0, str(Path.cwd()))
 
-    A child that was killed has the code 128 + signal; after `seconds` it is.
+
+class Child(NamedTuple):
+    """A process that was forked, and the end of the pipe that is this one's.
+
+    In the child itself `pid` is 0 and it writes; its parent reads.
     """
+
+    pid: int
+    pipe: int
+
+
+def fork() -> Child:
+    """Fork, with a pipe for the child's report."""
     reading, writing = os.pipe()
     # The child opens it by name, and may be another user by then. gVisor refuses the change; it
     # also needs none.
     with suppress(PermissionError):
         os.fchmod(writing, 0o622)
     pid = os.fork()
-    if pid == 0:
-        # Never back into the parent's code, and past what the tests registered for the exit.
-        code = FAILED
-        try:
-            os.close(reading)
-            code = work(writing)
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    os.close(writing)
-    said = _listen(reading, pid, seconds)
+    os.close(writing if pid else reading)
+    return Child(pid, reading if pid else writing)
+
+
+def end_with(work: Callable[[], int]) -> NoReturn:
+    """Do the work of a child and end the process with the exit code that it returns.
+
+    Never back into the parent's code, and past what the tests registered for the exit.
+    """
+    code = FAILED
+    try:
+        code = work()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def outcome(child: Child, seconds: float | None = None) -> tuple[int, bytes]:
+    """The exit code of a child, and its report.
+
+    A child that was killed has the code 128 + signal; after `seconds` it is.
+    """
+    said = _listen(child.pipe, child.pid, seconds)
     if said is None:
-        os.kill(pid, signal.SIGKILL)
-    os.close(reading)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.kill(child.pid, signal.SIGKILL)
+    os.close(child.pipe)
+    code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
     return (code if code >= 0 else 128 - code), said or b""
 
 
@@ -107,11 +136,11 @@ def main() -> None:
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
-    def work(report: int) -> int:
+    child = fork()
+    if child.pid == 0:
         os.close(stdout)
-        return run_tests(canary, report)
-
-    code, report = in_child(work)
+        end_with(lambda: run_tests(canary, child.pipe))
+    code, report = outcome(child)
     with os.fdopen(stdout, "wb") as out:
         out.write(report)
     sys.exit(code)

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Installs, in this folder, the packages of package-lock.json, and the compiler as ./tsc.
+# Installs, in this folder, the packages of package-lock.json, the compiler as ./tsc, and what node
+# made of Vitest's programs when it read them.
 set -eu
 cd "$(dirname "$0")"
+here=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 # A node that came as a Python package has no npm on PATH; every node has it at this place.
@@ -10,3 +12,9 @@ node "$npm" ci --ignore-scripts --no-audit --no-fund --cache "$scratch"
 # The package's own tsc starts a whole node only to start this.
 ln -sf "$(node -p '`node_modules/@typescript/typescript-${process.platform}-${process.arch}/lib/tsc`')" tsc
 ./tsc --version
+
+mkdir "$scratch/tests"
+cd "$scratch/tests"
+echo '{"type": "module"}' >package.json
+echo 'import { expect, test } from "vitest"; test("one", () => expect(1).toBe(1));' >one.test.ts
+echo canary | sh "$here/run.sh" 2>"$scratch/log" || { cat "$scratch/log"; exit 1; }

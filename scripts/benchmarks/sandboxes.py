@@ -1,9 +1,11 @@
 """Attempts per second of every way to run tests, side by side, with their ratios.
 
-python scripts/benchmarks/sandboxes.py [--attempts N] [--rounds N] [LANGUAGE…]
+python scripts/benchmarks/sandboxes.py [--attempts N] [--rounds N] [--only SET] [LANGUAGE…]
 
-Each way runs the reference solutions of the shipped problems, `cores` at once (the raw engine at
-the best of several concurrencies), in turns, and the medians of the rounds are printed. Processor
+Each way runs reference solutions, `cores` at once (the raw engine at the best of several
+concurrencies), in turns, and the medians of the rounds are printed. There are two sets of them: the
+shipped problems, whose own tests compute and sleep, and the small problem that `problems new`
+writes, whose tests take next to nothing: what is left is what the way itself costs. Processor
 seconds are those of the whole machine over the attempts, since an engine's own work is spread over
 many processes: nothing else should run beside it.
 
@@ -25,7 +27,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 
 import aiodocker
 import anyio
@@ -38,18 +40,25 @@ from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.docker import DockerSandbox
 from llmbench.sandboxes.engine import addresses
 from llmbench.sandboxes.launch import Launch, pack
-from llmbench.sandboxes.runners import Runner, load_runners
+from llmbench.sandboxes.runners import AUTHORING, Runner, load_runners
 from llmbench.sandboxes.warm import WarmDockerSandbox
 
 CORES = len(os.sched_getaffinity(0))
 RUNNERS = load_runners(shipped("runners"))
-PROBLEMS = problems.load(
-    [shipped("problems")], {lang: runner.option_values for lang, runner in RUNNERS.items()}
-)
-# How each language is made ready, and the command. Go has a build cache that is hot; TypeScript has
-# no usual command: this is what its runner does, without the report and the canary.
+OPTIONS = {lang: runner.option_values for lang, runner in RUNNERS.items()}
+PROBLEMS = {
+    "shipped problems": problems.load([shipped("problems")], OPTIONS),
+    "small problem": [
+        problem
+        for runner in RUNNERS.values()
+        for problem in problems.load([runner.folder / AUTHORING / "template.yaml"], OPTIONS)
+    ],
+}
+# How each language is made ready, and the command. Go has a build cache that is hot, which asks for
+# the flags that it was filled with; TypeScript has no usual command: this is what its runner does,
+# without the report and the canary.
 BARE = {
-    "python": ("", "python -m pytest -q"),
+    "python": ("", "python -m pytest -q -o asyncio_mode=auto"),
     "typescript": (
         "export HOME=/tmp",
         "ln -s /opt/runner/node_modules . && "
@@ -61,7 +70,7 @@ BARE = {
     "go": (
         ". /opt/runner/env.sh; export HOME=/tmp GOCACHE=/tmp/cache; "
         "cp -r /opt/runner/go-build /tmp/cache; date +%s >/tmp/cache/trim.txt",
-        "go test -vet=off .",
+        "go test -vet=off -gcflags=all=-dwarf=false .",
     ),
 }
 WARM_UP = 4
@@ -76,9 +85,9 @@ class Result:
     cpu: float
 
 
-def submissions(lang: str) -> Iterator[Submission]:
-    """The references of a language, again and again."""
-    for problem in cycle([p for p in PROBLEMS if p.lang == lang]):
+def submissions(kind: str, lang: str) -> Iterator[Submission]:
+    """The references of a set of problems in a language, again and again."""
+    for problem in cycle([p for p in PROBLEMS[kind] if p.lang == lang]):
         key = AttemptKey("benchmark", problem.id, 1)
         code = problem.reference or ""
         yield RUNNERS[lang].submission(key, problem, code, TEST_TIMEOUT_SECONDS)
@@ -180,7 +189,7 @@ async def bare(lang: str, work: list[Submission]) -> Result:
     return Result(len(work) / seconds, (machine_cpu() - cpu) / len(work))
 
 
-async def compare(lang: str, attempts: int, rounds: int) -> dict[str, Result]:
+async def compare(lang: str, work: list[Submission], rounds: int) -> dict[str, Result]:
     """The medians of the rounds, by way."""
     runner = RUNNERS[lang]
     runners = {lang: runner}
@@ -199,7 +208,6 @@ async def compare(lang: str, attempts: int, rounds: int) -> dict[str, Result]:
             "warm": in_sandbox(warm),
             "bubblewrap": in_sandbox(confined),
         }
-        work = list(islice(submissions(lang), attempts))
         for _ in range(rounds):
             tries = [await measure(raw, work, n) for n in (CORES, CORES + 1, 2 * CORES)]
             found.setdefault("raw engine", []).append(max(tries, key=lambda r: r.rate))
@@ -220,6 +228,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Attempts per second of every way to run tests.")
     parser.add_argument("--attempts", type=int, default=24, help="in each round (default: 24)")
     parser.add_argument("--rounds", type=int, default=3, help="medians of so many (default: 3)")
+    parser.add_argument("--only", choices=PROBLEMS, help="set of problems (default: both)")
     parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help="default: all")
     return parser.parse_args()
 
@@ -233,14 +242,16 @@ async def main() -> None:
     await anyio.sleep(2)
     busy = (machine_cpu() - before) / 2
     print(f"{CORES} cores, engine {engine}, {busy:.2f} cores busy before\n")
-    for lang in given.languages or RUNNERS:
-        results = await compare(lang, given.attempts, given.rounds)
+    for lang, kind in product(given.languages or RUNNERS, [given.only] if given.only else PROBLEMS):
+        work = list(islice(submissions(kind, lang), given.attempts))
+        results = await compare(lang, work, given.rounds)
         base = results["fresh"].rate
-        print(f"{RUNNERS[lang].about.title:14}{'attempts/s':>12}{'CPU s each':>12}{'× fresh':>10}")
+        print(f"{RUNNERS[lang].about.title}, {kind}")
+        print(f"{'':14}{'attempts/s':>12}{'CPU s each':>12}{'× fresh':>10}")
         for name, result in results.items():
             ratio = result.rate / base
             print(f"{name:14}{result.rate:12.2f}{result.cpu:12.3f}{ratio:10.2f}")
-        print()
+        print(flush=True)
 
 
 if __name__ == "__main__":
