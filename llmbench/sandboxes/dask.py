@@ -84,13 +84,7 @@ class DaskSandbox:
             NoSandboxError: no scheduler answers, or none of its workers can be used; says why.
         """
         address = choice.scheduler
-        try:
-            client = await Client(address, asynchronous=True, timeout=CONNECT_SECONDS)
-        except (OSError, ValueError) as error:
-            raise NoSandboxError(
-                f"no Dask scheduler answers at {address} ({_first_line(error)}): start one with "
-                "`dask scheduler`, or correct --dask"
-            ) from None
+        client = await _connected(address)
         there = replace(choice, kind="auto", scheduler=None)
         states = {lang: dask_worker.state(runner) for lang, runner in runners.items()}
         sandbox = cls(client, Order(run_id, there, states), notify)
@@ -263,6 +257,22 @@ class DaskSandbox:
             address, reason = next(iter(self._refused.items()))
             return f"no worker of the cluster can be used: {address} {reason}"
         return "the cluster has no worker: start some with `dask worker`"
+
+
+async def _connected(address: str | None) -> Client:
+    client = Client(address, asynchronous=True, timeout=CONNECT_SECONDS)
+    try:
+        await client
+    except BaseException as error:
+        with anyio.CancelScope(shield=True), suppress(Exception):
+            await client.close()
+        if not isinstance(error, OSError | ValueError):
+            raise
+        raise NoSandboxError(
+            f"no Dask scheduler answers at {address} ({_first_line(error)}): start one with "
+            "`dask scheduler`, or correct --dask"
+        ) from None
+    return client
 
 
 def _parts(abouts: Mapping[str, About]) -> dict[str, list[str]]:

@@ -144,7 +144,7 @@ async def test_where_no_group_can_be_made_use_is_counted_and_that_is_said(name: 
         if "bubblewrap" in REQUIRED:
             pytest.fail(str(error))
         pytest.skip(str(error))
-    assert said == [COUNTED]
+    assert said.count(COUNTED) == 1
     wanted = {
         "passes": Outcome.PASSED,
         "eats_memory": Outcome.OUT_OF_MEMORY,
