@@ -292,7 +292,7 @@ async def test_several_at_once_do_not_mix(place: Place) -> None:
 KILLED_WHILE_TESTS_RUN = """
 import sys
 import anyio
-from tests.contract.test_sandboxes import open_, submission
+from test_sandboxes import open_, submission
 
 async def main():
     sandbox = await open_("bubblewrap")
@@ -306,10 +306,12 @@ anyio.run(main)
 @pytest.mark.parametrize("place", [SANDBOXES["bubblewrap"]], indirect=True)
 async def test_tests_do_not_outlive_a_killed_llmbench(place: Place) -> None:
     command = [sys.executable, "-c", KILLED_WHILE_TESTS_RUN, next(iter(LANGUAGES))]
-    killed = await anyio.open_process(command, stdout=None, stderr=None)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    killed = await anyio.open_process(command, stdout=None, stderr=None, env=env)
     below: list[int] = []
     with anyio.fail_after(60):
         while len(below) < 4:  # bwrap, the launcher, its guard, run.sh
+            assert killed.returncode is None
             await anyio.sleep(0.05)
             below = process.processes_below(killed.pid)
     killed.kill()
