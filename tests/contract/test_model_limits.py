@@ -61,7 +61,7 @@ async def test_the_longer_prompt_of_a_repair_tells_nothing_of_a_queue(
     slow = Script([events(chunk("Hel")), 0.05, events(chunk("lo"), chunk(None, "stop"))])
     heard: list[float | None] = []
     async with scripted(slow, slow) as (_, server):
-        monkeypatch.setattr(server.traffic, "answered", heard.append)
+        monkeypatch.setattr(server.traffic, "answered", lambda first, _: heard.append(first))
         asked = model(server)
         await ask(asked)
         talk = (*QUESTION, Message("assistant", "Hi"), Message("user", "Not all tests pass."))
