@@ -58,9 +58,8 @@ def main(options: sweep.Options) -> int:
     Raises:
         UsageError: the sweep file cannot be read, or a flag in it is wrong.
     """
-    steps = list(
-        steps_of(options)
-    )  # all of them, so that each fault is told before anything is paid
+    # All of them, so that each fault is told before anything is paid.
+    steps = list(steps_of(options))
     return anyio.run(_sweep, steps, Screen(options.quiet))
 
 
