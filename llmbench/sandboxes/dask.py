@@ -66,6 +66,7 @@ class DaskSandbox:
         self._stack = AsyncExitStack()
         self._workers: dict[str, _Worker] = {}
         self._refused: dict[str, str] = {}
+        self._surveyed: set[str] = set()
         self._told: set[str] = set()
         self._threads = anyio.CapacityLimiter(1)
         self._alone_since = anyio.current_time()
@@ -89,7 +90,7 @@ class DaskSandbox:
         states = {lang: dask_worker.state(runner) for lang, runner in runners.items()}
         sandbox = cls(client, Order(run_id, there, states), notify)
         try:
-            await sandbox._look()
+            await sandbox._survey(await sandbox._look())
             if not sandbox._workers:
                 raise NoSandboxError(f"{address}: {sandbox._why_none()}")
             watching = await sandbox._stack.enter_async_context(anyio.create_task_group())
@@ -194,20 +195,24 @@ class DaskSandbox:
         return verdict
 
     async def _watch(self) -> None:
-        while True:
-            await anyio.sleep(LOOK_SECONDS)
-            await self._look()
+        """Look again and again; a worker that sets itself up for minutes keeps nobody waiting."""
+        async with anyio.create_task_group() as surveys:
+            while True:
+                await anyio.sleep(LOOK_SECONDS)
+                surveys.start_soon(self._survey, await self._look())
 
-    async def _look(self) -> None:
-        """Ask the scheduler who is there; survey who is new, forget who is gone."""
+    async def _look(self) -> list[str]:
+        """Ask the scheduler who is there; forget who is gone, and say who is new."""
         there = await self._addresses()
         for address in self._workers.keys() - there:
             self._notify(f"worker {address} is gone: its tests run elsewhere")
             del self._workers[address]
         self._refused = {a: why for a, why in self._refused.items() if a in there}
-        new = there - self._workers.keys() - self._refused.keys()
-        if new:
-            await self._survey(sorted(new))
+        self._count()
+        return sorted(there - self._workers.keys() - self._refused.keys() - self._surveyed)
+
+    def _count(self) -> None:
+        """Hand out as many threads as the workers have."""
         if self._workers:
             self._alone_since = anyio.current_time()
         slots = sum(worker.about.slots for worker in self._workers.values())
@@ -223,6 +228,10 @@ class DaskSandbox:
         return set(about["workers"])
 
     async def _survey(self, addresses: list[str]) -> None:
+        """Find out which of these workers can be used, and use those."""
+        if not addresses:
+            return
+        self._surveyed.update(addresses)
         try:
             with anyio.fail_after(SURVEY_SECONDS):
                 said = await self._client.run(
@@ -230,12 +239,15 @@ class DaskSandbox:
                 )
         except (OSError, TimeoutError):
             return  # they are asked again, if they are still there
+        finally:
+            self._surveyed.difference_update(addresses)
         for address, about in said.items():
             if isinstance(about, About):
                 self._workers[address] = _Worker(about, about.slots)
             elif not isinstance(about, OSError):
                 self._refused[address] = _reason(about)
                 self._notify(f"worker {address} is not used: {self._refused[address]}")
+        self._count()
         self._tell_differences()
 
     def _tell_differences(self) -> None:
