@@ -22,10 +22,14 @@ from llmbench.store.work import WorkFolder
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An attempt with its completion, on its way to the sandbox."""
+    """An attempt with its completion, on its way to the sandbox.
+
+    `asked` is the hash of all that was asked.
+    """
 
     attempt: Attempt
     completion: Completion
+    asked: str
 
 
 @dataclass
@@ -114,7 +118,7 @@ class Bench:
         earlier = self._earlier(attempt, asked)
         if earlier is not None:
             self.emit(Answered(attempt.key, earlier))
-            return Answer(attempt, earlier)
+            return Answer(attempt, earlier, asked)
         if label in self.stopped or self.budget_spent:
             self.not_asked += 1
             return None
@@ -128,13 +132,15 @@ class Bench:
                 self.stopped.add(label)
                 self.emit(TargetStopped(label, str(error)))
             verdict = Verdict(Outcome.PROVIDER_ERROR, log=str(error))
-            self._finish(attempt, None, None, verdict, error)
+            row = self._row(attempt, None, None, verdict)
+            lost = replace(row, tries=error.requests or None, cost_usd=error.cost_usd)
+            self._finish(attempt, asked, lost)
             self._pay(error.cost_usd)
             return None
         self.journal.append(Bought(attempt.key, completion, asked))
         self.emit(Answered(attempt.key, completion))
         self._pay(completion.cost_usd)
-        return Answer(attempt, completion)
+        return Answer(attempt, completion, asked)
 
     def _earlier(self, attempt: Attempt, asked: str) -> Completion | None:
         """An answer that this run or, with a cache, another one has bought."""
@@ -177,7 +183,8 @@ class Bench:
         ):
             verdict = replace(verdict, outcome=Outcome.TRUNCATED)
         self.work.keep(attempt, files)
-        row = self._finish(attempt, completion, str(found.how), verdict)
+        row = self._row(attempt, completion, str(found.how), verdict)
+        self._finish(attempt, answer.asked, row)
         if row.passed is not False or attempt.round > self.plan.repair:
             return None
         return prompts.again(attempt, completion.text, row)
@@ -192,28 +199,37 @@ class Bench:
         except SandboxError as error:
             return Verdict(Outcome.SANDBOX_ERROR, log=str(error))
 
-    def _finish(
+    def _row(
         self,
         attempt: Attempt,
         completion: Completion | None,
         extraction: str | None,
         verdict: Verdict,
-        lost: ModelError | None = None,
     ) -> Row:
-        """Write the row; `lost` is what came in the place of an answer."""
-        sandbox = self.sandbox.name if verdict.seconds is not None else None
-        row = make_row(attempt, completion, verdict, extraction)
-        row = replace(row, sandbox=sandbox, recorded=attempt.target.label in self._recorded)
-        if lost is not None:
-            row = replace(row, tries=lost.requests or None, cost_usd=lost.cost_usd)
-        self.broken += verdict.outcome.is_infrastructure
-        self.journal.append(Judged(row, self.identity(attempt).graded))
+        return make_row(
+            attempt,
+            completion,
+            verdict,
+            extraction,
+            sandbox=self.sandbox.name if verdict.seconds is not None else None,
+            recorded=attempt.target.label in self._recorded,
+        )
+
+    def _finish(self, attempt: Attempt, asked: str, row: Row) -> None:
+        self.broken += Outcome(row.outcome).is_infrastructure
+        graded = identity.graded(attempt, asked, self.plan.test_timeout)
+        self.journal.append(Judged(row, graded))
         self.emit(Finished(row))
-        return row
 
 
 def make_row(
-    attempt: Attempt, completion: Completion | None, verdict: Verdict, extraction: str | None
+    attempt: Attempt,
+    completion: Completion | None,
+    verdict: Verdict,
+    extraction: str | None,
+    *,
+    sandbox: str | None = None,
+    recorded: bool = False,
 ) -> Row:
     """Everything that is known of an attempt, flat."""
     target, problem, sampling = attempt.target, attempt.problem, attempt.target.sampling
@@ -258,9 +274,9 @@ def make_row(
         max_tokens=None if "max_tokens" in unsent else sampling.max_tokens,
         temperature=None if "temperature" in unsent else sampling.temperature,
         seed=None if "seed" in unsent else seed,
-        recorded=False,
+        recorded=recorded,
         cached=completion is not None and completion.cached,
-        sandbox=None,
+        sandbox=sandbox,
         difficulty=problem.difficulty,
         tags=",".join(problem.tags),
         problem_sha256=problem.sha256,

@@ -131,7 +131,7 @@ def _hear(_: Event) -> None:
 async def _ask(attempt: Attempt, slot: AbstractAsyncContextManager[object]) -> Answer:
     async with slot:
         await anyio.lowlevel.checkpoint()
-    return Answer(attempt, Completion(TEXT))
+    return Answer(attempt, Completion(TEXT), "")
 
 
 async def _grade(_: Answer) -> None:
