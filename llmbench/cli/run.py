@@ -36,6 +36,7 @@ from llmbench.store.work import WorkFolder
 
 T = TypeVar("T", covariant=True)
 Signals = AsyncIterator[signal.Signals]
+_PASS_ON_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,9 @@ async def execute(
 async def carry_out(job: Job, screen: Screen, concluded: Callable[[Bench, Ended, Screen], T]) -> T:
     """Do all attempts of a plan, and return what `concluded` makes of it.
 
+    How it ended is known to `concluded`, and after it whether a Ctrl-C came late: then there was
+    nothing left to interrupt but what its caller would do next.
+
     Raises:
         LlmbenchError: there is no sandbox or work folder, or `concluded` says that it failed.
     """
@@ -137,7 +141,10 @@ async def carry_out(job: Job, screen: Screen, concluded: Callable[[Bench, Ended,
                     ended = await _drive(bench, job.slots, signals)
             finally:
                 await sandbox.aclose()
-            return concluded(bench, ended, screen)
+            try:
+                return concluded(bench, ended, screen)
+            finally:
+                ended.interrupted |= await _came(signals)
 
 
 def _concluded(options: Options, bench: Bench, ended: Ended, screen: Screen) -> int:
@@ -177,6 +184,13 @@ def _signals() -> Iterator[Signals]:
 async def _none() -> Signals:
     return
     yield
+
+
+async def _came(signals: Signals) -> bool:
+    """Whether a signal came that nobody has heeded; the event loop gets the time to pass it on."""
+    with anyio.move_on_after(_PASS_ON_SECONDS):
+        return await anext(signals, None) is not None
+    return False
 
 
 async def _drive(

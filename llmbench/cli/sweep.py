@@ -1,7 +1,7 @@
 """`llmbench sweep`: targets × problem sets, one after another, one file per target."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from llmbench.cli import record, resume
 from llmbench.cli.conclude import INTERRUPTED, conclude
 from llmbench.cli.options import run as flags
 from llmbench.cli.options import sweep
-from llmbench.cli.run import Concluded, execute
+from llmbench.cli.run import execute
 from llmbench.cli.screen import Ended, Screen
 from llmbench.errors import LlmbenchError, OutputError, UsageError
 from llmbench.models.limits import Pace
@@ -63,6 +63,21 @@ def main(options: sweep.Options) -> int:
     return anyio.run(_sweep, steps, Screen(options.quiet))
 
 
+@dataclass(slots=True)
+class _Keeping:
+    """What ends a step: as a run ends, and with a file for each target that is whole."""
+
+    step: Step
+    ended: Ended = field(default_factory=Ended)
+
+    def __call__(self, _: flags.Options, bench: Bench, ended: Ended, screen: Screen) -> int:
+        self.ended = ended
+        try:
+            return conclude((), bench, ended, screen)
+        finally:
+            _keep_whole(self.step, bench, screen)
+
+
 async def _sweep(steps: list[Step], screen: Screen) -> int:
     worst = 0
     paces: dict[str, Pace] = {}
@@ -71,28 +86,17 @@ async def _sweep(steps: list[Step], screen: Screen) -> int:
         screen.note(f"step {number} of {len(steps)}: {step.name}{'' if left else ': done already'}")
         if left is None:
             continue
+        keeping = _Keeping(left)
         try:
-            code = await execute(left.options, _keeping(left), paces)
+            code = await execute(left.options, keeping, paces)
         except LlmbenchError as error:
             for line in str(error).splitlines():
                 screen.warn(f"{step.name}: {line}")
             code = FAILED
-        if code == INTERRUPTED:
+        if keeping.ended.interrupted:
             return INTERRUPTED
         worst = max(worst, code)
     return worst
-
-
-def _keeping(step: Step) -> Concluded[int]:
-    """What ends a step: as a run ends, and with a file for each target that is whole."""
-
-    def concluded(options: flags.Options, bench: Bench, ended: Ended, screen: Screen) -> int:
-        try:
-            return conclude((), bench, ended, screen)
-        finally:
-            _keep_whole(step, bench, screen)
-
-    return concluded
 
 
 def _keep_whole(step: Step, bench: Bench, screen: Screen) -> None:

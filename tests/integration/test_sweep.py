@@ -1,17 +1,20 @@
 """Sweeps and nights on real parts: files, what is left of them, regressions, what is kept."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import docs
 import polars as pl
 import pytest
 import yaml
-from cli_runs import environment, interrupted, run
+from cli_runs import Ran, command, environment, interrupted, run
 from records_of import alike, result
 from sandboxes_of import opened
 
@@ -90,6 +93,47 @@ async def test_a_sweep_cut_short_goes_on_with_the_step_it_was_in(
         kinds = [next(iter(json.loads(line))) for line in path.read_text().splitlines() if line]
         assert kinds.count("key") in range(12, 14), "more than what was in flight was asked again"
         assert kinds.count("row") == 12
+
+
+@pytest.mark.bubblewrap
+async def test_ctrl_c_while_a_step_is_being_written_ends_the_sweep_after_it(
+    tmp_path: Path,
+) -> None:
+    async with opened("bubblewrap", load_runners(shipped("runners"))):
+        pass
+    write(tmp_path)
+    ran = interrupted_while_it_tells(tmp_path, "sweep", "sweep.yaml", "--date", "2026-01-31")
+    assert ran.code == 130, ran.err
+    assert "step 2 of 2" not in ran.err
+    files = sorted(path.name for path in tmp_path.glob("nights/lru/2026-01-31/*"))
+    assert files == ["demo_demo-large.parquet", "demo_demo-small.parquet"]
+    assert len(list(tmp_path.glob("_work/*"))) == 1
+
+
+def interrupted_while_it_tells(folder: Path, *flags: str) -> Ran:
+    """Run until the first tables are written and the summary waits for a reader; then Ctrl-C."""
+    read, full = os.pipe()
+    os.set_blocking(full, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(full, bytes(65536))
+    os.set_blocking(full, True)
+    with (
+        (folder / "err").open("w") as err,
+        subprocess.Popen(
+            command(*flags), cwd=folder, env=environment(), stdout=full, stderr=err
+        ) as process,
+        os.fdopen(read, "rb") as out,
+    ):
+        os.close(full)
+        until = time.monotonic() + 60
+        while not list(folder.glob("_work/*/results.csv")):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        told = out.read().decode()
+    return Ran(process.returncode, told, (folder / "err").read_text())
 
 
 async def test_a_target_that_fails_is_told_has_no_file_and_the_others_go_on(
