@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from llmbench import answers, identity, prompts
 from llmbench.config import Lane, Plan
-from llmbench.errors import ModelError, SandboxError, TargetError
+from llmbench.errors import ModelError, NotAskedError, SandboxError, TargetError
 from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
 from llmbench.identity import Identity
 from llmbench.models.base import Model
@@ -127,9 +127,13 @@ class Bench:
             completion = attempt.given or await self.models[label].complete(
                 messages, run=attempt.run, slot=slot
             )
+        except NotAskedError:
+            self.not_asked += 1
+            return None
         except ModelError as error:
             if isinstance(error, TargetError) and label not in self.stopped:
                 self.stopped.add(label)
+                self.models[label].drain()
                 self.emit(TargetStopped(label, str(error)))
             verdict = Verdict(Outcome.PROVIDER_ERROR, log=str(error))
             row = self._row(attempt, None, None, verdict)
@@ -156,7 +160,12 @@ class Bench:
         self.spent += cost_usd or 0.0
         if self.budget_spent and not before:
             assert self.plan.max_cost is not None
+            self.drain()
             self.emit(BudgetSpent(self.spent, self.plan.max_cost))
+
+    def drain(self) -> int:
+        """Have nothing more asked: what waits for that is given up, and counted."""
+        return sum(model.drain() for model in self.models.values())
 
     async def grade(self, answer: Answer) -> Attempt | None:
         """Find the code, run the tests, finish the attempt in its row; the next round, if any."""

@@ -10,7 +10,8 @@
         ├── ModelError
         │   ├── TransientError    worth another try (connection, 429, 5xx, cut stream)
         │   ├── AttemptError      this attempt cannot be answered (context too long, filtered)
-        │   └── TargetError       nothing more can be had of this target (auth, quota, no model)
+        │   ├── TargetError       nothing more can be had of this target (auth, quota, no model)
+        │   └── NotAskedError     the run was ended before it was asked, or asked again
         └── SandboxError          the sandbox, not the code in it, failed
             └── NoSandboxError    no sandbox of the asked kind works on this machine
 
@@ -87,6 +88,10 @@ class AttemptError(ModelError):
 
 class TargetError(ModelError):
     """A fault that every further request to this target would meet: it is stopped at once."""
+
+
+class NotAskedError(ModelError):
+    """An attempt that waited to be asked, or asked again, when nothing more was to be asked."""
 
 
 class SandboxError(RunError):

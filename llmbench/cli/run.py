@@ -211,7 +211,8 @@ async def _drive(
                 return
             ended.interrupted = True
             engine.drain()
-            bench.emit(Draining(engine.in_flight))
+            given_up = bench.drain()
+            bench.emit(Draining(engine.in_flight - given_up))
 
     try:
         async with anyio.create_task_group() as tasks:

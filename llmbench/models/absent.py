@@ -25,5 +25,6 @@ class AbsentModel:
         """
         raise AttemptError("no answer was given when the model was asked, and nobody is asked now")
 
-    async def aclose(self) -> None:
-        """Nothing was opened."""
+    def drain(self) -> int:
+        """Nobody waits here."""
+        return 0

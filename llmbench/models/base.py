@@ -34,9 +34,13 @@ class Model(Protocol):
             TransientError: every try met a passing fault.
             AttemptError: this prompt cannot be answered.
             TargetError: this target is of no further use.
+            NotAskedError: it was to be drained before this was asked, or asked again.
         """
         ...
 
-    async def aclose(self) -> None:
-        """Close what was opened."""
+    def drain(self) -> int:
+        """Send no further request, and send away what waits to send one: returns how many.
+
+        What is under way goes on to its end.
+        """
         ...

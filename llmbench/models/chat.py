@@ -15,6 +15,8 @@ import httpx
 
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
 from llmbench.models.faults import Words, words_of
+from llmbench.models.limits import Turn
+from llmbench.models.line import Line, Place
 from llmbench.models.pricing import Price
 from llmbench.models.retry import Retries
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
@@ -62,6 +64,7 @@ class ChatModel:
         self._server = server
         self._retries = retries or Retries()
         self._faults = server.faults(target.label)
+        self._line = Line()
         self._lost = 0
         self._silent_since = math.inf
         self._learned = {name: REPLACEMENTS[name] for name in server.preset.refuses}
@@ -82,7 +85,9 @@ class ChatModel:
         """See `Model.complete`."""
         began = time.monotonic()
         try:
-            completion = await self._retries.run(partial(self._try, messages, run), slot)
+            with self._line.wait() as place:
+                ask = partial(self._try, messages, run, place)
+                completion = await self._retries.run(ask, slot)
         except TransientError as fault:
             self._lost += 1
             self._silent_since = min(self._silent_since, began)
@@ -93,8 +98,9 @@ class ChatModel:
         self._heard()
         return completion
 
-    async def aclose(self) -> None:
-        """Nothing was opened here: who opened the server closes it."""
+    def drain(self) -> int:
+        """See `Model.drain`."""
+        return self._line.close()
 
     def _heard(self) -> None:
         self._lost, self._silent_since = 0, math.inf
@@ -110,11 +116,16 @@ class ChatModel:
         stopped.requests, stopped.cost_usd = fault.requests, fault.cost_usd
         return stopped
 
-    async def _try(self, messages: Sequence[Message], run: int) -> Completion:
-        """Ask once; where a parameter is refused, at once again without it, now and later."""
+    async def _try(self, messages: Sequence[Message], run: int, place: Place) -> Completion:
+        """Ask once, in turn."""
         await self._warm_up()
+        turn = await self._server.traffic.pace.turn()
+        with place.sending():
+            return await self._send(messages, run, turn)
+
+    async def _send(self, messages: Sequence[Message], run: int, turn: Turn) -> Completion:
+        """Ask once; where a parameter is refused, at once again without it, now and later."""
         traffic = self._server.traffic
-        turn = await traffic.pace.turn()
         sent, requests = time.monotonic(), 1
         try:
             while (completion := await self._request(body := self._body(messages, run))) is None:

@@ -123,6 +123,8 @@ class Traffic:
             self._episode_ends = time.monotonic() + (wait or 0.0)
             self._episodes += 1
             self._set(self._limit * CUT)
+            # Also where it was at its least already, as a local server's is in the beginning.
+            self._lowest = min(self._lowest, int(self.slots.total_tokens))
 
     def answered(self, ttft_seconds: float | None, llm_seconds: float) -> None:
         """An answer is whole; its first token, if that is known, and all of it took so long."""

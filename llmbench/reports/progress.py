@@ -175,6 +175,8 @@ def budget_words(event: BudgetSpent) -> str:
 
 def draining_words(in_flight: int) -> str:
     """What the first Ctrl-C says."""
+    if not in_flight:
+        return "stopping: nothing new is started, and nothing is under way"
     return (
         f"stopping: nothing new is started, {in_flight} attempts are finished; "
         "press Ctrl-C again to give them up"

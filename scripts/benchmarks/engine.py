@@ -63,8 +63,9 @@ class InstantModel:
         usage = Usage(100, 200)
         return Completion(TEXT, finish_reason="stop", usage=usage, llm_seconds=1, ttft_seconds=0.1)
 
-    async def aclose(self) -> None:
-        """Nothing to close."""
+    def drain(self) -> int:
+        """Nobody waits."""
+        return 0
 
 
 class InstantSandbox:

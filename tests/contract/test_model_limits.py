@@ -48,6 +48,12 @@ async def test_a_refusal_for_the_rate_halves_the_slots_and_is_tried_again() -> N
         assert "refused once for its rate or load" in next(iter(server.traffic.story))
 
 
+async def test_a_local_server_that_refuses_at_its_least_is_told_to_have_been_there() -> None:
+    async with scripted(BUSY, WHOLE, provider="vllm") as (_, server):
+        await ask(model(server))
+        assert "down to 1 of" in next(iter(server.traffic.story))
+
+
 async def test_models_of_one_server_share_its_limit() -> None:
     async with scripted(BUSY, WHOLE) as (_, server):
         one, other = model(server), model(server)

@@ -5,9 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import anyio
 import polars as pl
@@ -155,6 +158,52 @@ async def test_however_often_ctrl_c_comes_a_run_is_written(tmp_path: Path) -> No
     assert "attempts have no row: the run was interrupted" in said
     (table,) = tmp_path.glob("_work/*/results.csv")
     assert len(pl.read_csv(table)) == journaled_rows(tmp_path)
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Has a model, and asks everybody to come back much later."""
+
+    def do_GET(self) -> None:
+        self.answer(200, b'{"data": [{"id": "m"}]}')
+
+    def do_POST(self) -> None:
+        self.answer(429, b'{"error": {"message": "slow down"}}')
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Retry-After", "100")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+async def test_ctrl_c_does_not_wait_for_what_waits_to_be_asked_again(tmp_path: Path) -> None:
+    flags = ["--provider", "vllm", "--model", "m", "--no-warm-up", "--sandbox", "bubblewrap"]
+    flags += ["--only", "python-lru*", "--runs", "1"]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        Thread(target=server.serve_forever).start()
+        address = f"http://127.0.0.1:{server.server_port}/v1"
+        code, said, seconds = interrupted_while_waiting(tmp_path, *flags, "--base-url", address)
+        server.shutdown()
+    assert code == 130, said
+    assert seconds < 60  # the wait is longer
+    assert "nothing new is started, and nothing is under way" in said
+    assert "1 of 1 attempts have no row: the run was interrupted" in said
+
+
+def interrupted_while_waiting(folder: Path, *flags: str) -> tuple[int, str, float]:
+    """Ctrl-C once a run tells its long wait: exit code, what it said, seconds to its end."""
+    argv, pipe = command(*flags), subprocess.PIPE
+    with subprocess.Popen(argv, cwd=folder, env=environment(), stderr=pipe, text=True) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "the server asked for 100 s" in line)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        said += process.stderr.read()
+    return process.returncode, said, time.monotonic() - began
 
 
 async def test_a_run_whose_folder_is_removed_ends_and_says_so(tmp_path: Path) -> None:

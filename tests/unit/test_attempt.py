@@ -15,7 +15,14 @@ from llmbench.attempt import Bench
 from llmbench.cli.conclude import refusals
 from llmbench.config import Lane, Plan
 from llmbench.engine import Engine, Share
-from llmbench.errors import AttemptError, ModelError, SandboxError, TargetError, TransientError
+from llmbench.errors import (
+    AttemptError,
+    ModelError,
+    NotAskedError,
+    SandboxError,
+    TargetError,
+    TransientError,
+)
 from llmbench.events import BudgetSpent, Event, Finished, TargetStopped
 from llmbench.records import Completion, Message, Outcome, Row, Submission, Target, Verdict
 from llmbench.sandboxes.runners import load_runners
@@ -38,6 +45,7 @@ class ScriptedModel:
     asked: Counter[int] = field(default_factory=Counter)
     learned: Mapping[str, str | None] = field(default_factory=dict)
     story: Iterable[str] = ()
+    drained: int = 0
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
@@ -49,7 +57,9 @@ class ScriptedModel:
             raise given
         return given
 
-    async def aclose(self) -> None: ...
+    def drain(self) -> int:
+        self.drained += 1
+        return 0
 
 
 @dataclass
@@ -192,6 +202,15 @@ async def test_a_fatal_fault_stops_its_target_and_the_rest_is_counted(tmp_path: 
     assert set(result.model.asked) == {1, 2}
     stops = [event for event in result.events if isinstance(event, TargetStopped)]
     assert stops == [TargetStopped("lmstudio/m", "no credit: top up")]
+    assert result.model.drained == 1
+
+
+async def test_an_attempt_sent_away_before_it_was_asked_has_no_row_and_is_counted(
+    tmp_path: Path,
+) -> None:
+    result = await run(tmp_path, [Completion(CODE), NotAskedError("nothing more is asked")], runs=4)
+    assert [row.run for row in result.rows] == [1, 3]
+    assert (result.bench.not_asked, result.bench.broken) == (2, 0)
 
 
 async def test_once_the_budget_is_spent_nothing_more_is_asked(tmp_path: Path) -> None:
@@ -201,6 +220,7 @@ async def test_once_the_budget_is_spent_nothing_more_is_asked(tmp_path: Path) ->
     assert (result.bench.not_asked, set(result.model.asked)) == (7, {1, 2})
     said = [event for event in result.events if isinstance(event, BudgetSpent)]
     assert said == [BudgetSpent(0.5, 0.5)]
+    assert result.model.drained == 1
 
 
 async def test_tries_that_brought_no_answer_are_counted_and_spend_the_budget(

@@ -130,7 +130,8 @@ class Talker:
             raise said
         return said
 
-    async def aclose(self) -> None: ...
+    def drain(self) -> int:
+        return 0
 
 
 @dataclass
