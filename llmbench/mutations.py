@@ -13,9 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import yaml
-from pydantic import Field, TypeAdapter, ValidationError, with_config
+from pydantic import Field, TypeAdapter, with_config
 
+from llmbench import settings
 from llmbench.errors import RunnerFileError, UsageError
 
 FILE = "mutations.yaml"
@@ -74,17 +74,7 @@ def load_rules(folder: Path) -> Rules:
     Raises:
         RunnerFileError: they are missing or wrong.
     """
-    path = folder / FILE
-    try:
-        return _RULES.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise RunnerFileError(f"{path}: cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise RunnerFileError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RunnerFileError(f"{path}: {where}: {first['msg']}") from None
+    return settings.read_as(folder / FILE, _RULES, RunnerFileError)
 
 
 def mutants(code: str, rules: Rules) -> list[Mutant]:

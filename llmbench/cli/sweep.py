@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import yaml
 
+from llmbench import settings
 from llmbench.attempt import Bench
 from llmbench.cli import record, resume
 from llmbench.cli.conclude import INTERRUPTED, conclude
@@ -141,12 +141,7 @@ def steps_of(options: sweep.Options) -> Iterator[Step]:
 
 def _read(path: Path) -> dict[str, Any]:
     """The fields of a sweep file, each of its kind."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    data = settings.read(path)
     given = {"run": {}, "sets": {"all": {}}, **_mapping(str(path), data)}
     unknown = [name for name in given if name not in _FIELDS]
     if unknown:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-from pydantic import TypeAdapter, ValidationError, with_config
+from pydantic import TypeAdapter, with_config
 
+from llmbench import settings
 from llmbench.errors import LlmbenchError, RunnerFileError, UsageError
 
 FILE = "import.yaml"
@@ -95,17 +95,7 @@ def load_facts(folder: Path) -> Facts:
     Raises:
         RunnerFileError: they are missing or wrong.
     """
-    path = folder / FILE
-    try:
-        return _FACTS.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise RunnerFileError(f"{path}: cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise RunnerFileError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RunnerFileError(f"{path}: {where}: {first['msg']}") from None
+    return settings.read_as(folder / FILE, _FACTS, RunnerFileError)
 
 
 def named(languages: Sequence[Language], name: str) -> Language:

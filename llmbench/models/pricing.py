@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from llmbench import settings
 from llmbench.errors import UsageError
 from llmbench.models.usage import number
 from llmbench.records import Target, Usage
@@ -73,15 +72,9 @@ def read_prices(path: Path) -> dict[str, Price]:
     Raises:
         UsageError: the file cannot be read, or an entry is no price.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"--prices {path}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"--prices {path}: is no YAML or JSON: {reason}") from None
+    data = settings.read(path)
     if not isinstance(data, Mapping) or not data:
-        raise UsageError(f"--prices {path}: must map models to {{prompt: USD, completion: USD}}")
+        raise UsageError(f"{path}: must map models to {{prompt: USD, completion: USD}}")
     return {str(model): _entry(path, str(model), entry) for model, entry in data.items()}
 
 
@@ -96,7 +89,7 @@ def price_of(
 
 
 def _entry(path: Path, model: str, entry: object) -> Price:
-    where = f"--prices {path}: {model}"
+    where = f"{path}: {model}"
     if not isinstance(entry, Mapping):
         raise UsageError(f"{where}: must be {{prompt: USD, completion: USD}} per million tokens")
     unknown = sorted(map(str, entry.keys() - {"prompt", "completion", "cached"}))

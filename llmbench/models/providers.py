@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from llmbench import settings
 from llmbench.errors import UsageError
 from llmbench.models.presets import PRESETS, Preset
 
@@ -60,6 +60,9 @@ class _File(BaseModel):
     providers: dict[_Name, _Provider]
 
 
+_FILE = TypeAdapter(_File)
+
+
 def known(path: Path | None) -> dict[str, Preset]:
     """All providers by name; an entry of the file changes the one of its name, or adds one.
 
@@ -70,7 +73,7 @@ def known(path: Path | None) -> dict[str, Preset]:
         return dict(PRESETS)
     path = path or USUAL
     presets = dict(PRESETS)
-    for name, entry in _read(path).providers.items():
+    for name, entry in settings.read_as(path, _FILE).providers.items():
         like = entry.like or (name if name in presets else "openai-compatible")
         if like not in presets:
             raise UsageError(f"{path}: providers.{name}.like: there is no provider {like!r}")
@@ -92,19 +95,3 @@ def preset_of(name: str, presets: Mapping[str, Preset]) -> Preset:
     if name not in presets:
         raise UsageError(f"there is no provider {name!r}; known: {', '.join(presets)}")
     return presets[name]
-
-
-def _read(path: Path) -> _File:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"--config {path}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
-    try:
-        return _File.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{path}: {where}: {reason}") from None

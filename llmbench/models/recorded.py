@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
-import yaml
 from aiohttp import web
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
+from llmbench import settings
 from llmbench.errors import UsageError
 from llmbench.records import Problem
 
@@ -89,23 +89,17 @@ def read(folder: Path, problems: Sequence[Problem]) -> dict[str, Recording]:
     Raises:
         UsageError: a file is no recording, or asks for a solution that its problem does not have.
     """
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     known = {problem.id: problem for problem in problems}
     recordings = {}
     for path in sorted(folder.glob("*.yaml")):
         try:
-            raw = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-            recording = _RECORDING.validate_python(raw)
+            recording = settings.read_as(path, _RECORDING)
             answers = {
                 id_: tuple(answer.filled(known[id_]) for answer in answers)
                 for id_, answers in recording.answers.items()
                 if id_ in known
             }
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"{path}: {where}: {first['msg']}") from None
-        except (yaml.YAMLError, LookupError) as error:
+        except LookupError as error:
             raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
         recordings[recording.model] = replace(recording, answers=answers)
     if not recordings:

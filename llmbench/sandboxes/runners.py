@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, with_config
 
+from llmbench import settings
 from llmbench.errors import RunnerFileError
 from llmbench.records import AttemptKey, Problem, Submission
 from llmbench.sandboxes.base import Limits
@@ -106,7 +106,7 @@ def load_runners(folder: Path) -> dict[str, Runner]:
 
 def _load(path: Path) -> Runner:
     try:
-        about = _FILE.validate_python(_read(path))
+        about = _FILE.validate_python(settings.read(path, RunnerFileError))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -115,15 +115,6 @@ def _load(path: Path) -> Runner:
         raise RunnerFileError(f"{path.parent}: {SCRIPT} is missing")
     _check(path, about)
     return Runner(path.parent.name, path.parent.resolve(), about, _limits(path, about.limits))
-
-
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunnerFileError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise RunnerFileError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
 def _reason(detail: Any) -> str:

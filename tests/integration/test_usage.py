@@ -45,7 +45,7 @@ async def test_help_loads_nothing_slow(tmp_path: Path) -> None:
         (["--only", "nothing-*"], "--only nothing-*: no problem id matches"),
         (["--out", "results.txt"], "the name must end in .csv or .parquet"),
         (["--out", "no/such/folder.csv"], "cannot be written"),
-        (["--prices", "none.yaml"], "--prices none.yaml: cannot be read"),
+        (["--prices", "none.yaml"], "none.yaml: cannot be read"),
         (["--max-cost", "0"], "'0' is not a number from 1e-06"),
         (
             ["--provider", "demo", "--only", "python-atomic-write"],

@@ -63,7 +63,7 @@ def test_prices_in_a_file_are_per_million_tokens(tmp_path: Path) -> None:
         ("m: 3", "m: must be {prompt: USD"),
         ("- m", "must map models"),
         ("", "must map models"),
-        ("a: [", "is no YAML or JSON"),
+        ("a: [", "not YAML"),
     ],
 )
 def test_a_fault_in_a_price_file_is_told_in_one_line(tmp_path: Path, text: str, says: str) -> None:
@@ -71,7 +71,7 @@ def test_a_fault_in_a_price_file_is_told_in_one_line(tmp_path: Path, text: str, 
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
         read_prices(path)
-    assert str(caught.value).startswith(f"--prices {path}: ")
+    assert str(caught.value).startswith(f"{path}: ")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
