@@ -30,6 +30,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import machine
 import polars as pl
 
 from llmbench import __version__, problems, prompts
@@ -62,13 +63,6 @@ class Result:
         return self.attempts / self.seconds
 
 
-def machine_cpu() -> float:
-    """Processor seconds that the whole machine has spent since it started."""
-    words = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
-    user, nice, system, _, _, irq, softirq, *_ = map(int, words)
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
-
-
 def tree(pid: int) -> Iterator[int]:
     """A process and all below it."""
     yield pid
@@ -91,13 +85,13 @@ def memory_mib(pid: int) -> float:
 
 def measured(command: Sequence[str | Path], env: Mapping[str, str]) -> tuple[float, float, float]:
     """Run to the end: seconds by the clock, processor seconds of the machine, peak memory."""
-    cpu, began, peak = machine_cpu(), time.perf_counter(), 0.0
+    cpu, began, peak = machine.cpu_seconds(), time.perf_counter(), 0.0
     with tempfile.TemporaryFile() as said:
         with subprocess.Popen(command, env=env, stdout=said, stderr=said) as process:
             while process.poll() is None:
                 peak = max(peak, memory_mib(process.pid))
                 time.sleep(SAMPLE_SECONDS)
-        seconds, cpu = time.perf_counter() - began, machine_cpu() - cpu
+        seconds, cpu = time.perf_counter() - began, machine.cpu_seconds() - cpu
         if process.returncode:
             said.seek(0)
             sys.stderr.buffer.write(said.read())

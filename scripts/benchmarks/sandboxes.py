@@ -31,6 +31,7 @@ from itertools import cycle, islice, product
 
 import aiodocker
 import anyio
+import machine
 
 from llmbench import problems
 from llmbench.config import TEST_TIMEOUT_SECONDS, shipped
@@ -93,13 +94,6 @@ def submissions(kind: str, lang: str) -> Iterator[Submission]:
         yield RUNNERS[lang].submission(key, problem, code, TEST_TIMEOUT_SECONDS)
 
 
-def machine_cpu() -> float:
-    """Processor seconds that the whole machine has spent since it started."""
-    with open("/proc/stat", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
-        user, nice, system, _, _, irq, softirq, *_ = map(int, file.readline().split()[1:])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
-
-
 async def measure(way: Way, work: list[Submission], at_once: int) -> Result:
     """Run the work so many at once."""
     waiting = iter(work)
@@ -108,12 +102,12 @@ async def measure(way: Way, work: list[Submission], at_once: int) -> Result:
         for submission in waiting:
             await way(submission)
 
-    cpu, began = machine_cpu(), time.perf_counter()
+    cpu, began = machine.cpu_seconds(), time.perf_counter()
     async with anyio.create_task_group() as tasks:
         for _ in range(at_once):
             tasks.start_soon(one_after_another)
     seconds = time.perf_counter() - began
-    return Result(len(work) / seconds, (machine_cpu() - cpu) / len(work))
+    return Result(len(work) / seconds, (machine.cpu_seconds() - cpu) / len(work))
 
 
 def in_sandbox(sandbox: Sandbox) -> Way:
@@ -181,12 +175,12 @@ async def bare(lang: str, work: list[Submission]) -> Result:
     async def run(command: list[str], text: str) -> None:
         await anyio.run_process([*command, "-s"], input=text.encode(), stderr=None)
 
-    cpu, began = machine_cpu(), time.perf_counter()
+    cpu, began = machine.cpu_seconds(), time.perf_counter()
     async with anyio.create_task_group() as tasks:
         for command, text in containers:
             tasks.start_soon(run, command, text)
     seconds = time.perf_counter() - began
-    return Result(len(work) / seconds, (machine_cpu() - cpu) / len(work))
+    return Result(len(work) / seconds, (machine.cpu_seconds() - cpu) / len(work))
 
 
 async def compare(lang: str, work: list[Submission], rounds: int) -> dict[str, Result]:
@@ -238,9 +232,9 @@ async def main() -> None:
     given = options()
     told = await anyio.run_process(["docker", "version", "--format", "{{.Server.Version}}"])
     engine = told.stdout.decode().strip()
-    before = machine_cpu()
+    before = machine.cpu_seconds()
     await anyio.sleep(2)
-    busy = (machine_cpu() - before) / 2
+    busy = (machine.cpu_seconds() - before) / 2
     print(f"{CORES} cores, engine {engine}, {busy:.2f} cores busy before\n")
     for lang, kind in product(given.languages or RUNNERS, [given.only] if given.only else PROBLEMS):
         work = list(islice(submissions(kind, lang), given.attempts))
