@@ -83,4 +83,6 @@ def _why(bench: Bench, ended: Ended) -> str:
         return "the run failed"
     if bench.budget_spent:
         return f"the run cost {bench.spent:.4f} $, and --max-cost is {bench.plan.max_cost:g}"
-    return f"not asked after {', '.join(sorted(bench.stopped))} stopped"
+    if bench.stopped:
+        return f"not asked after {', '.join(sorted(bench.stopped))} stopped"
+    return "the run ended early, which is a fault of llmbench's own: please report it"

@@ -5,6 +5,7 @@ submission is chosen here: only one that was surveyed and has a free thread, so 
 which nothing works cannot draw submissions to itself.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -69,6 +70,7 @@ class DaskSandbox:
         self._surveyed: set[str] = set()
         self._told: set[str] = set()
         self._threads = anyio.CapacityLimiter(1)
+        self._fetching: set[asyncio.Future[Any]] = set()
         self._alone_since = anyio.current_time()
 
     @classmethod
@@ -142,6 +144,8 @@ class DaskSandbox:
             await self._client.run(*leave, workers=list(self._workers))
         with suppress(Exception), anyio.move_on_after(CONNECT_SECONDS):
             await self._client.close()
+        for fetching in self._fetching:
+            fetching.cancel()
 
     @asynccontextmanager
     async def _thread(self) -> AsyncIterator[str]:
@@ -174,25 +178,40 @@ class DaskSandbox:
         )
         try:
             with anyio.move_on_after(limit):
-                while address in self._workers:
-                    with anyio.move_on_after(LOOK_SECONDS):
-                        return await self._result(future, address)
-                raise _LostError
+                return await self._verdict(future, address)
         finally:
             future.release()
         raise SandboxError(f"{address} gave no verdict within {limit:g} s: it hangs or is busy")
 
-    async def _result(self, future: Any, address: str) -> Verdict:
+    async def _verdict(self, future: Any, address: str) -> Verdict:
+        """What the worker says, as long as it is there.
+
+        The client fetches in one transfer what several wait for: a wait that is cut short can end
+        those of all others, and every later one, in a cancellation that nobody asked for. So each
+        has a task of its own, which goes on to its end.
+        """
+        fetching = asyncio.ensure_future(future.result())
+        self._fetching.add(fetching)
+        fetching.add_done_callback(self._fetched)
+        while not fetching.done():
+            if address not in self._workers:
+                raise _LostError
+            await asyncio.wait([fetching], timeout=LOOK_SECONDS)
         try:
-            verdict = await future.result()
+            verdict = fetching.result()
         except SandboxError as error:
             raise SandboxError(f"{address}: {error}") from None
-        except (FutureCancelledError, KilledWorker):
+        except (FutureCancelledError, KilledWorker, asyncio.CancelledError):
             raise _LostError from None
         except Exception as error:  # whatever a worker's interpreter or its connection throws
             raise SandboxError(f"{address}: {_first_line(error)}") from error
         assert isinstance(verdict, Verdict)
         return verdict
+
+    def _fetched(self, fetching: "asyncio.Future[Any]") -> None:
+        self._fetching.discard(fetching)
+        if not fetching.cancelled():
+            fetching.exception()  # nobody may be left to hear of it
 
     async def _watch(self) -> None:
         """Look again and again; a worker that sets itself up for minutes keeps nobody waiting."""

@@ -17,7 +17,7 @@ from dask_cluster import Cluster, cluster
 from llmbench.config import shipped
 from llmbench.errors import NoSandboxError, UsageError
 from llmbench.records import AttemptKey, Outcome, Problem
-from llmbench.sandboxes import dask_worker, engine
+from llmbench.sandboxes import dask, dask_worker, engine
 from llmbench.sandboxes.base import SandboxChoice
 from llmbench.sandboxes.choose import open_sandbox
 from llmbench.sandboxes.dask_worker import Order
@@ -123,6 +123,33 @@ async def containers_of(folder: Path) -> int:
     async with aiodocker.Docker(engine.addresses()[0]) as docker:
         runs = [path.name for path in (folder / "_work").iterdir()]
         return sum([len(await engine.labelled(docker, engine.RUN_LABEL, name)) for name in runs])
+
+
+async def test_however_often_the_workers_are_looked_for_every_verdict_arrives(
+    empty: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask, "LOOK_SECONDS", 0.001)
+    for name in ("one", "two"):
+        empty.start_worker(name)
+    choice = SandboxChoice("dask", scheduler=empty.address, warm=True)
+    python = {"python": RUNNERS["python"]}
+    problem = Problem("p", "python", "-", {"test_it.py": "def test_it(): pass"})
+    outcomes = []
+    sandbox = await open_sandbox(choice, python, run_id="r", own_answers=False, notify=print)
+
+    async def one(run: int) -> None:
+        key = AttemptKey("t", "p", run)
+        submission = RUNNERS["python"].submission(key, problem, "", 20.0)
+        outcomes.append((await sandbox.run(submission)).outcome)
+
+    try:
+        with anyio.fail_after(120):
+            async with anyio.create_task_group() as tasks:
+                for run in range(40):
+                    tasks.start_soon(one, run)
+    finally:
+        await sandbox.aclose()
+    assert outcomes == [Outcome.PASSED] * 40
 
 
 async def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
