@@ -18,7 +18,11 @@ AT_ONCE = 1 + (os.cpu_count() or 1)
 """Tests often wait for a clock, an engine or a process."""
 
 TOGETHER = ["-n", str(AT_ONCE), "--dist", "loadgroup", "--no-loadscope-reorder"]
-ALL = ([*TOGETHER, "-m", "not slow and not alone"], ["-m", "alone and not slow"])
+SLOWEST = "--durations=20"
+ALL = (
+    [*TOGETHER, SLOWEST, "-m", "not slow and not alone"],
+    [SLOWEST, "-m", "alone and not slow"],
+)
 
 
 def main() -> int:
