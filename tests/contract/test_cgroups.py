@@ -104,6 +104,7 @@ async def test_processor_time_is_counted_also_of_what_nobody_waited_for(groups: 
     assert await removed(groups, group)
 
 
+@pytest.mark.alone  # whoever starts beside it removes what it leaves
 async def test_groups_of_a_killed_run_are_removed_at_the_next_start(groups: Groups) -> None:
     group = groups.make(SMALL)
     dead = [folder.with_name(f"{PREFIX}4194305-0") for folder in group.folders]
@@ -114,6 +115,7 @@ async def test_groups_of_a_killed_run_are_removed_at_the_next_start(groups: Grou
     assert not any(folder.exists() for folder in (*dead, *group.folders))
 
 
+@pytest.mark.alone  # whoever starts beside it removes what it leaves
 async def test_what_runs_in_the_group_of_a_killed_run_is_killed_at_the_next_start(
     groups: Groups,
 ) -> None:
