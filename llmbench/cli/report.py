@@ -27,7 +27,7 @@ def main(options: Options) -> int:
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise UsageError(f"{', '.join(missing)} is not installed: pip install 'llmbench[report]'")
+        raise UsageError(f"not installed: {', '.join(missing)}: pip install 'llmbench[report]'")
     # Only now: it imports what may be missing.
     from llmbench.reports.html.page import Report, page
 

@@ -211,4 +211,4 @@ async def test_a_missing_package_is_named_with_what_to_install(
     monkeypatch.setattr("llmbench.cli.report.NEEDED", ("json", "no_such_package"))
     assert main(["report", str(tmp_path / "r.csv")]) == 2
     told = capsys.readouterr().err
-    assert told == "llmbench: no_such_package is not installed: pip install 'llmbench[report]'\n"
+    assert told == "llmbench: not installed: no_such_package: pip install 'llmbench[report]'\n"

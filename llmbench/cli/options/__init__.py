@@ -9,8 +9,10 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 from llmbench import config
+from llmbench.errors import UsageError
 from llmbench.sandboxes.base import SandboxChoice
 
 SANDBOXES = ("auto", "docker", "bubblewrap", "dask")
@@ -18,6 +20,22 @@ CLUSTER_SLOTS = 1000
 """Most test runs that are handed to a cluster at once; the threads of its workers bound them."""
 
 FORMATS = ("text", "json", "markdown")
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads the flags of a command; what is wrong with them is one line."""
+
+    def __init__(self, **more: Any) -> None:
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(formatter_class=layout, allow_abbrev=False, **more)
+
+    def error(self, message: str) -> NoReturn:
+        """Leave by an error of ours.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{message}; see {self.prog} --help")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmbench.cli.options import FORMATS, format_flag, number
+from llmbench.cli.options import FORMATS, Parser, format_flag, number
 
 DESCRIPTION = """\
 Compares results problem by problem: what passes now that did not, what no longer does, and whether
@@ -42,7 +42,11 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     given = parser().parse_args(list(_with_points(argv)))
     points = given.fail_on_regression
     return Options(
@@ -56,12 +60,10 @@ def parse(argv: Sequence[str]) -> Options:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of a comparison."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench compare",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument(
         "results",

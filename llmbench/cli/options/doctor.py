@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llmbench.cli.options import Parser
+
 DESCRIPTION = """\
 Says what of this machine can be used: the container engine with its limits, runtimes and images,
 bubblewrap, the toolchains, caches, local model servers, and which keys are set (never the keys)."""
@@ -23,19 +25,21 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     given = parser().parse_args(argv)
     return Options(given.fix, given.json)
 
 
 def parser() -> argparse.ArgumentParser:
     """The flags of `doctor`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench doctor",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument(
         "--fix",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmbench.cli.options import (
+    Parser,
     ProblemOptions,
     SandboxOptions,
     output_flags,
@@ -49,7 +50,11 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     given = parser().parse_args(argv)
     return Options(
         answers=None if given.answers == Path("-") else given.answers,
@@ -63,12 +68,10 @@ def parse(argv: Sequence[str]) -> Options:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of `grade`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench grade",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument(
         "answers",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmbench.cli.options import FORMATS, format_flag, whole
+from llmbench.cli.options import FORMATS, Parser, format_flag, whole
 
 DESCRIPTION = """\
 Shows the trend over the nights of a folder: result files with a date in their name, as
@@ -22,18 +22,20 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     given = parser().parse_args(argv)
     return Options(given.folder, given.last, given.format)
 
 
 def parser() -> argparse.ArgumentParser:
     """The flags of `history`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench history",
         description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument("folder", type=Path, metavar="DIR", help="folder of dated result files")
     made.add_argument(

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from llmbench.cli.options import Parser
+
 DESCRIPTION = """\
 Lists the chat models that a server offers: which of them are loaded, how much context they take,
 what they cost, as far as the server tells."""
@@ -28,7 +30,11 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     given = parser().parse_args(argv)
     only = tuple(filter(None, (given.only or "").split(",")))
     return Options(given.provider, given.base_url, given.config, only, given.json)
@@ -36,12 +42,10 @@ def parse(argv: Sequence[str]) -> Options:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of `models`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench models",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument(
         "--provider",

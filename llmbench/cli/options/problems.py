@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmbench.cli.options import (
+    Parser,
     ProblemOptions,
     SandboxOptions,
     problem_flags,
@@ -80,7 +81,11 @@ Options = ListOptions | ShowOptions | NewOptions | CheckOptions | ImportOptions
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     given = parser().parse_args(argv)
     match given.action:
         case "list":
@@ -103,29 +108,23 @@ def parse(argv: Sequence[str]) -> Options:
 
 def parser() -> argparse.ArgumentParser:
     """The actions and their flags."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench problems",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listed = actions.add_parser("list", help="one line per problem", allow_abbrev=False)
+    listed = actions.add_parser("list", help="one line per problem")
     problem_flags(listed)
-    _show_flags(actions.add_parser("show", help="what a model is asked", allow_abbrev=False))
-    _new_flags(actions.add_parser("new", help="write a problem to begin with", allow_abbrev=False))
-    check = actions.add_parser(
-        "check", help="prove that problems hold, in the sandbox", allow_abbrev=False
-    )
+    _show_flags(actions.add_parser("show", help="what a model is asked"))
+    _new_flags(actions.add_parser("new", help="write a problem to begin with"))
+    check = actions.add_parser("check", help="prove that problems hold, in the sandbox")
     _check_flags(check)
     reads = "\n".join(f"  {name:13}{what}" for name, what in FORMATS.items())
     imported = actions.add_parser(
         "import",
         help="convert another collection's problems from a local copy",
         epilog=f"formats:\n{reads}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     _import_flags(imported)
     return made

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmbench import config
+from llmbench.cli.options import Parser
 
 DESCRIPTION = """\
 Writes one HTML page about results, complete in itself: leaderboard, heat map of problems, cost,
@@ -33,7 +34,11 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     given = parser().parse_args(argv)
     return Options(
         results=tuple(given.results),
@@ -45,12 +50,10 @@ def parse(argv: Sequence[str]) -> Options:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of `report`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench report",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument(
         "results",

@@ -1,9 +1,7 @@
 """Flags of `llmbench run`, their defaults and their help."""
 
 import argparse
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from llmbench import __version__, config
 from llmbench.cli import COMMANDS
 from llmbench.cli.options import (
+    Parser,
     ProblemOptions,
     SandboxOptions,
     number,
@@ -22,7 +21,6 @@ from llmbench.cli.options import (
     whole,
 )
 from llmbench.config import TimeLimits
-from llmbench.errors import UsageError
 from llmbench.models.presets import PRESETS
 
 DESCRIPTION = """\
@@ -81,7 +79,11 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help and --version."""
+    """Read the flags; leaves with exit code 0 on --help and --version.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     return _options(parser().parse_args(argv), [list(argv)])
 
 
@@ -91,13 +93,12 @@ def merge(commands: Sequence[Sequence[str]]) -> Options:
     Raises:
         UsageError: a flag is unknown, or its value is wrong.
     """
-    with _faults_raised():
-        given = parser().parse_args(commands[0])
-        for words in commands[1:]:
-            later = parser()
-            for action in later._actions:
-                action.default = argparse.SUPPRESS
-            given = argparse.Namespace(**vars(given) | vars(later.parse_args(words)))
+    given = parser().parse_args(commands[0])
+    for words in commands[1:]:
+        later = parser()
+        for action in later._actions:
+            action.default = argparse.SUPPRESS
+        given = argparse.Namespace(**vars(given) | vars(later.parse_args(words)))
     return _options(given, commands)
 
 
@@ -151,30 +152,15 @@ def from_flags(flags: Mapping[str, Any]) -> Options:
             words += [f"{flag}={each}" for each in value]
         elif value is not None:
             words.append(f"{flag}={value}")
-    with _faults_raised():
-        return parse(words)
-
-
-@contextmanager
-def _faults_raised() -> Iterator[None]:
-    """Raise what the reader of flags would say before it leaves."""
-    said = io.StringIO()
-    try:
-        with redirect_stderr(said):
-            yield
-    except SystemExit:
-        fault = said.getvalue().splitlines()[-1]
-        raise UsageError(fault.removeprefix("llmbench: error: ")) from None
+    return parse(words)
 
 
 def parser() -> argparse.ArgumentParser:
     """The flags of a run."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     _model_flags(made.add_argument_group("what is asked"))
     _cost_flags(made.add_argument_group("what it may cost"))

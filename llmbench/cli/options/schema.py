@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llmbench.cli.options import FORMATS, format_flag
+from llmbench.cli.options import FORMATS, Parser, format_flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +15,19 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     return Options(parser().parse_args(argv).format)
 
 
 def parser() -> argparse.ArgumentParser:
     """The flags of `schema`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench schema",
         description="Tells name, type, unit and meaning of each column of a result file.",
-        allow_abbrev=False,
     )
     format_flag(made, FORMATS)
     return made

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmbench import config
-from llmbench.cli.options import whole
+from llmbench.cli.options import Parser, whole
 
 DESCRIPTION = """\
 Shows one attempt: the prompt, the answer, the code found in it, and the test log; then its repairs,
@@ -34,7 +34,11 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     made = parser()
     given = made.parse_args(argv)
     problem, _, run = given.problem.partition("#")
@@ -54,12 +58,10 @@ def parse(argv: Sequence[str]) -> Options:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of `show`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench show",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument("result", type=Path, metavar="RESULT", help="result file, .csv or .parquet")
     made.add_argument(

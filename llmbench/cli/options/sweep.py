@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from llmbench.cli.options import Parser
+
 DESCRIPTION = """\
 Runs each target of a sweep file on each of its problem sets, one after another in one process, and
 writes one Parquet file per target: <out>/<set>/<date>/<target>.parquet."""
@@ -37,19 +39,21 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 2 on wrong usage and 0 on --help."""
+    """Read the flags; leaves with exit code 0 on --help.
+
+    Raises:
+        UsageError: a flag is unknown, missing or wrong.
+    """
     given = parser().parse_args(argv)
     return Options(given.file, given.date or f"{date.today():%Y-%m-%d}", given.quiet)
 
 
 def parser() -> argparse.ArgumentParser:
     """The flags of `sweep`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="llmbench sweep",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument("file", type=Path, metavar="FILE", help="sweep file, YAML")
     made.add_argument(
