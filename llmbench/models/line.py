@@ -21,8 +21,11 @@ class Place:
         """A request goes on to its end.
 
         Raises:
-            NotAskedError: it met a passing fault, and the line was closed meanwhile.
+            NotAskedError: the line is closed, or was when the request met a passing fault.
         """
+        # Whose wait had just ended when the line was closed is not in it to be sent away.
+        if not self._paid:
+            self._line.check()
         self._line.waiting.discard(self._scope)
         try:
             yield

@@ -10,6 +10,7 @@ from scripted_server import Script, chunk, event, events, scripted
 from llmbench.errors import NotAskedError, TransientError
 from llmbench.models.chat import ChatModel
 from llmbench.models.limits import Allowed
+from llmbench.models.line import Line
 from llmbench.models.pricing import Price
 from llmbench.models.retry import Retries
 from llmbench.models.server import Server
@@ -101,6 +102,14 @@ async def test_what_waits_for_its_turn_its_slot_or_its_model_is_given_up() -> No
         loading = model_of(server, warm_up=True)
         sent_away, ended = await drained(loading, asked(wire.heads))
         assert (sent_away, type(ended), len(wire.heads)) == (1, NotAskedError, 1)
+
+
+async def test_whose_wait_has_ended_when_the_line_is_closed_sends_nothing() -> None:
+    line = Line()
+    with line.wait() as place:
+        assert line.close() == 1
+        with pytest.raises(NotAskedError), place.sending():
+            pytest.fail("a request is sent")
 
 
 async def test_nothing_is_asked_after_it() -> None:
