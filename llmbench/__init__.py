@@ -4,14 +4,14 @@
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from llmbench.api import Compared, compare, load, run
+from llmbench._version import __version__
 
-__all__ = ["Compared", "__version__", "compare", "load", "run"]
-__version__ = version("llmbench")
+if TYPE_CHECKING:
+    from llmbench.api import Comparison, compare, load, run
+
+__all__ = ["Comparison", "__version__", "compare", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,16 +8,16 @@ import polars as pl
 from anyio.from_thread import start_blocking_portal
 
 from llmbench import stats
-from llmbench.attempt import Bench
-from llmbench.cli import record, resume
+from llmbench.attempt import AttemptPipeline
 from llmbench.cli import run as command
-from llmbench.cli.conclude import conclude
 from llmbench.cli.options.run import Options, from_flags
-from llmbench.cli.screen import Ended, Screen
-from llmbench.stats import Compared
+from llmbench.reports.console import Console, RunStatus
+from llmbench.runs import record, resume
+from llmbench.runs.finish import finish_run
+from llmbench.stats import Comparison
 from llmbench.store import tables
 
-__all__ = ["Compared", "Flags", "compare", "load", "run"]
+__all__ = ["Comparison", "Flags", "compare", "load", "run"]
 
 PathLike = str | Path
 Words = str | Sequence[str]
@@ -77,10 +77,10 @@ def run(**flags: Unpack[Flags]) -> pl.DataFrame:
         UsageError: what was asked cannot be done as written.
         RunError: the run failed; what was done by then is in the work folder.
     """
-    options = resume.merged(from_flags({"quiet": True} | flags))
+    options = resume.merge_options(from_flags({"quiet": True} | flags))
     # A thread of its own: a notebook's is busy with a loop already.
     with start_blocking_portal() as portal:
-        return portal.call(command.execute, options, _frame)
+        return portal.call(command.run, options, _frame)
 
 
 def load(*paths: PathLike) -> pl.DataFrame:
@@ -94,7 +94,7 @@ def load(*paths: PathLike) -> pl.DataFrame:
     return tables.load([Path(path) for path in paths])
 
 
-def compare(*results: PathLike | pl.DataFrame, base: str | None = None) -> Compared:
+def compare(*results: PathLike | pl.DataFrame, base: str | None = None) -> Comparison:
     """What differs between results: files, or frames as `run` and `load` return them.
 
     A target of a later result is compared with the same target in the first, or with the only one
@@ -112,7 +112,7 @@ def _named(results: Sequence[PathLike | pl.DataFrame]) -> Iterator[tuple[str, pl
         if not isinstance(result, pl.DataFrame):
             yield str(result), tables.read_result(Path(result))
             continue
-        tables.check_first(f"result {number}", result)
+        tables.refuse_repairs(f"result {number}", result)
         if tables.SOURCE in result.columns:
             for (source,), rows in result.group_by([tables.SOURCE], maintain_order=True):
                 yield str(source), rows
@@ -120,6 +120,8 @@ def _named(results: Sequence[PathLike | pl.DataFrame]) -> Iterator[tuple[str, pl
             yield f"result {number}", result
 
 
-def _frame(options: Options, bench: Bench, ended: Ended, screen: Screen) -> pl.DataFrame:
-    conclude(options.out, bench, ended, screen)
-    return tables.frame(record.rows(bench, record.ledger(bench, screen)))
+def _frame(
+    options: Options, pipeline: AttemptPipeline, ended: RunStatus, console: Console
+) -> pl.DataFrame:
+    finish_run(options.out, pipeline, ended, console)
+    return tables.to_frame(record.rows(pipeline, record.journal_index(pipeline, console)))

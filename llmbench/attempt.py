@@ -4,24 +4,32 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
-from llmbench import answers, identity, prompts
-from llmbench.config import Lane, Plan
-from llmbench.errors import ModelError, NotAskedError, SandboxError, TargetError
-from llmbench.events import Answered, Asked, BudgetSpent, Finished, Listener, TargetStopped
-from llmbench.identity import Identity
+from llmbench import extraction as answers
+from llmbench import fingerprint, prompts
+from llmbench.errors import CancelledBeforeSendError, ModelError, SandboxError, TargetError
+from llmbench.events import (
+    AttemptFinished,
+    BudgetExhausted,
+    CompletionReceived,
+    Listener,
+    RequestStarted,
+    TargetStopped,
+)
+from llmbench.fingerprint import Fingerprint
 from llmbench.models.base import Model
+from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Message, Outcome, Row, Verdict
-from llmbench.sandboxes.allowance import Allowances
+from llmbench.runners import Runner
 from llmbench.sandboxes.base import Sandbox
-from llmbench.sandboxes.runners import Runner
+from llmbench.sandboxes.time_limits import TimeLimits
 from llmbench.store.cache import Cache
-from llmbench.store.journal import Bought, Journal, Judged
-from llmbench.store.ledger import Ledger
-from llmbench.store.work import WorkFolder
+from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
+from llmbench.store.journal_index import JournalIndex
+from llmbench.store.run_dir import RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnsweredAttempt:
     """An attempt with its completion, on its way to the sandbox.
 
     `asked` is the hash of all that was asked.
@@ -33,7 +41,7 @@ class Answer:
 
 
 @dataclass
-class Bench:
+class AttemptPipeline:
     """The parts that every attempt of a run passes through."""
 
     plan: Plan
@@ -41,72 +49,74 @@ class Bench:
     runners: Mapping[str, Runner]
     sandbox: Sandbox
     journal: Journal
-    work: WorkFolder
+    work: RunDirectory
     emit: Listener
-    ledger: Ledger | None = None
+    index: JournalIndex | None = None
     cache: Cache | None = None
-    stopped: set[str] = field(default_factory=set)
-    not_asked: int = 0
-    broken: int = 0
-    spent: float = 0.0
+    stopped_targets: set[str] = field(default_factory=set)
+    skipped: int = 0
+    infrastructure_errors: int = 0
+    cost_usd: float = 0.0
 
     def __post_init__(self) -> None:
-        lanes = (lane for lane in self.plan.lanes if lane.recorded)
-        self._recorded = {target.label for lane in lanes for target in lane.targets}
-        self._allowances = Allowances(self.sandbox, self.runners, self.plan.test_timeout)
+        endpoints = (endpoint for endpoint in self.plan.endpoints if endpoint.replayed)
+        self._replayed = {target.label for endpoint in endpoints for target in endpoint.targets}
+        self._time_limits = TimeLimits(self.sandbox, self.runners, self.plan.test_timeout)
 
-    def go_on(self, ledger: Ledger) -> None:
+    def resume_from(self, index: JournalIndex) -> None:
         """Take what an earlier part of this run has bought and judged."""
-        self.ledger = ledger
-        self.spent = ledger.spent
+        self.index = index
+        self.cost_usd = index.cost_usd
 
-    def shares(self) -> Iterator[tuple[Lane, Iterator[Iterator[Attempt]]]]:
+    def workloads(self) -> Iterator[tuple[EndpointPlan, Iterator[Iterator[Attempt]]]]:
         """Each lane with what is left of it to do, group by group."""
-        for lane, groups in self.plan.shares():
-            yield lane, map(self._remaining, groups)
+        for endpoint, groups in self.plan.workloads():
+            yield endpoint, map(self._remaining, groups)
 
     def _remaining(self, attempts: Iterator[Attempt]) -> Iterator[Attempt]:
         """The round to make of those that have no row yet, or that of an infrastructure error."""
         for attempt in attempts:
-            if self.ledger is None:
+            if self.index is None:
                 yield attempt
                 continue
-            last, hashes = self.last_round(attempt, self.ledger)
-            if not self.ledger.is_done(hashes.graded):
+            last, hashes = self.last_round(attempt, self.index)
+            if not self.index.is_done(hashes.result_hash):
                 yield last
 
-    def rounds(self, attempt: Attempt, ledger: Ledger) -> Iterator[tuple[Attempt, Identity]]:
+    def rounds(
+        self, attempt: Attempt, index: JournalIndex
+    ) -> Iterator[tuple[Attempt, Fingerprint]]:
         """The rounds of an attempt that a ledger knows, and the one to make after those, if any."""
         yield attempt, (hashes := self.identity(attempt))
-        while attempt.round <= self.plan.repair and ledger.is_failed(hashes.graded):
-            row, completion = ledger.row(hashes.graded), ledger.completion(hashes.asked)
+        while attempt.round <= self.plan.max_repairs and index.is_failed(hashes.result_hash):
+            row, completion = index.row(hashes.result_hash), index.completion(hashes.request_hash)
             if row is None or completion is None:  # its line is damaged, which was told
                 return
-            attempt = prompts.again(attempt, completion.text, row)
+            attempt = prompts.repair_attempt(attempt, completion.text, row)
             yield attempt, (hashes := self.identity(attempt))
 
-    def last_round(self, attempt: Attempt, ledger: Ledger) -> tuple[Attempt, Identity]:
+    def last_round(self, attempt: Attempt, index: JournalIndex) -> tuple[Attempt, Fingerprint]:
         """The last of the `rounds`: it is done, or it is what is left to do."""
-        *_, last = self.rounds(attempt, ledger)
+        *_, last = self.rounds(attempt, index)
         return last
 
-    def identity(self, attempt: Attempt) -> Identity:
+    def identity(self, attempt: Attempt) -> Fingerprint:
         """Hashes of what is asked, and of that with what grades it."""
-        asked = identity.asked(attempt, self._messages(attempt))
-        return Identity(asked, identity.graded(attempt, asked, self.plan.test_timeout))
+        asked = fingerprint.request_hash(attempt, self._messages(attempt))
+        return Fingerprint(asked, fingerprint.result_hash(attempt, asked, self.plan.test_timeout))
 
     def _messages(self, attempt: Attempt) -> tuple[Message, ...]:
-        about = self.runners[attempt.problem.lang].about
-        return prompts.messages(attempt.problem, about.instructions) + attempt.talk
+        about = self.runners[attempt.problem.lang].config
+        return prompts.messages(attempt.problem, about.instructions) + attempt.followups
 
     @property
-    def budget_spent(self) -> bool:
+    def budget_exhausted(self) -> bool:
         """True when the answers so far cost what the plan allows."""
-        return self.plan.max_cost is not None and self.spent >= self.plan.max_cost
+        return self.plan.max_cost is not None and self.cost_usd >= self.plan.max_cost
 
     async def ask(
         self, attempt: Attempt, slot: AbstractAsyncContextManager[object]
-    ) -> Answer | None:
+    ) -> AnsweredAttempt | None:
         """Ask the model; None when there is nothing to grade.
 
         A fault of the provider ends the attempt in its row. One that every further request would
@@ -114,76 +124,76 @@ class Bench:
         """
         label = attempt.target.label
         messages = self._messages(attempt)
-        asked = identity.asked(attempt, messages)
-        earlier = self._earlier(attempt, asked)
+        asked = fingerprint.request_hash(attempt, messages)
+        earlier = self._known_completion(attempt, asked)
         if earlier is not None:
-            self.emit(Answered(attempt.key, earlier))
-            return Answer(attempt, earlier, asked)
-        if label in self.stopped or self.budget_spent:
-            self.not_asked += 1
+            self.emit(CompletionReceived(attempt.key, earlier))
+            return AnsweredAttempt(attempt, earlier, asked)
+        if label in self.stopped_targets or self.budget_exhausted:
+            self.skipped += 1
             return None
-        self.emit(Asked(attempt.key))
+        self.emit(RequestStarted(attempt.key))
         try:
-            completion = attempt.given or await self.models[label].complete(
+            completion = attempt.known_completion or await self.models[label].complete(
                 messages, run=attempt.run, slot=slot
             )
-        except NotAskedError:
-            self.not_asked += 1
+        except CancelledBeforeSendError:
+            self.skipped += 1
             return None
         except ModelError as error:
-            if isinstance(error, TargetError) and label not in self.stopped:
-                self.stopped.add(label)
+            if isinstance(error, TargetError) and label not in self.stopped_targets:
+                self.stopped_targets.add(label)
                 self.models[label].drain()
                 self.emit(TargetStopped(label, str(error)))
             verdict = Verdict(Outcome.PROVIDER_ERROR, log=str(error))
             row = self._row(attempt, None, None, verdict)
-            lost = replace(row, tries=error.requests or None, cost_usd=error.cost_usd)
+            lost = replace(row, requests=error.requests or None, cost_usd=error.cost_usd)
             self._finish(attempt, asked, lost)
-            self._pay(error.cost_usd)
+            self._add_cost(error.cost_usd)
             return None
-        self.journal.append(Bought(attempt.key, completion, asked))
-        self.emit(Answered(attempt.key, completion))
-        self._pay(completion.cost_usd)
-        return Answer(attempt, completion, asked)
+        self.journal.append(CompletionEntry(attempt.key, completion, asked))
+        self.emit(CompletionReceived(attempt.key, completion))
+        self._add_cost(completion.cost_usd)
+        return AnsweredAttempt(attempt, completion, asked)
 
-    def _earlier(self, attempt: Attempt, asked: str) -> Completion | None:
+    def _known_completion(self, attempt: Attempt, asked: str) -> Completion | None:
         """An answer that this run or, with a cache, another one has bought."""
-        found = self.ledger.completion(asked) if self.ledger else None
+        found = self.index.completion(asked) if self.index else None
         if found is None and self.cache is not None:
             found = self.cache.completion(asked)
             if found is not None:
-                self.journal.append(Bought(attempt.key, found, asked))
+                self.journal.append(CompletionEntry(attempt.key, found, asked))
         return found
 
-    def _pay(self, cost_usd: float | None) -> None:
-        before = self.budget_spent
-        self.spent += cost_usd or 0.0
-        if self.budget_spent and not before:
+    def _add_cost(self, cost_usd: float | None) -> None:
+        before = self.budget_exhausted
+        self.cost_usd += cost_usd or 0.0
+        if self.budget_exhausted and not before:
             assert self.plan.max_cost is not None
             self.drain()
-            self.emit(BudgetSpent(self.spent, self.plan.max_cost))
+            self.emit(BudgetExhausted(self.cost_usd, self.plan.max_cost))
 
     def drain(self) -> int:
         """Have nothing more asked: what waits for that is given up, and counted."""
         return sum(model.drain() for model in self.models.values())
 
-    async def grade(self, answer: Answer) -> Attempt | None:
+    async def grade(self, answer: AnsweredAttempt) -> Attempt | None:
         """Find the code, run the tests, finish the attempt in its row; the next round, if any."""
         attempt, completion = answer.attempt, answer.completion
         problem = attempt.problem
         runner = self.runners[problem.lang]
         found = answers.extract(
-            completion.text, fences=runner.about.fences, signs=runner.about.signs
+            completion.text, fences=runner.config.fences, code_patterns=runner.config.code_patterns
         )
         files = {"answer.md": completion.text}
-        if attempt.talk:
-            files["question.md"] = attempt.talk[-1].content
+        if attempt.followups:
+            files["question.md"] = attempt.followups[-1].content
         if completion.reasoning:
             files["reasoning.md"] = completion.reasoning
         if found.code is None:
             verdict = Verdict(Outcome.NO_CODE, log="the answer holds no code")
         else:
-            files[runner.about.solution] = found.code
+            files[runner.config.solution] = found.code
             verdict = await self._run_tests(attempt, runner, found.code)
             files["log.txt"] = verdict.log
         if completion.truncated and verdict.outcome not in (
@@ -192,17 +202,17 @@ class Bench:
         ):
             verdict = replace(verdict, outcome=Outcome.TRUNCATED)
         self.work.keep(attempt, files)
-        row = self._row(attempt, completion, str(found.how), verdict)
+        row = self._row(attempt, completion, str(found.method), verdict)
         self._finish(attempt, answer.asked, row)
-        if row.passed is not False or attempt.round > self.plan.repair:
+        if row.passed is not False or attempt.round > self.plan.max_repairs:
             return None
-        return prompts.again(attempt, completion.text, row)
+        return prompts.repair_attempt(attempt, completion.text, row)
 
     async def _run_tests(self, attempt: Attempt, runner: Runner, code: str) -> Verdict:
         try:
-            allowed = await self._allowances.of(attempt.problem)
+            limit = await self._time_limits.of(attempt.problem)
             submission = runner.submission(
-                attempt.key, attempt.problem, code, allowed.timeout, allowed.cpu_seconds
+                attempt.key, attempt.problem, code, limit.timeout, limit.cpu_seconds
             )
             return await self.sandbox.run(submission)
         except SandboxError as error:
@@ -221,14 +231,14 @@ class Bench:
             verdict,
             extraction,
             sandbox=self.sandbox.name if verdict.seconds is not None else None,
-            recorded=attempt.target.label in self._recorded,
+            replayed=attempt.target.label in self._replayed,
         )
 
     def _finish(self, attempt: Attempt, asked: str, row: Row) -> None:
-        self.broken += Outcome(row.outcome).is_infrastructure
-        graded = identity.graded(attempt, asked, self.plan.test_timeout)
-        self.journal.append(Judged(row, graded))
-        self.emit(Finished(row))
+        self.infrastructure_errors += Outcome(row.outcome).is_infrastructure
+        graded = fingerprint.result_hash(attempt, asked, self.plan.test_timeout)
+        self.journal.append(ResultEntry(row, graded))
+        self.emit(AttemptFinished(row))
 
 
 def make_row(
@@ -238,15 +248,15 @@ def make_row(
     extraction: str | None,
     *,
     sandbox: str | None = None,
-    recorded: bool = False,
+    replayed: bool = False,
 ) -> Row:
     """Everything that is known of an attempt, flat."""
     target, problem, sampling = attempt.target, attempt.problem, attempt.target.sampling
     score = verdict.outcome.score
     usage = completion.usage if completion else None
-    unsent = completion.unsent if completion else ()
+    unsent = completion.unsupported_params if completion else ()
     seed = None if sampling.seed is None else sampling.seed + attempt.run - 1
-    timed = completion if completion and completion.timed else None
+    timed = completion if completion and completion.has_timings else None
     return Row(
         problem_id=problem.id,
         lang=problem.lang,
@@ -279,12 +289,12 @@ def make_row(
         reasoning_tokens=usage.reasoning_tokens if usage else None,
         cached_tokens=usage.cached_tokens if usage else None,
         cost_usd=completion.cost_usd if completion else None,
-        tries=timed.tries if timed else None,
+        requests=timed.requests if timed else None,
         max_tokens=None if "max_tokens" in unsent else sampling.max_tokens,
         temperature=None if "temperature" in unsent else sampling.temperature,
         seed=None if "seed" in unsent else seed,
-        recorded=recorded,
-        cached=completion is not None and completion.cached,
+        replayed=replayed,
+        from_cache=completion is not None and completion.from_cache,
         sandbox=sandbox,
         difficulty=problem.difficulty,
         tags=",".join(problem.tags),

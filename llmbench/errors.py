@@ -90,7 +90,7 @@ class TargetError(ModelError):
     """A fault that every further request to this target would meet: it is stopped at once."""
 
 
-class NotAskedError(ModelError):
+class CancelledBeforeSendError(ModelError):
     """An attempt that waited to be asked, or asked again, when nothing more was to be asked."""
 
 

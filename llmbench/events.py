@@ -1,4 +1,4 @@
-"""What listeners hear while a run goes on."""
+"""Events of a run, for listeners such as the progress display."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from llmbench.records import AttemptKey, Completion, Row
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestStarted:
     """A request for this attempt is about to be made."""
 
     key: AttemptKey
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class CompletionReceived:
     """A whole answer is in."""
 
     key: AttemptKey
@@ -22,7 +22,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class AttemptFinished:
     """An attempt has ended in its row."""
 
     row: Row
@@ -37,7 +37,7 @@ class TargetStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetSpent:
+class BudgetExhausted:
     """The answers so far cost `spent` of at most `limit` USD: nothing more is asked."""
 
     spent: float
@@ -45,7 +45,7 @@ class BudgetSpent:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class RetryScheduled:
     """A request to a target met a passing fault and is made again after `seconds`.
 
     `asked` is the wait in seconds that the server asked for, None where it named none; `reason`
@@ -65,5 +65,17 @@ class Draining:
     in_flight: int
 
 
-Event = Asked | Answered | Finished | TargetStopped | BudgetSpent | Waiting | Draining
+Event = (
+    RequestStarted
+    | CompletionReceived
+    | AttemptFinished
+    | TargetStopped
+    | BudgetExhausted
+    | RetryScheduled
+    | Draining
+)
 Listener = Callable[[Event], None]
+
+
+def ignore(_: object) -> None:
+    """A listener that does nothing."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, with_config
 
-from llmbench import settings
+from llmbench import yaml_files
 from llmbench.errors import RunnerFileError, UsageError
 
 FILE = "mutations.yaml"
@@ -74,7 +74,7 @@ def load_rules(folder: Path) -> Rules:
     Raises:
         RunnerFileError: they are missing or wrong.
     """
-    return settings.read_as(folder / FILE, _RULES, RunnerFileError)
+    return yaml_files.load_as(folder / FILE, _RULES, RunnerFileError)
 
 
 def mutants(code: str, rules: Rules) -> list[Mutant]:

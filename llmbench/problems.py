@@ -21,9 +21,12 @@ TIMES = re.compile(r"[0-9]+(\.[0-9]+)?x")
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
 REQUIRED = ("id", "lang", "prompt", "tests")
 OPTIONAL = (
-    *("reference", "wrong", "compile_errors", "timeout", "tags", "difficulty", "files"),
+    *("reference", "wrong_answers", "compile_errors", "timeout", "tags", "difficulty", "files"),
     *("origin", "licence"),
 )
+
+FORMER_NAMES = {"wrong": "wrong_answers", "licence": "license"}
+"""Fields of a problem under names that files may still use, and their names now."""
 
 _PROBLEM = TypeAdapter(Problem)
 
@@ -173,6 +176,8 @@ class _ProblemFile:
                 if not isinstance(key, str):
                     self.fault(at, f"the key {key!r} must be text", key_node.start_mark.line + 1)
                     continue
+                if len(at) == 1:
+                    key = FORMER_NAMES.get(key, key)
                 value = self._plain(loader, child, (*at, key))
                 self.lines[*at, key] = key_node.start_mark.line + 1
                 if key in mapping:
@@ -235,7 +240,7 @@ class _ProblemFile:
         for path in problem.tests.keys() & problem.files.keys():
             self.fault((index, "files", path), "is a test file too")
         for name in problem.compile_errors:
-            if name not in problem.wrong:
+            if name not in problem.wrong_answers:
                 self.fault((index, "compile_errors"), f"{name!r} is no wrong answer's name")
 
     def _check_timeout(self, index: int, problem: Problem) -> None:

@@ -37,13 +37,13 @@ def messages(problem: Problem, instructions: str) -> tuple[Message, ...]:
     return (Message("system", SYSTEM), Message("user", "\n\n".join(parts)))
 
 
-def again(attempt: Attempt, answer: str, row: Row) -> Attempt:
+def repair_attempt(attempt: Attempt, answer: str, row: Row) -> Attempt:
     """The attempt that asks for a repair of the answer that ended in `row`, and did not pass.
 
     It depends on these alone, so that it is the same when a run goes on.
     """
     said = Message("assistant", answer if answer.strip() else SILENCE)
-    return attempt.again(said, complaint(row))
+    return attempt.next_round(said, complaint(row))
 
 
 def complaint(row: Row) -> Message:

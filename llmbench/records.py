@@ -50,7 +50,7 @@ class Problem:
     `tests` and `files` map relative paths to texts. `timeout` is in seconds of processor time, or
     "5x": a multiple of what the reference takes. `options` are the runner's own settings, for
     example how strict its compiler is. `compile_errors` names the wrong answers that the compiler
-    must refuse; `origin` and `licence` say where a problem comes from.
+    must refuse; `origin` and `license` say where a problem comes from.
     """
 
     id: str
@@ -58,7 +58,7 @@ class Problem:
     prompt: str
     tests: Mapping[str, str]
     reference: str | None = None
-    wrong: Mapping[str, str] = field(default_factory=dict)
+    wrong_answers: Mapping[str, str] = field(default_factory=dict)
     timeout: float | str | None = None
     tags: tuple[str, ...] = ()
     difficulty: Literal["easy", "medium", "hard"] | None = None
@@ -66,7 +66,7 @@ class Problem:
     options: Mapping[str, str] = field(default_factory=dict)
     compile_errors: tuple[str, ...] = ()
     origin: str | None = None
-    licence: str | None = None
+    license: str | None = None
 
     @property
     def timeout_factor(self) -> float | None:
@@ -143,31 +143,31 @@ class AttemptKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run (1..N) of one problem by one target; `given` is an answer that is there already.
+    """One run (1..N) of one problem by one target; `known_completion` is an answer that is there already.
 
-    `talk` is what was said since the problem was told: an answer that did not pass and what was
+    `followups` is what was said since the problem was told: an answer that did not pass and what was
     wrong with it, for each round that came before.
     """
 
     target: Target
     problem: Problem
     run: int
-    given: "Completion | None" = None
-    talk: tuple[Message, ...] = ()
+    known_completion: "Completion | None" = None
+    followups: tuple[Message, ...] = ()
 
     @property
     def round(self) -> int:
         """1 for the first answer, 2 for its first repair."""
-        return 1 + len(self.talk) // 2
+        return 1 + len(self.followups) // 2
 
     @property
     def key(self) -> AttemptKey:
         """Target label, problem id, run and round."""
         return AttemptKey(self.target.label, self.problem.id, self.run, self.round)
 
-    def again(self, *said: Message) -> "Attempt":
+    def next_round(self, *said: Message) -> "Attempt":
         """The next round, after these two messages."""
-        return replace(self, talk=(*self.talk, *said))
+        return replace(self, followups=(*self.followups, *said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +189,8 @@ class Completion:
     reasoning; `queue_seconds` is the wait for a model slot and `cost_usd` the cost as far as it is
     known, both over all tries. `usage_source` tells whether prompt and completion tokens are the
     server's own. `model` and `provider` are as the
-    server reported them. `unsent` names the sampling parameters that were not sent. `timed` is
-    False where nobody told how the answer came: its times and tries mean nothing then. `cached` is
+    server reported them. `unsupported_params` names the sampling parameters that were not sent. `has_timings` is
+    False where nobody told how the answer came: its times and tries mean nothing then. `from_cache` is
     True when an earlier run bought it.
     """
 
@@ -202,14 +202,14 @@ class Completion:
     llm_seconds: float = 0.0
     ttft_seconds: float | None = None
     queue_seconds: float = 0.0
-    tries: int = 1
+    requests: int = 1
     model: str | None = None
     provider: str | None = None
     ttfa_seconds: float | None = None
     usage_source: Literal["server", "estimated"] | None = None
-    unsent: tuple[str, ...] = ()
-    cached: bool = False
-    timed: bool = True
+    unsupported_params: tuple[str, ...] = ()
+    from_cache: bool = False
+    has_timings: bool = True
 
     @property
     def truncated(self) -> bool:
@@ -259,9 +259,10 @@ class Verdict:
 
 
 class Column(NamedTuple):
-    """One column of a result row: where it stands, what it holds, in which unit.
+    """One column of a result row: name, type, unit and meaning.
 
-    `default` is what an older file means that does not have it; None where there is none.
+    `default` is the value for older files without the column; None where there is none.
+    `formerly` is the name of the column in older files, None where it was never renamed.
     """
 
     name: str
@@ -270,11 +271,15 @@ class Column(NamedTuple):
     unit: str
     meaning: str
     default: int | None = None
+    formerly: str | None = None
 
 
-class _About(NamedTuple):
+class ColumnInfo(NamedTuple):
+    """Meaning and unit of a column, and the name that older files have for it."""
+
     meaning: str
     unit: str = ""
+    formerly: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,57 +290,71 @@ class Row:
     table of their own.
     """
 
-    problem_id: Annotated[str, _About("problem that was asked")]
-    lang: Annotated[str, _About("language of the problem: its runner's folder")]
-    run: Annotated[int, _About("1..N")]
+    problem_id: Annotated[str, ColumnInfo("problem that was asked")]
+    lang: Annotated[str, ColumnInfo("language of the problem: its runner's folder")]
+    run: Annotated[int, ColumnInfo("1..N")]
     score: Annotated[
         float | None,
-        _About("100 passed, 0 not passed, null when not the model's failure", "points"),
+        ColumnInfo("100 passed, 0 not passed, null when not the model's failure", "points"),
     ]
-    passed: Annotated[bool | None, _About("score is 100; null as score")]
-    exit_code: Annotated[int | None, _About("of the test run; null when no test ran")]
-    llm_seconds: Annotated[float | None, _About("final try, request to last byte", "s")]
-    log_head: Annotated[str, _About(f"first {LOG_HEAD_CHARS} characters of the log or the error")]
-    outcome: Annotated[str, _About("one of " + ", ".join(Outcome))]
-    provider: Annotated[str, _About("preset that named the server")]
-    model: Annotated[str, _About("model that was asked for")]
-    target: Annotated[str, _About("provider/model")]
-    round: Annotated[int, _About("1 the first answer, 2 its first repair, and so on")] = 1
-    model_reported: Annotated[str | None, _About("model as the server named it")]
-    provider_reported: Annotated[str | None, _About("who a router says gave the answer")]
-    finish_reason: Annotated[str | None, _About("why the answer ended, as the server said")]
-    extraction: Annotated[str | None, _About("how the code was found in the answer")]
-    tests_passed: Annotated[int | None, _About("tests that passed", "tests")]
-    tests_total: Annotated[int | None, _About("tests that ran", "tests")]
-    ttft_seconds: Annotated[float | None, _About("request to first token of any kind", "s")]
+    passed: Annotated[bool | None, ColumnInfo("score is 100; null as score")]
+    exit_code: Annotated[int | None, ColumnInfo("of the test run; null when no test ran")]
+    llm_seconds: Annotated[float | None, ColumnInfo("final try, request to last byte", "s")]
+    log_head: Annotated[
+        str, ColumnInfo(f"first {LOG_HEAD_CHARS} characters of the log or the error")
+    ]
+    outcome: Annotated[str, ColumnInfo("one of " + ", ".join(Outcome))]
+    provider: Annotated[str, ColumnInfo("preset that named the server")]
+    model: Annotated[str, ColumnInfo("model that was asked for")]
+    target: Annotated[str, ColumnInfo("provider/model")]
+    round: Annotated[int, ColumnInfo("1 the first answer, 2 its first repair, and so on")] = 1
+    model_reported: Annotated[str | None, ColumnInfo("model as the server named it")]
+    provider_reported: Annotated[str | None, ColumnInfo("who a router says gave the answer")]
+    finish_reason: Annotated[str | None, ColumnInfo("why the answer ended, as the server said")]
+    extraction: Annotated[str | None, ColumnInfo("how the code was found in the answer")]
+    tests_passed: Annotated[int | None, ColumnInfo("tests that passed", "tests")]
+    tests_total: Annotated[int | None, ColumnInfo("tests that ran", "tests")]
+    ttft_seconds: Annotated[float | None, ColumnInfo("request to first token of any kind", "s")]
     ttfa_seconds: Annotated[
-        float | None, _About("request to first token of the answer, after its reasoning", "s")
+        float | None, ColumnInfo("request to first token of the answer, after its reasoning", "s")
     ]
-    tokens_per_second: Annotated[float | None, _About("after the first token", "tokens/s")]
-    queue_seconds: Annotated[float | None, _About("wait for a model slot, all tries", "s")]
-    test_seconds: Annotated[float | None, _About("tests in the sandbox, wall", "s")]
-    test_cpu_seconds: Annotated[float | None, _About("tests in the sandbox, processor", "s")]
+    tokens_per_second: Annotated[float | None, ColumnInfo("after the first token", "tokens/s")]
+    queue_seconds: Annotated[float | None, ColumnInfo("wait for a model slot, all tries", "s")]
+    test_seconds: Annotated[float | None, ColumnInfo("tests in the sandbox, wall", "s")]
+    test_cpu_seconds: Annotated[float | None, ColumnInfo("tests in the sandbox, processor", "s")]
     usage_source: Annotated[
-        str | None, _About("who counted the next two: server, or estimated (4 bytes a token)")
+        str | None, ColumnInfo("who counted the next two: server, or estimated (4 bytes a token)")
     ]
-    prompt_tokens: Annotated[int | None, _About("of the whole prompt", "tokens")]
-    completion_tokens: Annotated[int | None, _About("answer and reasoning", "tokens")]
-    reasoning_tokens: Annotated[int | None, _About("part of completion_tokens", "tokens")]
-    cached_tokens: Annotated[int | None, _About("part of prompt_tokens", "tokens")]
+    prompt_tokens: Annotated[int | None, ColumnInfo("of the whole prompt", "tokens")]
+    completion_tokens: Annotated[int | None, ColumnInfo("answer and reasoning", "tokens")]
+    reasoning_tokens: Annotated[int | None, ColumnInfo("part of completion_tokens", "tokens")]
+    cached_tokens: Annotated[int | None, ColumnInfo("part of prompt_tokens", "tokens")]
     cost_usd: Annotated[
         float | None,
-        _About("all tries, as far as known: as the server said, else tokens times prices", "USD"),
+        ColumnInfo(
+            "all tries, as far as known: as the server said, else tokens times prices", "USD"
+        ),
     ]
-    tries: Annotated[int | None, _About("requests made for this answer", "requests")]
-    max_tokens: Annotated[int | None, _About("as sent; null if it was refused", "tokens")]
-    temperature: Annotated[float | None, _About("as sent; null if it was refused")]
-    seed: Annotated[int | None, _About("as sent for this run; null if it was refused")]
-    recorded: Annotated[bool, _About("true: a recorded answer was replayed, no model was asked")]
-    cached: Annotated[bool, _About("true: an earlier run's answer was reused; it has no timings")]
-    sandbox: Annotated[str | None, _About("where the tests ran")]
-    difficulty: Annotated[str | None, _About("as the problem says")]
-    tags: Annotated[str, _About("of the problem, joined by commas")]
-    problem_sha256: Annotated[str, _About("hash of all in the problem that decides a grade")]
+    requests: Annotated[
+        int | None, ColumnInfo("requests made for this answer", "requests", "tries")
+    ]
+    max_tokens: Annotated[int | None, ColumnInfo("as sent; null if it was refused", "tokens")]
+    temperature: Annotated[float | None, ColumnInfo("as sent; null if it was refused")]
+    seed: Annotated[int | None, ColumnInfo("as sent for this run; null if it was refused")]
+    replayed: Annotated[
+        bool,
+        ColumnInfo("true: a recorded answer was replayed, no model was asked", formerly="recorded"),
+    ]
+    from_cache: Annotated[
+        bool,
+        ColumnInfo(
+            "true: an earlier run's answer was reused; it has no timings", formerly="cached"
+        ),
+    ]
+    sandbox: Annotated[str | None, ColumnInfo("where the tests ran")]
+    difficulty: Annotated[str | None, ColumnInfo("as the problem says")]
+    tags: Annotated[str, ColumnInfo("of the problem, joined by commas")]
+    problem_sha256: Annotated[str, ColumnInfo("hash of all in the problem that decides a grade")]
 
 
 def columns() -> tuple[Column, ...]:
@@ -346,7 +365,7 @@ def columns() -> tuple[Column, ...]:
 
 
 def _column(name: str, hint: Any, default: int | None) -> Column:
-    declared, about = get_args(hint)
+    declared, info = get_args(hint)
     nullable = isinstance(declared, UnionType)
     plain = next(t for t in get_args(declared) if t is not type(None)) if nullable else declared
-    return Column(name, plain, nullable, about.unit, about.meaning, default)
+    return Column(name, plain, nullable, info.unit, info.meaning, default, info.formerly)

@@ -21,11 +21,10 @@ from llmbench.cli.options import (
     show,
     sweep,
 )
-from llmbench.config import shipped
-from llmbench.models.presets import PRESETS
+from llmbench.models.presets import PROVIDERS
+from llmbench.plan import bundled_dir
 from llmbench.reports import schema
-from llmbench.sandboxes.base import Limits
-from llmbench.sandboxes.runners import load_runners
+from llmbench.runners import ResourceLimits, load_runners
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -34,7 +33,7 @@ def providers() -> Iterator[str]:
     """One line per preset."""
     yield "| provider | address | key |"
     yield "|---|---|---|"
-    for preset in PRESETS.values():
+    for preset in PROVIDERS.values():
         address = f"`{preset.base_url}`" if preset.base_url else "`--base-url`"
         if preset.name == "demo":
             address = "recorded answers, embedded"
@@ -76,12 +75,12 @@ def _flags(made: argparse.ArgumentParser) -> Iterator[str]:
 
 def limits() -> Iterator[str]:
     """The figures of a sandbox's limits, and the languages that ask for others."""
-    runners = load_runners(shipped("runners")).values()
+    runners = load_runners(bundled_dir("runners")).values()
     yield "| limit | usual | otherwise |"
     yield "|---|---|---|"
-    for field in fields(Limits):
+    for field in fields(ResourceLimits):
         others = [
-            f"{runner.about.title} {value:g}"
+            f"{runner.config.title} {value:g}"
             for runner in runners
             if (value := getattr(runner.limits, field.name)) != field.default
         ]

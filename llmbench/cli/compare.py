@@ -4,9 +4,9 @@ import sys
 
 from llmbench import stats
 from llmbench.cli.options.compare import Options
-from llmbench.cli.screen import Screen
 from llmbench.errors import UsageError
 from llmbench.reports import comparison
+from llmbench.reports.console import Console
 from llmbench.store import tables
 
 REGRESSION, INCOMPARABLE = 1, 2
@@ -24,7 +24,7 @@ def main(options: Options) -> int:
         raise UsageError(
             "--fail-on-regression: one file has no before and after: give two, or --base TARGET"
         )
-    screen = Screen(quiet=False)
+    console = Console(quiet=False)
     results = [(str(path), tables.read_result(path)) for path in options.results]
     compared = stats.compare(results, options.base)
     if options.format == "json":
@@ -32,14 +32,14 @@ def main(options: Options) -> int:
     elif options.format == "markdown":
         sys.stdout.write(comparison.markdown(compared))
     else:
-        screen.tell([*comparison.text(compared)])
+        console.print_tables([*comparison.text(compared)])
     if not options.fail:
         return 0
     worse = compared.regressions(options.points).to_dicts()
     for line in worse:
-        screen.warn(f"regression: {comparison.verdict(line)}")
+        console.warn(f"regression: {comparison.verdict(line)}")
     for sentence in compared.incomparable:
-        screen.warn(sentence)
+        console.warn(sentence)
     if worse:
         return REGRESSION
     return INCOMPARABLE if compared.incomparable else 0

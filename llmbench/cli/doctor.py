@@ -7,16 +7,17 @@ from dataclasses import asdict
 
 import anyio
 
-from llmbench import config
+from llmbench import plan
 from llmbench.cli.options.doctor import Options
-from llmbench.cli.screen import Screen
-from llmbench.config import TimeLimits
 from llmbench.errors import LlmbenchError
-from llmbench.models.presets import PRESETS, Preset, key_of
+from llmbench.models.presets import PROVIDERS, Provider, read_key
 from llmbench.models.server import connect
-from llmbench.sandboxes import engine_health, health
-from llmbench.sandboxes.health import Finding, State
-from llmbench.sandboxes.runners import Runner, load_runners
+from llmbench.plan import RequestTimeouts
+from llmbench.reports.console import Console
+from llmbench.runners import Runner, load_runners
+from llmbench.sandboxes import diagnostics
+from llmbench.sandboxes.diagnostics import Finding, State
+from llmbench.sandboxes.docker import health as engine_health
 
 SERVER_SECONDS = 2.0
 """How long a local server may take to say what it offers."""
@@ -28,22 +29,22 @@ def main(options: Options) -> int:
 
 
 async def _doctor(options: Options) -> int:
-    screen = Screen(quiet=False)
-    runners = load_runners(config.shipped("runners"))
+    console = Console(quiet=False)
+    runners = load_runners(plan.bundled_dir("runners"))
     found = [f async for f in engine_health.findings(runners, fix=options.fix)]
-    found.append(await health.bubblewrap())
-    found += [await health.toolchain(runner) for runner in runners.values()]
-    found.append(health.set_ups(runners, fix=options.fix))
+    found.append(await diagnostics.bubblewrap())
+    found += [await diagnostics.toolchain(runner) for runner in runners.values()]
+    found.append(diagnostics.toolchain_cache(runners, fix=options.fix))
     found += await _servers()
     found.append(_keys(os.environ))
     usable = list(_usable(found, runners))
     if options.json:
         told = {"usable": usable, "findings": [asdict(finding) for finding in found]}
-        screen.read([json.dumps(told, indent=2, ensure_ascii=False)])
+        console.print_raw([json.dumps(told, indent=2, ensure_ascii=False)])
     else:
-        screen.say(*_lines(found))
+        console.print(*_lines(found))
         kinds = f"tests of every language can run in: {', '.join(usable)}"
-        screen.say(kinds if usable else "no sandbox serves every language: see above")
+        console.print(kinds if usable else "no sandbox serves every language: see above")
     return 0 if usable else 1
 
 
@@ -61,16 +62,16 @@ def _usable(found: Sequence[Finding], runners: Mapping[str, Runner]) -> Iterator
     ill = {finding.part for finding in found if finding.state is not State.OK}
     if "engine" in well - ill and all(engine_health.image_part(lang) in well for lang in runners):
         yield "docker"
-    if "bubblewrap" in well and all(health.toolchain_part(lang) in well for lang in runners):
+    if "bubblewrap" in well and all(diagnostics.toolchain_part(lang) in well for lang in runners):
         yield "bubblewrap"
 
 
 async def _servers() -> list[Finding]:
     """What is said of each local server, in the order of the presets."""
-    local = [p for p in PRESETS.values() if p.local and p.base_url]
+    local = [p for p in PROVIDERS.values() if p.local and p.base_url]
     found: dict[str, Finding] = {}
 
-    async def ask(preset: Preset) -> None:
+    async def ask(preset: Provider) -> None:
         found[preset.name] = await _server(preset)
 
     async with anyio.create_task_group() as tasks:
@@ -79,12 +80,12 @@ async def _servers() -> list[Finding]:
     return [found[preset.name] for preset in local]
 
 
-async def _server(preset: Preset) -> Finding:
+async def _server(preset: Provider) -> Finding:
     part = f"{preset.name} server"
     try:
-        limits = TimeLimits(connect=SERVER_SECONDS)
+        limits = RequestTimeouts(connect=SERVER_SECONDS)
         with anyio.fail_after(2 * SERVER_SECONDS):
-            async with connect(preset, key=key_of(preset), limits=limits) as server:
+            async with connect(preset, key=read_key(preset), limits=limits) as server:
                 offers = await server.list_models()
     except LlmbenchError as error:
         said, _, todo = str(error).rpartition(": ")
@@ -98,7 +99,7 @@ async def _server(preset: Preset) -> Finding:
 
 def _keys(environ: Mapping[str, str]) -> Finding:
     """The names of the keys that are set."""
-    names = [preset.key_env for preset in PRESETS.values() if preset.key_env]
+    names = [preset.key_env for preset in PROVIDERS.values() if preset.key_env]
     given = [name for name in names if environ.get(name, "").strip()]
     if given:
         return Finding("keys", State.OK, f"set: {', '.join(given)}")

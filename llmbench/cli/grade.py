@@ -11,23 +11,23 @@ from pathlib import Path
 
 import anyio
 
-from llmbench import config
-from llmbench.attempt import Bench
-from llmbench.cli import record
+from llmbench import plan
+from llmbench.attempt import AttemptPipeline
 from llmbench.cli.options.grade import Options
-from llmbench.cli.run import Job, carry_out, read_problems
-from llmbench.cli.screen import Ended, Screen
-from llmbench.cli.targets import DEMO
-from llmbench.config import Lane, Plan
+from llmbench.cli.run import RunJob, read_problems, run_job
 from llmbench.errors import RunError, UsageError
 from llmbench.events import Listener
-from llmbench.models.absent import AbsentModel
 from llmbench.models.base import Model
+from llmbench.models.none import NoModel
+from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import Attempt, Target
-from llmbench.sandboxes.runners import load_runners
-from llmbench.store import journal, outputs
-from llmbench.store.given import Given
-from llmbench.store.work import WorkFolder
+from llmbench.reports.console import Console, RunStatus
+from llmbench.runners import load_runners
+from llmbench.runs import record
+from llmbench.runs.targets import DEMO
+from llmbench.store import journal, result_paths
+from llmbench.store.answer_file import AnswerFile
+from llmbench.store.run_dir import RunDirectory
 
 FAULTS_SHOWN = 10
 
@@ -35,10 +35,10 @@ STDIN = "stdin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenPlan(Plan):
+class GradingPlan(Plan):
     """A plan whose attempts bring their answers: as many as there are, in the order given."""
 
-    given: Given
+    given: AnswerFile
 
     @property
     def totals(self) -> Mapping[str, int]:
@@ -53,13 +53,13 @@ class GivenPlan(Plan):
             "targets, are graded; no model is asked"
         )
 
-    def shares(self) -> Iterator[tuple[Lane, Iterator[Iterator[Attempt]]]]:
+    def workloads(self) -> Iterator[tuple[EndpointPlan, Iterator[Iterator[Attempt]]]]:
         """Every answer once, in a single lane."""
-        yield self.lanes[0], iter([self.given.attempts()])
+        yield self.endpoints[0], iter([self.given.attempts()])
 
     def ordered(self) -> Iterator[Attempt]:
         """Every answer once, in the order of tables; the texts stay in the file."""
-        bare = (replace(attempt, given=None) for attempt in self.given.attempts())
+        bare = (replace(attempt, known_completion=None) for attempt in self.given.attempts())
         yield from sorted(bare, key=lambda a: (a.target.label, a.problem.lang, a.problem.id, a.run))
 
 
@@ -74,80 +74,80 @@ def main(options: Options) -> int:
 
 
 async def _grade(options: Options, path: Path) -> int:
-    screen = Screen(options.quiet)
-    runners = load_runners(config.shipped("runners"))
+    console = Console(options.quiet)
+    runners = load_runners(plan.bundled_dir("runners"))
     known, selected = read_problems(options.problems, runners)
-    outputs.check(options.out)
-    given = Given(
+    result_paths.check(options.out)
+    given = AnswerFile(
         path,
         options.model or (STDIN if options.answers is None else path.stem),
         {problem.id: problem for problem in known},
         {problem.id for problem in selected},
-        _FewFaults(screen),
+        _FirstErrors(console),
     )
     given.survey()
     if given.faults > FAULTS_SHOWN:
-        screen.warn(f"and {given.faults - FAULTS_SHOWN} more lines that cannot be graded")
+        console.warn(f"and {given.faults - FAULTS_SHOWN} more lines that cannot be graded")
     if not given.totals:
         raise RunError(f"{path}: holds no answer to grade")
-    _tell_changed(given, screen)
-    job = Job(
+    _tell_changed(given, console)
+    job = RunJob(
         _plan(options, given),
-        WorkFolder(config.WORK_FOLDER),
+        RunDirectory(plan.WORK_FOLDER),
         runners,
         options.sandbox,
         model=_absent,
-        slots=lambda lane: anyio.CapacityLimiter(lane.concurrency),
+        slots=lambda endpoint: anyio.CapacityLimiter(endpoint.concurrency),
         begin=partial(record.begin, commands=()),
         own_answers=False,
     )
 
-    def concluded(bench: Bench, ended: Ended, screen: Screen) -> int:
-        from llmbench.cli.conclude import conclude
+    def concluded(pipeline: AttemptPipeline, ended: RunStatus, console: Console) -> int:
+        from llmbench.runs.finish import finish_run
 
-        code = conclude(options.out, bench, ended, screen)
+        code = finish_run(options.out, pipeline, ended, console)
         if given.faults:
-            screen.warn(f"{given.faults} lines of {path} were left out")
+            console.warn(f"{given.faults} lines of {path} were left out")
         return code or int(given.faults > 0)
 
-    return await carry_out(job, screen, concluded)
+    return await run_job(job, console, concluded)
 
 
-def _plan(options: Options, given: Given) -> GivenPlan:
+def _plan(options: Options, given: AnswerFile) -> GradingPlan:
     targets = tuple(given.targets[label] for label in given.totals)
     recorded = any(target.provider == DEMO for target in targets)
-    return GivenPlan(
-        lanes=(Lane(targets, options.sandbox.slots, recorded=recorded),),
+    return GradingPlan(
+        endpoints=(EndpointPlan(targets, options.sandbox.slots, replayed=recorded),),
         problems=tuple(given.known[id_] for id_ in sorted(given.asked)),
         runs=1,
-        sandboxes=options.sandbox.slots,
+        max_sandboxes=options.sandbox.slots,
         test_timeout=options.sandbox.timeout,
         given=given,
     )
 
 
 def _absent(target: Target, _: Listener) -> Model:
-    return AbsentModel(target)
+    return NoModel(target)
 
 
-class _FewFaults:
+class _FirstErrors:
     """Tells the first faults, a line each; there may be as many as there are lines."""
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._told = 0
 
     def __call__(self, line: str) -> None:
         """Tell one, or not."""
         self._told += 1
         if self._told <= FAULTS_SHOWN:
-            self._screen.warn(line)
+            self._console.warn(line)
 
 
-def _tell_changed(given: Given, screen: Screen) -> None:
+def _tell_changed(given: AnswerFile, console: Console) -> None:
     changed = sorted(given.changed & given.asked)
     if changed:
-        screen.warn(
+        console.warn(
             f"{len(changed)} problems have changed since the run, and are graded as they are now: "
             + ", ".join(changed[:5])
             + (", …" * (len(changed) > 5))

@@ -4,10 +4,10 @@ import sys
 
 from llmbench import stats
 from llmbench.cli.options.history import Options
-from llmbench.cli.screen import Screen
-from llmbench.reports import trend
+from llmbench.reports import history as trend
+from llmbench.reports.console import Console
 from llmbench.store import tables
-from llmbench.store.nights import nights
+from llmbench.store.dated_results import nights
 
 
 def main(options: Options) -> int:
@@ -23,5 +23,5 @@ def main(options: Options) -> int:
     elif options.format == "markdown":
         sys.stdout.write(trend.markdown(lines))
     else:
-        Screen(quiet=False).tell([*trend.text(lines)])
+        Console(quiet=False).print_tables([*trend.text(lines)])
     return 0

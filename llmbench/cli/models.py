@@ -10,12 +10,12 @@ import anyio
 from rich.table import Table
 
 from llmbench.cli.options.models import Options
-from llmbench.cli.screen import Screen
 from llmbench.errors import RunError, UsageError
-from llmbench.models.presets import key_of
+from llmbench.models.presets import read_key
 from llmbench.models.pricing import MILLION
-from llmbench.models.providers import known, preset_of
-from llmbench.models.server import Offer, connect
+from llmbench.models.providers import get_provider, load_providers
+from llmbench.models.server import ModelInfo, connect
+from llmbench.reports.console import Console
 
 LOADED = {True: "yes", False: "no", None: ""}
 
@@ -37,19 +37,19 @@ def main(options: Options) -> int:
     if options.json:
         sys.stdout.write(json.dumps([asdict(offer) for offer in offers], indent=1) + "\n")
     else:
-        Screen(quiet=False).tell([_table(offers)])
+        Console(quiet=False).print_tables([_table(offers)])
     return 0
 
 
-async def _offers(options: Options) -> list[Offer]:
-    preset = preset_of(options.provider, known(options.config))
+async def _offers(options: Options) -> list[ModelInfo]:
+    preset = get_provider(options.provider, load_providers(options.config))
     if preset.base_url is None and options.base_url is None and preset.local:
         raise UsageError(f"--provider {preset.name}: its models are not on a server")
-    async with connect(preset, options.base_url, key_of(preset)) as server:
+    async with connect(preset, options.base_url, read_key(preset)) as server:
         return await server.describe_models()
 
 
-def _table(offers: Sequence[Offer]) -> Table:
+def _table(offers: Sequence[ModelInfo]) -> Table:
     """Only with columns of which something is known."""
     table = Table(box=None, pad_edge=False)
     columns = {

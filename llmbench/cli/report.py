@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from llmbench import config, stats
+from llmbench import plan, stats
 from llmbench.cli.options.report import Options
-from llmbench.cli.screen import Screen
 from llmbench.errors import OutputError, ResultFileError, UsageError
 from llmbench.records import Row
-from llmbench.reports.texts import Section, Texts
-from llmbench.sandboxes.runners import load_runners
-from llmbench.store import kept, tables
-from llmbench.store.kept import Kept
-from llmbench.store.nights import dated, results_of
+from llmbench.reports.console import Console
+from llmbench.reports.sections import AttemptSections, Section
+from llmbench.runners import load_runners
+from llmbench.store import artifacts, tables
+from llmbench.store.artifacts import AttemptArtifacts
+from llmbench.store.dated_results import dated, result_files
 
 NEEDED = ("altair", "jinja2", "pygments", "vl_convert")
 
@@ -31,16 +31,16 @@ def main(options: Options) -> int:
     # Only now: it imports what may be missing.
     from llmbench.reports.html.page import Report, page
 
-    paths = results_of(options.results)
+    paths = result_files(options.results)
     nights = [(night, tables.load(files, once=True)) for night, files in dated(paths).items()]
-    table = stats.newest(nights)
+    table = stats.latest(nights)
     if table.is_empty():
         raise ResultFileError(f"{', '.join(map(str, paths))}: no row in any of them")
     trend = stats.history(nights) if len(nights) > 1 else None
-    both = tables.with_later(table)
-    rounds = stats.by_round(*both) if both else None
+    both = tables.with_repairs(table)
+    rounds = stats.repair_rounds(*both) if both else None
     rows, sources = tables.rows(table), table[tables.SOURCE].to_list()
-    texts = Texts.load(options.problems, load_runners(config.shipped("runners")))
+    texts = AttemptSections.load(options.problems, load_runners(plan.bundled_dir("runners")))
     attempts = _attempts(options, rows, sources, texts)
     written = page(Report(table, rows, trend, rounds, attempts, [str(path) for path in paths]))
     try:
@@ -48,23 +48,23 @@ def main(options: Options) -> int:
     except OSError as error:
         raise OutputError(f"{options.out}: cannot be written: {error.strerror}") from None
     size = options.out.stat().st_size
-    Screen(quiet=False).say(f"{options.out}: {len(rows)} attempts, {size / 1e6:.1f} MB")
+    Console(quiet=False).print(f"{options.out}: {len(rows)} attempts, {size / 1e6:.1f} MB")
     return 0
 
 
 def _attempts(
-    options: Options, rows: Sequence[Row], sources: Sequence[str], texts: Texts
+    options: Options, rows: Sequence[Row], sources: Sequence[str], texts: AttemptSections
 ) -> Iterator[tuple[int, Sequence[Section]]]:
     """The texts of each attempt, with the place of its row."""
     beside = defaultdict(list)  # files of one folder share their work folders
     for place, source in enumerate(sources):
         beside[Path(source).parent].append(place)
     for folder, places in beside.items():
-        roots = (options.work or folder / config.WORK_FOLDER, config.WORK_FOLDER)
-        folders = kept.work_folders(folder, roots)
+        roots = (options.work or folder / plan.WORK_FOLDER, plan.WORK_FOLDER)
+        folders = artifacts.work_folders(folder, roots)
         lost = set(places)
-        for number, found in kept.find_all([rows[place] for place in places], folders):
+        for number, found in artifacts.find_artifacts([rows[place] for place in places], folders):
             lost.remove(places[number])
             yield places[number], list(texts.sections(rows[places[number]], found))
         for place in sorted(lost):
-            yield place, list(texts.sections(rows[place], Kept()))
+            yield place, list(texts.sections(rows[place], AttemptArtifacts()))

@@ -12,27 +12,27 @@ from typing import Protocol, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from llmbench import config
+from llmbench import plan as config
 from llmbench import problems as problem_files
-from llmbench.attempt import Bench
-from llmbench.cli import record, resume, targets
+from llmbench.attempt import AttemptPipeline
 from llmbench.cli.options import ProblemOptions, SandboxOptions
 from llmbench.cli.options.run import Options
-from llmbench.cli.screen import Ended, Screen
-from llmbench.config import Lane, Plan
-from llmbench.engine import Engine, Share
 from llmbench.errors import LlmbenchError
 from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
-from llmbench.models.limits import Pace
+from llmbench.models.limits import RateLimiter
+from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import Problem, Target
-from llmbench.sandboxes.choose import open_sandbox
-from llmbench.sandboxes.runners import Runner, load_runners
-from llmbench.store import outputs
+from llmbench.reports.console import Console, RunStatus
+from llmbench.runners import Runner, load_runners
+from llmbench.runs import record, resume, targets
+from llmbench.sandboxes.open import open_sandbox
+from llmbench.scheduler import Scheduler, Workload
+from llmbench.store import result_paths
 from llmbench.store.cache import Cache
 from llmbench.store.journal import Journal
-from llmbench.store.ledger import Ledger
-from llmbench.store.work import WorkFolder
+from llmbench.store.journal_index import JournalIndex
+from llmbench.store.run_dir import RunDirectory
 
 T = TypeVar("T", covariant=True)
 Signals = AsyncIterator[signal.Signals]
@@ -40,7 +40,7 @@ _PASS_ON_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RunJob:
     """What a run does, and with which parts: `model` makes the client of a target.
 
     `slots` bound the answers that stream at once in a lane. `begin` is called before anything is
@@ -49,29 +49,31 @@ class Job:
     """
 
     plan: Plan
-    work: WorkFolder
+    work: RunDirectory
     runners: Mapping[str, Runner]
     sandbox: SandboxOptions
     model: Callable[[Target, Listener], Model]
-    slots: Callable[[Lane], anyio.CapacityLimiter]
-    begin: Callable[[Bench, Mapping[str, str]], None]
+    slots: Callable[[EndpointPlan], anyio.CapacityLimiter]
+    begin: Callable[[AttemptPipeline, Mapping[str, str]], None]
     own_answers: bool
 
 
-class Concluded(Protocol[T]):
+class FinishCallback(Protocol[T]):
     """Ends a run: writes, tells, and returns what the caller wants of it."""
 
-    def __call__(self, options: Options, bench: Bench, ended: Ended, screen: Screen, /) -> T:
+    def __call__(
+        self, options: Options, pipeline: AttemptPipeline, ended: RunStatus, console: Console, /
+    ) -> T:
         """End it."""
 
 
 def main(options: Options) -> int:
     """Do a whole run and return the exit code."""
-    return anyio.run(execute, resume.merged(options), _concluded)
+    return anyio.run(run, resume.merge_options(options), _concluded)
 
 
-async def execute(
-    options: Options, concluded: Concluded[T], paces: dict[str, Pace] | None = None
+async def run(
+    options: Options, concluded: FinishCallback[T], paces: dict[str, RateLimiter] | None = None
 ) -> T:
     """Do a whole run and return what `concluded` makes of it.
 
@@ -80,39 +82,41 @@ async def execute(
     Raises:
         LlmbenchError: the run cannot begin, or `concluded` says that it failed.
     """
-    screen = Screen(options.quiet)
-    runners = load_runners(config.shipped("runners"))
+    console = Console(options.quiet)
+    runners = load_runners(config.bundled_dir("runners"))
     _, chosen = read_problems(options.problems, runners)
-    problems = targets.answerable(options, chosen)
-    outputs.check(options.out)
+    problems = targets.with_recorded_answers(options, chosen)
+    result_paths.check(options.out)
     paces = {} if paces is None else paces
-    async with targets.opened(options, problems, screen, paces) as asked:
+    async with targets.open_targets(options, problems, console, paces) as asked:
         plan = Plan(
-            lanes=asked.lanes,
+            endpoints=asked.endpoints,
             problems=tuple(problems),
             runs=options.runs,
-            sandboxes=options.sandbox.slots,
+            max_sandboxes=options.sandbox.slots,
             test_timeout=options.sandbox.timeout,
             max_cost=options.max_cost,
-            repair=options.repair,
+            max_repairs=options.repair,
         )
 
-        def begin(bench: Bench, versions: Mapping[str, str]) -> None:
+        def begin(pipeline: AttemptPipeline, versions: Mapping[str, str]) -> None:
             if options.resume:
-                bench.go_on(Ledger(bench.journal.path, screen.warn))
-                asked.check_reached(resume.tell(bench, versions, screen))
+                pipeline.resume_from(JournalIndex(pipeline.journal.path, console.warn))
+                asked.check_reached(resume.report_resume(pipeline, versions, console))
             if options.cache:
-                bench.cache = Cache(config.WORK_FOLDER, bench.journal.path)
-            record.begin(bench, versions, resume.commands(options, plan), options.part_of)
+                pipeline.cache = Cache(config.WORK_FOLDER, pipeline.journal.path)
+            record.begin(pipeline, versions, resume.session_argv(options, plan), options.sweep_step)
 
-        work = WorkFolder(config.WORK_FOLDER, options.resume)
-        job = Job(
-            plan, work, runners, options.sandbox, asked.model, asked.slots, begin, plan.recorded
+        work = RunDirectory(config.WORK_FOLDER, options.resume)
+        job = RunJob(
+            plan, work, runners, options.sandbox, asked.model, asked.slots, begin, plan.replayed
         )
-        return await carry_out(job, screen, partial(concluded, options))
+        return await run_job(job, console, partial(concluded, options))
 
 
-async def carry_out(job: Job, screen: Screen, concluded: Callable[[Bench, Ended, Screen], T]) -> T:
+async def run_job(
+    job: RunJob, console: Console, concluded: Callable[[AttemptPipeline, RunStatus, Console], T]
+) -> T:
     """Do all attempts of a plan, and return what `concluded` makes of it.
 
     How it ended is known to `concluded`, and after it whether a Ctrl-C came late: then there was
@@ -130,30 +134,32 @@ async def carry_out(job: Job, screen: Screen, concluded: Callable[[Bench, Ended,
             needed,
             run_id=work.run_id,
             own_answers=job.own_answers,
-            notify=screen.note,
+            notify=console.info,
         )
         with _signals() as signals:
             try:
-                with screen.progress(plan) as emit:
+                with console.progress(plan) as emit:
                     models = {target.label: job.model(target, emit) for target in plan.targets}
-                    bench = Bench(plan, models, needed, sandbox, journal, work, emit)
-                    job.begin(bench, await sandbox.versions())
-                    ended = await _drive(bench, job.slots, signals)
+                    pipeline = AttemptPipeline(plan, models, needed, sandbox, journal, work, emit)
+                    job.begin(pipeline, await sandbox.versions())
+                    ended = await _drive(pipeline, job.slots, signals)
             finally:
                 await sandbox.aclose()
             try:
-                return concluded(bench, ended, screen)
+                return concluded(pipeline, ended, console)
             finally:
                 ended.interrupted |= await _came(signals)
 
 
-def _concluded(options: Options, bench: Bench, ended: Ended, screen: Screen) -> int:
+def _concluded(
+    options: Options, pipeline: AttemptPipeline, ended: RunStatus, console: Console
+) -> int:
     # Here and not above: what makes tables is slow to load, and no early fault must wait for it.
-    from llmbench.cli.conclude import conclude
+    from llmbench.runs.finish import finish_run
 
-    code = conclude(options.out, bench, ended, screen)
-    if ended.interrupted or bench.not_asked or bench.broken:
-        screen.say("to ask again what has no score: llmbench --resume")
+    code = finish_run(options.out, pipeline, ended, console)
+    if ended.interrupted or pipeline.skipped or pipeline.infrastructure_errors:
+        console.print("to ask again what has no score: llmbench --resume")
     return code
 
 
@@ -194,15 +200,19 @@ async def _came(signals: Signals) -> bool:
 
 
 async def _drive(
-    bench: Bench, slots: Callable[[Lane], anyio.CapacityLimiter], signals: Signals
-) -> Ended:
+    pipeline: AttemptPipeline,
+    slots: Callable[[EndpointPlan], anyio.CapacityLimiter],
+    signals: Signals,
+) -> RunStatus:
     """Run all attempts; the first Ctrl-C drains, the second gives up what is in flight."""
-    engine = Engine(bench.ask, bench.grade, sandboxes=bench.plan.sandboxes)
+    engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=pipeline.plan.max_sandboxes)
     shares = [
-        Share(groups, slots(lane), lane.concurrency, bring_back=bench.plan.repair > 0)
-        for lane, groups in bench.shares()
+        Workload(
+            groups, slots(endpoint), endpoint.concurrency, bring_back=pipeline.plan.max_repairs > 0
+        )
+        for endpoint, groups in pipeline.workloads()
     ]
-    ended = Ended()
+    ended = RunStatus()
 
     async def heed(tasks: TaskGroup) -> None:
         async for _ in signals:
@@ -211,8 +221,8 @@ async def _drive(
                 return
             ended.interrupted = True
             engine.drain()
-            given_up = bench.drain()
-            bench.emit(Draining(engine.in_flight - given_up))
+            given_up = pipeline.drain()
+            pipeline.emit(Draining(engine.in_flight - given_up))
 
     try:
         async with anyio.create_task_group() as tasks:

@@ -3,8 +3,8 @@
 import sys
 
 from llmbench.cli.options.schema import Options
-from llmbench.cli.screen import Screen
 from llmbench.reports import schema
+from llmbench.reports.console import Console
 
 
 def main(options: Options) -> int:
@@ -14,5 +14,5 @@ def main(options: Options) -> int:
     elif options.format == "markdown":
         sys.stdout.writelines(f"{line}\n" for line in schema.markdown())
     else:
-        Screen(quiet=False).tell([schema.text()])
+        Console(quiet=False).print_tables([schema.text()])
     return 0

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 from operator import attrgetter
 
-from llmbench import config
+from llmbench import plan
 from llmbench.cli.options.show import Options
-from llmbench.cli.screen import Screen
 from llmbench.errors import ResultFileError
 from llmbench.records import Row
 from llmbench.reports.attempt import attempt, later_round
-from llmbench.reports.texts import Texts
-from llmbench.sandboxes.runners import load_runners
-from llmbench.store import kept, tables
-from llmbench.store.kept import Kept
+from llmbench.reports.console import Console
+from llmbench.reports.sections import AttemptSections
+from llmbench.runners import load_runners
+from llmbench.store import artifacts, tables
+from llmbench.store.artifacts import AttemptArtifacts
 
 
 def main(options: Options) -> int:
@@ -29,23 +29,27 @@ def main(options: Options) -> int:
         known = ", ".join(f"#{row.run}" for row in runs)
         raise ResultFileError(f"{options.problem}#{options.run}: no such run; there are: {known}")
     rounds = [row, *_later(table, row)]
-    found = dict(kept.find_all(rounds, kept.work_folders(options.result.parent, options.work)))
-    first = found.get(0, Kept())
-    texts = Texts.load(options.problems, load_runners(config.shipped("runners")))
+    found = dict(
+        artifacts.find_artifacts(
+            rounds, artifacts.work_folders(options.result.parent, options.work)
+        )
+    )
+    first = found.get(0, AttemptArtifacts())
+    texts = AttemptSections.load(options.problems, load_runners(plan.bundled_dir("runners")))
     outcomes = [f"#{each.run} {each.outcome.replace('_', ' ')}" for each in runs]
-    screen = Screen(quiet=False)
-    screen.read(attempt(row, outcomes, list(texts.sections(row, first))))
+    console = Console(quiet=False)
+    console.print_raw(attempt(row, outcomes, list(texts.sections(row, first))))
     for place, (before, after) in enumerate(pairwise(rounds), 1):
-        sections = texts.sections(after, found.get(place, Kept()), before)
-        screen.read(later_round(after, list(sections)))
+        sections = texts.sections(after, found.get(place, AttemptArtifacts()), before)
+        console.print_raw(later_round(after, list(sections)))
     if first.work is not None:
-        screen.say("", f"kept in: {first.work}")
+        console.print("", f"kept in: {first.work}")
     return 0
 
 
 def _later(table: tables.Table, first: Row) -> list[Row]:
     """The later rounds of an attempt, in their order, where the file beside has some."""
-    both = tables.with_later(table)
+    both = tables.with_repairs(table)
     rows = tables.rows(both[1]) if both else []
     same = attrgetter("target", "problem_id", "run")
     return sorted((row for row in rows if same(row) == same(first)), key=lambda row: row.round)

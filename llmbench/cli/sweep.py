@@ -7,17 +7,17 @@ from typing import Any
 
 import anyio
 
-from llmbench import settings
-from llmbench.attempt import Bench
-from llmbench.cli import record, resume
-from llmbench.cli.conclude import INTERRUPTED, conclude
+from llmbench import yaml_files
+from llmbench.attempt import AttemptPipeline
 from llmbench.cli.options import run as flags
 from llmbench.cli.options import sweep
-from llmbench.cli.run import execute
-from llmbench.cli.screen import Ended, Screen
+from llmbench.cli.run import run
 from llmbench.errors import LlmbenchError, OutputError, UsageError
-from llmbench.models.limits import Pace
+from llmbench.models.limits import RateLimiter
 from llmbench.records import Target
+from llmbench.reports.console import Console, RunStatus
+from llmbench.runs import record, resume
+from llmbench.runs.finish import INTERRUPTED, finish_run
 from llmbench.store import tables
 
 FAILED = 1
@@ -47,8 +47,8 @@ class Step:
         if self.options.models and not models:
             return None
         name = f"{self.folder}: {self.name}"
-        begun = resume.unfinished(name)
-        options = replace(self.options, models=models, resume=begun, part_of=name)
+        begun = resume.find_unfinished(name)
+        options = replace(self.options, models=models, resume=begun, sweep_step=name)
         return replace(self, options=options)
 
 
@@ -60,7 +60,7 @@ def main(options: sweep.Options) -> int:
     """
     # All of them, so that each fault is told before anything is paid.
     steps = list(steps_of(options))
-    return anyio.run(_sweep, steps, Screen(options.quiet))
+    return anyio.run(_sweep, steps, Console(options.quiet))
 
 
 @dataclass(slots=True)
@@ -68,30 +68,34 @@ class _Keeping:
     """What ends a step: as a run ends, and with a file for each target that is whole."""
 
     step: Step
-    ended: Ended = field(default_factory=Ended)
+    ended: RunStatus = field(default_factory=RunStatus)
 
-    def __call__(self, _: flags.Options, bench: Bench, ended: Ended, screen: Screen) -> int:
+    def __call__(
+        self, _: flags.Options, pipeline: AttemptPipeline, ended: RunStatus, console: Console
+    ) -> int:
         self.ended = ended
         try:
-            return conclude((), bench, ended, screen)
+            return finish_run((), pipeline, ended, console)
         finally:
-            _keep_whole(self.step, bench, screen)
+            _keep_whole(self.step, pipeline, console)
 
 
-async def _sweep(steps: list[Step], screen: Screen) -> int:
+async def _sweep(steps: list[Step], console: Console) -> int:
     worst = 0
-    paces: dict[str, Pace] = {}
+    paces: dict[str, RateLimiter] = {}
     for number, step in enumerate(steps, 1):
         left = step.left()
-        screen.note(f"step {number} of {len(steps)}: {step.name}{'' if left else ': done already'}")
+        console.info(
+            f"step {number} of {len(steps)}: {step.name}{'' if left else ': done already'}"
+        )
         if left is None:
             continue
         keeping = _Keeping(left)
         try:
-            code = await execute(left.options, keeping, paces)
+            code = await run(left.options, keeping, paces)
         except LlmbenchError as error:
             for line in str(error).splitlines():
-                screen.warn(f"{step.name}: {line}")
+                console.warn(f"{step.name}: {line}")
             code = FAILED
         if keeping.ended.interrupted:
             return INTERRUPTED
@@ -99,21 +103,23 @@ async def _sweep(steps: list[Step], screen: Screen) -> int:
     return worst
 
 
-def _keep_whole(step: Step, bench: Bench, screen: Screen) -> None:
+def _keep_whole(step: Step, pipeline: AttemptPipeline, console: Console) -> None:
     """Write the file of each target of which nothing is left to do."""
-    ledger, about = record.ledger(bench, screen), record.about(bench)
-    table = tables.frame(record.rows(bench, ledger))
-    later = tables.frame(record.later_rows(bench, ledger)) if bench.plan.repair else None
-    missing = record.later_missing(bench, ledger)
+    index, about = record.journal_index(pipeline, console), record.about(pipeline)
+    table = tables.to_frame(record.rows(pipeline, index))
+    later = (
+        tables.to_frame(record.repair_rows(pipeline, index)) if pipeline.plan.max_repairs else None
+    )
+    missing = record.missing_repairs(pipeline, index)
     try:
         step.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{step.folder}: cannot be made: {error.strerror}") from None
-    for target in bench.plan.targets:
+    for target in pipeline.plan.targets:
         rows = table.filter(target=target.label)
-        if len(rows) == bench.plan.totals[target.label] and not missing[target.label]:
+        if len(rows) == pipeline.plan.totals[target.label] and not missing[target.label]:
             again = None if later is None else later.filter(target=target.label)
-            tables.write_rounds(rows, again, step.file(target.model), about)
+            tables.write_with_repairs(rows, again, step.file(target.model), about)
 
 
 def steps_of(options: sweep.Options) -> Iterator[Step]:
@@ -141,7 +147,7 @@ def steps_of(options: sweep.Options) -> Iterator[Step]:
 
 def _read(path: Path) -> dict[str, Any]:
     """The fields of a sweep file, each of its kind."""
-    data = settings.read(path)
+    data = yaml_files.load(path)
     given = {"run": {}, "sets": {"all": {}}, **_mapping(str(path), data)}
     unknown = [name for name in given if name not in _FIELDS]
     if unknown:

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, with_config
 
-from llmbench import settings
+from llmbench import yaml_files
 from llmbench.errors import LlmbenchError, RunnerFileError, UsageError
 
 FILE = "import.yaml"
 
 
-class CannotConvertError(LlmbenchError):
+class ConversionError(LlmbenchError):
     """One entry cannot become a problem; says why, and costs only that entry."""
 
 
@@ -38,7 +38,7 @@ class Imported:
         """Convert one entry, or note why it cannot be."""
         try:
             self.problems.append(convert())
-        except CannotConvertError as error:
+        except ConversionError as error:
             self.skipped.append(Skipped(name, str(error)))
         except (KeyError, TypeError, AttributeError) as error:
             self.skipped.append(Skipped(name, f"is not of this format: {error!r}"))
@@ -50,7 +50,7 @@ Rewriting = Sequence[tuple[str, str]]
 
 @with_config({"extra": "forbid"})
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ImportConfig:
     """What `authoring/import.yaml` says; runners/README.md tells what each field means."""
 
     suffix: str
@@ -74,7 +74,7 @@ class Language:
     lang: str
     fence: str
     solution: str
-    facts: Facts
+    facts: ImportConfig
 
     def problem(self, id_: str, task: str, stub: str | None) -> dict[str, Any]:
         """The beginning of a problem: a task, the code to begin with, and the form to answer in."""
@@ -86,16 +86,16 @@ class Language:
         return {"id": id_, "lang": self.lang, **self.facts.options, "prompt": prompt}
 
 
-_FACTS = TypeAdapter(Facts)
+_FACTS = TypeAdapter(ImportConfig)
 
 
-def load_facts(folder: Path) -> Facts:
+def load_config(folder: Path) -> ImportConfig:
     """Read a language's facts from its `authoring` folder.
 
     Raises:
         RunnerFileError: they are missing or wrong.
     """
-    return settings.read_as(folder / FILE, _FACTS, RunnerFileError)
+    return yaml_files.load_as(folder / FILE, _FACTS, RunnerFileError)
 
 
 def named(languages: Sequence[Language], name: str) -> Language:
@@ -107,10 +107,10 @@ def named(languages: Sequence[Language], name: str) -> Language:
     for language in languages:
         if name.lower() in (language.lang, *language.facts.names):
             return language
-    raise CannotConvertError(f"no language here is called {name!r}")
+    raise ConversionError(f"no language here is called {name!r}")
 
 
-def of_format(languages: Sequence[Language], format_: str) -> Language:
+def language_for(languages: Sequence[Language], format_: str) -> Language:
     """The one language of a format whose rows name none.
 
     Raises:
@@ -122,7 +122,7 @@ def of_format(languages: Sequence[Language], format_: str) -> Language:
     raise RunnerFileError(f"{FILE}: no language names the format {format_!r}")
 
 
-def rewritten(text: str, rules: Rewriting, **places: str) -> str:
+def rewrite(text: str, rules: Rewriting, **places: str) -> str:
     """The text after all rules; `{name}` in a rule is one of the places."""
     for pattern, replacement in rules:
         for name, value in places.items():
@@ -132,7 +132,7 @@ def rewritten(text: str, rules: Rewriting, **places: str) -> str:
     return text
 
 
-def filled(template: str, **places: str) -> str:
+def fill(template: str, **places: str) -> str:
     """The template with each `{name}` that is one of the places filled, in one pass."""
     return re.sub(r"\{(\w+)\}", lambda name: places.get(name[1], name[0]), template)
 

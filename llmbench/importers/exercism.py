@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmbench.errors import UsageError
-from llmbench.importers.base import CannotConvertError, Imported, Language, rewritten
+from llmbench.importers.base import ConversionError, Imported, Language, rewrite
 
 CONFIG = Path(".meta", "config.json")
 LICENCE = "MIT (Exercism)"
@@ -50,13 +50,13 @@ def _exercise(folder: Path, languages: Sequence[Language], prefix: str) -> dict[
     solution = _only(files.get("solution", ()), "solution")
     language = next((x for x in languages if Path(solution).suffix == x.facts.suffix), None)
     if language is None:
-        raise CannotConvertError(f"no language here has {Path(solution).suffix} files")
+        raise ConversionError(f"no language here has {Path(solution).suffix} files")
     reference = _only(files.get("example") or files.get("exemplar") or (), "example")
     module = Path(solution).stem
     facts = language.facts
     tests, others = _support(folder, files, solution, facts.tests)
     if not tests:
-        raise CannotConvertError("no test file")
+        raise ConversionError("no test file")
     problem = language.problem(
         f"{prefix}-{language.lang}-{folder.name}",
         "\n\n".join(_text(folder / ".docs" / name) for name in TEXTS),
@@ -67,8 +67,7 @@ def _exercise(folder: Path, languages: Sequence[Language], prefix: str) -> dict[
     return {
         **problem,
         "tests": {
-            path: rewritten(text, facts.rewrite_tests, module=module)
-            for path, text in tests.items()
+            path: rewrite(text, facts.rewrite_tests, module=module) for path, text in tests.items()
         },
         "reference": _text(folder / reference),
         "origin": f"Exercism, {language.lang} track, {folder.name}",
@@ -80,13 +79,13 @@ def _config(folder: Path) -> Any:
     try:
         return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CannotConvertError(f"{CONFIG} cannot be read: {error}") from None
+        raise ConversionError(f"{CONFIG} cannot be read: {error}") from None
 
 
 def _only(paths: Sequence[str], what: str) -> str:
     if len(paths) != 1:
         named = ", ".join(paths) or "none"
-        raise CannotConvertError(f"one {what} file is needed, there are {len(paths)}: {named}")
+        raise ConversionError(f"one {what} file is needed, there are {len(paths)}: {named}")
     return paths[0]
 
 
@@ -103,7 +102,7 @@ def _support(
     paths = [path for path in dict.fromkeys([*named, *filter(is_test, beside)]) if path != solution]
     missing = [path for path in paths if not (folder / path).is_file()]
     if missing:
-        raise CannotConvertError(f"{', '.join(missing)}: named in {CONFIG}, and not there")
+        raise ConversionError(f"{', '.join(missing)}: named in {CONFIG}, and not there")
     tests = {path: _text(folder / path) for path in paths if is_test(path)}
     return tests, {path: _text(folder / path) for path in paths if not is_test(path)}
 
@@ -114,4 +113,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CannotConvertError(f"{path.name} cannot be read: {error}") from None
+        raise ConversionError(f"{path.name} cannot be read: {error}") from None

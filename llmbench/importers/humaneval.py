@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from llmbench.importers.base import (
-    CannotConvertError,
+    ConversionError,
     Imported,
     Language,
-    filled,
-    of_format,
+    fill,
+    language_for,
     rows,
     slug,
 )
@@ -25,7 +25,7 @@ TASK = "Complete this code."
 
 def read(source: Path, languages: Sequence[Language]) -> Imported:
     """Every row of the file."""
-    language = of_format(languages, "humaneval")
+    language = language_for(languages, "humaneval")
     imported = Imported()
     for place, row in rows(source):
         name = row.get("task_id", place)
@@ -49,7 +49,7 @@ def _problem(row: dict[str, Any], language: Language) -> dict[str, Any]:
 def cases(language: Language, tests: str, entry: str, head: str = "") -> dict[str, str]:
     """Test files of the language's own kind around foreign tests of the function `entry`."""
     return {
-        path: filled(text, tests=tests.strip() + "\n", entry=entry, head=head)
+        path: fill(text, tests=tests.strip() + "\n", entry=entry, head=head)
         for path, text in language.facts.cases.items()
     }
 
@@ -61,7 +61,7 @@ def oracle(row: dict[str, Any], language: Language, reference: str) -> dict[str,
         CannotConvertError: the language's facts do not say how.
     """
     if not language.facts.oracle:
-        raise CannotConvertError("inputs without tests are not converted in this language")
+        raise ConversionError("inputs without tests are not converted in this language")
     inputs = json.dumps([*(row.get("base_input") or ()), *(row["plus_input"] or ())])
     places = {
         "reference": reference,
@@ -69,4 +69,4 @@ def oracle(row: dict[str, Any], language: Language, reference: str) -> dict[str,
         "inputs": inputs,
         "tolerance": repr(float(row.get("atol") or 0)),
     }
-    return {path: filled(text, **places) for path, text in language.facts.oracle.items()}
+    return {path: fill(text, **places) for path, text in language.facts.oracle.items()}

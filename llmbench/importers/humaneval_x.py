@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from llmbench.importers.base import Imported, Language, named, rewritten, rows, slug
+from llmbench.importers.base import Imported, Language, named, rewrite, rows, slug
 from llmbench.importers.humaneval import TASK, cases
 
 
@@ -26,8 +26,8 @@ def _problem(row: dict[str, Any], languages: Sequence[Language]) -> dict[str, An
     name, _, number = row["task_id"].partition("/")
     language = named(languages, name)
     facts = language.facts
-    setup = rewritten(row.get("test_setup", ""), facts.rewrite_cases)
-    tests = rewritten(row["test"], facts.rewrite_cases)
+    setup = rewrite(row.get("test_setup", ""), facts.rewrite_cases)
+    tests = rewrite(row["test"], facts.rewrite_cases)
     # The imports of a solution stand apart; where the prompt shows them, they are not repeated.
     imports = row.get("import", "").strip()
     before = "" if imports in row["prompt"] else imports + "\n\n"

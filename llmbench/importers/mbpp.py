@@ -9,20 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from llmbench.importers.base import (
-    CannotConvertError,
-    Imported,
-    Language,
-    of_format,
-    rows,
-    slug,
-)
+from llmbench.importers.base import ConversionError, Imported, Language, language_for, rows, slug
 from llmbench.importers.humaneval import cases
 
 
 def read(source: Path, languages: Sequence[Language]) -> Imported:
     """Every row of the file."""
-    language = of_format(languages, "mbpp")
+    language = language_for(languages, "mbpp")
     imported = Imported()
     for place, row in rows(source):
         name = row.get("task_id", place)
@@ -32,7 +25,7 @@ def read(source: Path, languages: Sequence[Language]) -> Imported:
 
 def _problem(row: dict[str, Any], language: Language) -> dict[str, Any]:
     if "test_list" not in row:
-        raise CannotConvertError(
+        raise ConversionError(
             "has inputs and no tests, and JSON has lost what was a tuple or a set in them: "
             "take the release of MBPP+ with the fields test_list and test"
         )

@@ -9,15 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from llmbench.importers.base import (
-    CannotConvertError,
-    Imported,
-    Language,
-    named,
-    rewritten,
-    rows,
-    slug,
-)
+from llmbench.importers.base import ConversionError, Imported, Language, named, rewrite, rows, slug
 from llmbench.importers.humaneval import TASK, cases
 
 ENTRY = re.compile(r"\bcandidate\s*:?=\s*(\w+)|\bcheck\((\w+)\)")
@@ -37,16 +29,16 @@ def _problem(row: dict[str, Any], languages: Sequence[Language]) -> dict[str, An
     facts = language.facts
     entry = next((a or b for a, b in ENTRY.findall(row["tests"]) if "candidate" not in (a, b)), "")
     if not entry:
-        raise CannotConvertError("the tests do not say which function they test")
-    prompt = rewritten(row["prompt"], facts.rewrite_cases)
+        raise ConversionError("the tests do not say which function they test")
+    prompt = rewrite(row["prompt"], facts.rewrite_cases)
     # Where tests stand below the solution in its file, they need what that file begins with.
     start = re.match(facts.head, prompt) if facts.head else None
     head, rest = (start[0], prompt[start.end() :]) if start else ("", prompt)
     package = f"{start['package']}\n\n" if start else ""
-    stub = rewritten(package + rest.rstrip() + "\n" + facts.body, facts.rewrite_stub)
+    stub = rewrite(package + rest.rstrip() + "\n" + facts.body, facts.rewrite_stub)
     return {
         **language.problem(f"multipl-e-{language.lang}-{slug(row['name'])}", TASK, stub),
-        "tests": cases(language, rewritten(row["tests"], facts.rewrite_cases), entry, head),
+        "tests": cases(language, rewrite(row["tests"], facts.rewrite_cases), entry, head),
         "origin": f"MultiPL-E, {row['language']}, {row['name']}",
         "licence": "BSD-3-Clause (MultiPL-E)",
     }

@@ -13,12 +13,12 @@ class Model(Protocol):
     target: Target
 
     @property
-    def learned(self) -> Mapping[str, str | None]:
+    def unsupported_params(self) -> Mapping[str, str | None]:
         """Parameters that the server refused so far, and what is sent instead (None: nothing)."""
         ...
 
     @property
-    def story(self) -> Iterable[str]:
+    def limit_notes(self) -> Iterable[str]:
         """What its server's limits did to the run, in lines for people."""
         ...
 

@@ -14,14 +14,14 @@ import anyio
 import httpx
 
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
-from llmbench.models.faults import Words, words_of
-from llmbench.models.limits import Turn
-from llmbench.models.line import Line, Place
+from llmbench.models.errors import ErrorBody, parse_error
+from llmbench.models.limits import Permit
 from llmbench.models.pricing import Price
-from llmbench.models.retry import Retries
+from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
-from llmbench.models.stream import Answer
-from llmbench.models.usage import counted
+from llmbench.models.stream import CompletionReader
+from llmbench.models.usage import with_estimates
+from llmbench.models.waiting import Waiter, WaitingRequests
 from llmbench.records import Completion, Message, Target, Usage
 
 REPLACEMENTS: Mapping[str, str | None] = {
@@ -35,7 +35,7 @@ REPLACEMENTS: Mapping[str, str | None] = {
 SAMPLING = ("max_tokens", "temperature", "seed")
 """Parameters that a result row tells: null where the server refused them."""
 
-HELLO = (Message("user", "Hi"),)
+WARM_UP_MESSAGES = (Message("user", "Hi"),)
 
 _UNSUPPORTED = re.compile(
     r"unsupported|not support|unknown|unrecogni[sz]ed|unexpected|not allowed|not permitted"
@@ -50,7 +50,7 @@ class ChatModel:
         self,
         target: Target,
         server: Server,
-        retries: Retries | None = None,
+        retries: RetryPolicy | None = None,
         price: Price | None = None,
         *,
         warm_up: bool = False,
@@ -62,22 +62,22 @@ class ChatModel:
         self._warming = anyio.Lock()
         self._price = price
         self._server = server
-        self._retries = retries or Retries()
+        self._retries = retries or RetryPolicy()
         self._faults = server.faults(target.label)
-        self._line = Line()
+        self._line = WaitingRequests()
         self._lost = 0
         self._silent_since = math.inf
-        self._learned = {name: REPLACEMENTS[name] for name in server.preset.refuses}
+        self._unsupported = {name: REPLACEMENTS[name] for name in server.preset.refuses}
 
     @property
-    def learned(self) -> Mapping[str, str | None]:
+    def unsupported_params(self) -> Mapping[str, str | None]:
         """See `Model.learned`."""
-        return self._learned
+        return self._unsupported
 
     @property
-    def story(self) -> Iterator[str]:
+    def limit_notes(self) -> Iterator[str]:
         """See `Model.story`."""
-        return self._server.traffic.story
+        return self._server.traffic.limit_notes
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
@@ -116,14 +116,14 @@ class ChatModel:
         stopped.requests, stopped.cost_usd = fault.requests, fault.cost_usd
         return stopped
 
-    async def _try(self, messages: Sequence[Message], run: int, place: Place) -> Completion:
+    async def _try(self, messages: Sequence[Message], run: int, place: Waiter) -> Completion:
         """Ask once, in turn."""
         await self._warm_up()
         turn = await self._server.traffic.pace.turn()
         with place.sending():
             return await self._send(messages, run, turn)
 
-    async def _send(self, messages: Sequence[Message], run: int, turn: Turn) -> Completion:
+    async def _send(self, messages: Sequence[Message], run: int, turn: Permit) -> Completion:
         """Ask once; where a parameter is refused, at once again without it, now and later."""
         traffic = self._server.traffic
         sent, requests = time.monotonic(), 1
@@ -136,8 +136,10 @@ class ChatModel:
                 traffic.refused(sent, fault.retry_after)
             raise
         unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
-        completion = replace(completion, tries=requests, unsent=unsent, queue_seconds=turn.seconds)
-        completion = counted(completion, messages)
+        completion = replace(
+            completion, requests=requests, unsupported_params=unsent, queue_seconds=turn.seconds
+        )
+        completion = with_estimates(completion, messages)
         # The longer prompt of a repair takes its time, which tells nothing of a queue.
         repair = any(message.role == "assistant" for message in messages)
         first = None if repair else completion.ttft_seconds
@@ -163,7 +165,7 @@ class ChatModel:
         async with self._warming:
             while self._cold:
                 with suppress(AttemptError):  # a real prompt will tell what is wrong
-                    if await self._request(self._body(HELLO, 1, max_tokens=1)) is None:
+                    if await self._request(self._body(WARM_UP_MESSAGES, 1, max_tokens=1)) is None:
                         continue
                 self._cold = False
 
@@ -184,7 +186,7 @@ class ChatModel:
             **self._extra,
         }
         for name, value in wanted.items():
-            sent = self._learned.get(name, name)
+            sent = self._unsupported.get(name, name)
             if value is not None and sent is not None:
                 body[sent] = value
         return body
@@ -195,14 +197,14 @@ class ChatModel:
         Raises:
             ModelError: what went wrong, with what the server says that it cost.
         """
-        answer = Answer(self._faults, self._server.limits)
+        answer = CompletionReader(self._faults, self._server.limits)
         try:
             return await self._exchange(answer, body)
         except ModelError as fault:
             fault.cost_usd = self._cost(answer.cost_usd, answer.usage)
             raise
 
-    async def _exchange(self, answer: Answer, body: dict[str, Any]) -> Completion | None:
+    async def _exchange(self, answer: CompletionReader, body: dict[str, Any]) -> Completion | None:
         """Send one request and take in what comes; see `_request`."""
         post = partial(self._server.client.stream, "POST", "chat/completions")
         try:
@@ -216,15 +218,15 @@ class ChatModel:
         else:
             if answer.scope.cancelled_caught:
                 return answer.late()
-            name = refused(body, words_of(error_body)) if status in (400, 422) else None
+            name = refused(body, parse_error(error_body)) if status in (400, 422) else None
             if name is not None:
-                self._learned[name] = REPLACEMENTS[name]
+                self._unsupported[name] = REPLACEMENTS[name]
                 return None
             fault = self._faults.of_status(status, response.headers, error_body)
         raise fault  # outside `except`: what the transport raised can hold the request's headers
 
 
-def refused(body: Mapping[str, Any], words: Words) -> str | None:
+def refused(body: Mapping[str, Any], words: ErrorBody) -> str | None:
     """The parameter of a request that an error says the server does not take, or None."""
     for name, replacement in REPLACEMENTS.items():
         if name not in body:

@@ -8,26 +8,26 @@ import anyio
 
 from llmbench.records import Usage
 
-CUT = 0.5
+BACKOFF_FACTOR = 0.5
 """What is left of a limit after an episode of refusals."""
 
 TOLERANCE = 2.0
 """A local server is over-driven when its first token takes so many times its usual time."""
 
-SHARE = 0.1
+FIRST_TOKEN_SHARE = 0.1
 """Part of the time for the rest of an answer that a first token may usually take. Prompts differ
 in length, and some are in the server's cache: the shortest time alone would call the others late.
 A queue inside the server makes a token wait for whole answers, which is far more."""
 
 SMOOTHING = 0.2
-QUEUE = 0.5
+QUEUE_ALLOWANCE = 0.5
 """Part of an answer that may wait inside a local server: what lets its limit grow again."""
 
 MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class ServerLimits:
     """What a server may be asked: answers at once, requests and tokens per minute."""
 
     at_once: int
@@ -36,14 +36,14 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Permit:
     """The right to send one request: the seconds waited for it, the tokens counted for it."""
 
     seconds: float
     tokens: float
 
 
-class Pace:
+class RateLimiter:
     """Spaces requests and their tokens evenly over the minute, where there is a limit.
 
     It may serve several runs, one after the other: a server's minute goes on between them.
@@ -52,16 +52,16 @@ class Pace:
     def __init__(self) -> None:
         self._requests_at = 0.0
         self._tokens_at = 0.0
-        self.begin(Allowed(1))
+        self.begin(ServerLimits(1))
 
-    def begin(self, allowed: Allowed) -> None:
+    def begin(self, allowed: ServerLimits) -> None:
         """Serve another run, under limits of its own."""
         self._allowed = allowed
         self._mean = 0.0
         self._answers = 0
         self.waited = 0.0
 
-    async def turn(self) -> Turn:
+    async def turn(self) -> Permit:
         """Wait until the next request may be sent.
 
         The tokens of an answer are not known before: the mean so far is counted for it.
@@ -74,9 +74,9 @@ class Pace:
         if at > now:
             self.waited += at - now
             await anyio.sleep(at - now)
-        return Turn(at - now, self._mean)
+        return Permit(at - now, self._mean)
 
-    def used(self, turn: Turn, usage: Usage) -> None:
+    def used(self, turn: Permit, usage: Usage) -> None:
         """Count what a request has really used."""
         tokens = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
         self._answers += 1
@@ -88,7 +88,7 @@ class Pace:
             self._tokens_at = max(now, self._tokens_at) + tokens * MINUTE / self._allowed.tokens
 
 
-class Traffic:
+class AdaptiveConcurrency:
     """One server's limit, whatever models it serves: `slots` hold the answers that stream now.
 
     Their number is halved when the server refuses for its rate or load, and grows by one after as
@@ -101,11 +101,16 @@ class Traffic:
     """
 
     def __init__(
-        self, name: str, allowed: Allowed, *, local: bool = False, pace: Pace | None = None
+        self,
+        name: str,
+        allowed: ServerLimits,
+        *,
+        local: bool = False,
+        pace: RateLimiter | None = None,
     ) -> None:
         """Begin a run under these limits; `pace` is what earlier runs left, if there were any."""
         self.slots = anyio.CapacityLimiter(1 if local else allowed.at_once)
-        self.pace = pace or Pace()
+        self.pace = pace or RateLimiter()
         self.pace.begin(allowed)
         self._name = name
         self._allowed = allowed
@@ -122,7 +127,7 @@ class Traffic:
         if sent >= self._episode_ends:
             self._episode_ends = time.monotonic() + (wait or 0.0)
             self._episodes += 1
-            self._set(self._limit * CUT)
+            self._set(self._limit * BACKOFF_FACTOR)
             # Also where it was at its least already, as a local server's is in the beginning.
             self._lowest = min(self._lowest, int(self.slots.total_tokens))
 
@@ -132,15 +137,15 @@ class Traffic:
             self._set(self._limit + 1 / self._limit)
         elif ttft_seconds:
             self._shortest = min(self._shortest, ttft_seconds)
-            usual = max(self._shortest, SHARE * (llm_seconds - ttft_seconds))
+            usual = max(self._shortest, FIRST_TOKEN_SHARE * (llm_seconds - ttft_seconds))
             gradient = max(0.5, min(1.0, TOLERANCE * usual / ttft_seconds))
             self._starting = self._starting and gradient == 1.0
-            wanted = self._limit * gradient + QUEUE
+            wanted = self._limit * gradient + QUEUE_ALLOWANCE
             grown = self._limit + SMOOTHING * (wanted - self._limit)
             self._set(self._limit + 1 if self._starting else grown)
 
     @property
-    def story(self) -> Iterator[str]:
+    def limit_notes(self) -> Iterator[str]:
         """What happened, in lines for people; none where the limit was never met."""
         most = self._allowed.at_once
         if self._episodes:

@@ -17,7 +17,7 @@ CLOUD_CONCURRENCY = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
+class Provider:
     """One kind of server: where it is, how it is opened, what to do when it does not answer.
 
     `base_url` is None where only the user can know it. `key_env` names the environment variable
@@ -49,10 +49,10 @@ def _local(
     key_env: str | None = None,
     concurrency: int = LOCAL_CONCURRENCY,
     loaded_at: str | None = None,
-) -> Preset:
+) -> Provider:
     hint = f"start {start}, or give --base-url"
     url = f"http://localhost:{port}/v1"
-    return Preset(
+    return Provider(
         name,
         url,
         key_env,
@@ -63,11 +63,11 @@ def _local(
     )
 
 
-def _cloud(name: str, base_url: str, key_env: str) -> Preset:
-    return Preset(name, base_url, key_env, key_required=True)
+def _cloud(name: str, base_url: str, key_env: str) -> Provider:
+    return Provider(name, base_url, key_env, key_required=True)
 
 
-PRESETS: Mapping[str, Preset] = {
+PROVIDERS: Mapping[str, Provider] = {
     preset.name: preset
     for preset in (
         _local(
@@ -89,20 +89,20 @@ PRESETS: Mapping[str, Preset] = {
         _cloud("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
         _cloud("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
         _cloud("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-        Preset(
+        Provider(
             "openai-compatible",
             None,
             "OPENAI_COMPATIBLE_API_KEY",
             start_hint="start the server, or check --base-url",
         ),
-        Preset(
+        Provider(
             "demo", None, local=True, start_hint="this is a fault of llmbench: please report it"
         ),
     )
 }
 
 
-def key_of(preset: Preset, environ: Mapping[str, str] = os.environ) -> str | None:
+def read_key(preset: Provider, environ: Mapping[str, str] = os.environ) -> str | None:
     """The key of a preset from the environment; None where none is set and none is needed.
 
     Raises:
@@ -120,7 +120,7 @@ def key_of(preset: Preset, environ: Mapping[str, str] = os.environ) -> str | Non
     return key
 
 
-def base_url_of(preset: Preset, given: str | None = None) -> str:
+def resolve_base_url(preset: Provider, given: str | None = None) -> str:
     """The address to ask, without a trailing slash: as given, else the preset's.
 
     `/v1` is added to an address without a path, and `/chat/completions` is taken off.

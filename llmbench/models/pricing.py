@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmbench import settings
+from llmbench import yaml_files
 from llmbench.errors import UsageError
 from llmbench.models.usage import number
 from llmbench.records import Target, Usage
@@ -72,13 +72,13 @@ def read_prices(path: Path) -> dict[str, Price]:
     Raises:
         UsageError: the file cannot be read, or an entry is no price.
     """
-    data = settings.read(path)
+    data = yaml_files.load(path)
     if not isinstance(data, Mapping) or not data:
         raise UsageError(f"{path}: must map models to {{prompt: USD, completion: USD}}")
     return {str(model): _entry(path, str(model), entry) for model, entry in data.items()}
 
 
-def price_of(
+def find_price(
     target: Target, given: Mapping[str, Price], offered: Mapping[str, Price]
 ) -> Price | None:
     """A target's price: of the user's by label, then by model; else the server's; else None."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from llmbench import settings
+from llmbench import yaml_files
 from llmbench.errors import UsageError
-from llmbench.models.presets import PRESETS, Preset
+from llmbench.models.presets import PROVIDERS, Provider
 
 USUAL = Path("llmbench.yaml")
 """Read where it is there and no other file is named."""
@@ -63,17 +63,17 @@ class _File(BaseModel):
 _FILE = TypeAdapter(_File)
 
 
-def known(path: Path | None) -> dict[str, Preset]:
+def load_providers(path: Path | None) -> dict[str, Provider]:
     """All providers by name; an entry of the file changes the one of its name, or adds one.
 
     Raises:
         UsageError: the file cannot be read, or an entry is wrong.
     """
     if path is None and not USUAL.exists():
-        return dict(PRESETS)
+        return dict(PROVIDERS)
     path = path or USUAL
-    presets = dict(PRESETS)
-    for name, entry in settings.read_as(path, _FILE).providers.items():
+    presets = dict(PROVIDERS)
+    for name, entry in yaml_files.load_as(path, _FILE).providers.items():
         like = entry.like or (name if name in presets else "openai-compatible")
         if like not in presets:
             raise UsageError(f"{path}: providers.{name}.like: there is no provider {like!r}")
@@ -86,7 +86,7 @@ def known(path: Path | None) -> dict[str, Preset]:
     return presets
 
 
-def preset_of(name: str, presets: Mapping[str, Preset]) -> Preset:
+def get_provider(name: str, presets: Mapping[str, Provider]) -> Provider:
     """The provider of this name.
 
     Raises:

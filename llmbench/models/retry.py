@@ -25,7 +25,7 @@ one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Retries:
+class RetryPolicy:
     """How often and how patiently a transient fault is met; all times are in seconds.
 
     Without word from the server the n-th wait is drawn from 0 to `first_wait` * 2^(n-1), at most
@@ -87,7 +87,7 @@ class Retries:
             raise
         return replace(
             completion,
-            tries=completion.tries + failed,
+            requests=completion.requests + failed,
             cost_usd=total(completion.cost_usd, lost),
             queue_seconds=completion.queue_seconds + queued,
         )

@@ -9,12 +9,12 @@ import aiohttp
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
-from llmbench.config import TimeLimits
 from llmbench.errors import ModelError, UsageError
-from llmbench.models.faults import Faults
-from llmbench.models.limits import Allowed, Traffic
-from llmbench.models.presets import Preset, base_url_of, is_loopback
+from llmbench.models.errors import ErrorMapper
+from llmbench.models.limits import AdaptiveConcurrency, ServerLimits
+from llmbench.models.presets import Provider, is_loopback, resolve_base_url
 from llmbench.models.pricing import Price, offered_price
+from llmbench.plan import RequestTimeouts
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ NO_CHAT_ID = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ModelInfo:
     """A chat model that a server offers; price, context in tokens and state where it tells them."""
 
     id: str
@@ -62,26 +62,26 @@ class Offer:
 class Server:
     """An open client of one server. The key is in its Authorization header and nowhere else."""
 
-    preset: Preset
+    preset: Provider
     base_url: str
     client: httpx.AsyncClient = field(repr=False)
-    limits: TimeLimits
-    traffic: Traffic
+    limits: RequestTimeouts
+    traffic: AdaptiveConcurrency
 
-    def faults(self, who: str) -> Faults:
+    def faults(self, who: str) -> ErrorMapper:
         """What sorts the faults of this server, told as those of `who`."""
         key = self.client.headers.get("authorization", "").removeprefix("Bearer ") or None
-        return Faults(who, self.base_url, self.preset, key)
+        return ErrorMapper(who, self.base_url, self.preset, key)
 
-    async def list_models(self) -> list[Offer]:
+    async def list_models(self) -> list[ModelInfo]:
         """The chat models that the server offers, each once, in its order.
 
         Raises:
             ModelError: the server cannot be reached or does not tell.
         """
-        return await self._get("models", offers_of)
+        return await self._get("models", parse_models)
 
-    async def describe_models(self) -> list[Offer]:
+    async def describe_models(self) -> list[ModelInfo]:
         """The chat models that the server offers, with what is known of their state.
 
         Raises:
@@ -134,11 +134,11 @@ class Server:
 
 
 def connect(
-    preset: Preset,
+    preset: Provider,
     base_url: str | None = None,
     key: str | None = None,
-    limits: TimeLimits | None = None,
-    traffic: Traffic | None = None,
+    limits: RequestTimeouts | None = None,
+    traffic: AdaptiveConcurrency | None = None,
 ) -> Server:
     """A client of the server at `base_url` (default: the preset's); nothing is sent yet.
 
@@ -150,8 +150,8 @@ def connect(
     Raises:
         UsageError: the address is missing or wrong.
     """
-    url = base_url_of(preset, base_url)
-    limits = limits or TimeLimits()
+    url = resolve_base_url(preset, base_url)
+    limits = limits or RequestTimeouts()
     # A compressed stream would be held back by some proxies until a block is full.
     headers = {"Accept-Encoding": "identity", "User-Agent": "llmbench"}
     if key:
@@ -170,8 +170,8 @@ def connect(
             f"--base-url {url}: not an address like http://localhost:1234/v1"
         ) from None
     if traffic is None:
-        allowed = Allowed(preset.concurrency, preset.rpm, preset.tpm)
-        traffic = Traffic(url, allowed, local=preset.local)
+        allowed = ServerLimits(preset.concurrency, preset.rpm, preset.tpm)
+        traffic = AdaptiveConcurrency(url, allowed, local=preset.local)
     return Server(preset, url, client, limits, traffic)
 
 
@@ -194,16 +194,16 @@ def choose_model(models: Sequence[str], base_url: str) -> str:
     )
 
 
-def offers_of(body: Any) -> list[Offer]:
+def parse_models(body: Any) -> list[ModelInfo]:
     """The models of a `/models` answer that can chat, each once."""
-    found: dict[str, Offer] = {}
+    found: dict[str, ModelInfo] = {}
     for item in _items(body):
         if _can_chat(item):
             id_ = str(item["id"])
             status = item.get("status")
             value = status.get("value") if isinstance(status, Mapping) else None
             loaded = None if value is None else value == "loaded"
-            found.setdefault(id_, Offer(id_, offered_price(item), _context(item), loaded))
+            found.setdefault(id_, ModelInfo(id_, offered_price(item), _context(item), loaded))
     return list(found.values())
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import httpx
 
-from llmbench.config import TimeLimits
-from llmbench.models.faults import Faults
+from llmbench.models.errors import ErrorMapper
+from llmbench.models.reasoning import AnswerStartDetector
 from llmbench.models.server import TRANSPORT_ERRORS
 from llmbench.models.sse import EventDecoder
-from llmbench.models.thoughts import AnswerStart
-from llmbench.models.usage import number, usage_of
+from llmbench.models.usage import number, parse_usage
+from llmbench.plan import RequestTimeouts
 from llmbench.records import Completion, Usage
 
 DONE = b"[DONE]"
@@ -46,13 +46,13 @@ SLACK = 0.1
 """Part by which a stall may be noticed late: the deadline is not moved at every token."""
 
 
-class Answer:
+class CompletionReader:
     """What one request has brought so far; its clock starts when it is made.
 
     `scope` is cancelled when a time limit is over: the request is made inside it.
     """
 
-    def __init__(self, faults: Faults, limits: TimeLimits) -> None:
+    def __init__(self, faults: ErrorMapper, limits: RequestTimeouts) -> None:
         self._faults = faults
         self._limits = limits
         self._started = time.perf_counter()
@@ -69,7 +69,7 @@ class Answer:
         self._usage: Mapping[str, Any] = {}
         self._model: str | None = None
         self._provider: str | None = None
-        self._start = AnswerStart()
+        self._start = AnswerStartDetector()
 
     async def read(self, response: httpx.Response) -> Completion:
         """Take in a whole response, streamed or not.
@@ -105,7 +105,7 @@ class Answer:
     @property
     def usage(self) -> Usage:
         """What the server counted so far."""
-        return usage_of(self._usage)
+        return parse_usage(self._usage)
 
     @property
     def cost_usd(self) -> float | None:

@@ -13,7 +13,7 @@ BYTES_PER_TOKEN = 4
 to two, so that an estimate is no measure to compare models by."""
 
 
-def usage_of(usage: Mapping[str, Any]) -> Usage:
+def parse_usage(usage: Mapping[str, Any]) -> Usage:
     """The token counts of a `usage` object; what is missing or no number stays None.
 
     Some servers (xAI, Gemini) count reasoning beside the completion and not into it: only their
@@ -35,7 +35,7 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
     )
 
 
-def counted(completion: Completion, messages: Sequence[Message]) -> Completion:
+def with_estimates(completion: Completion, messages: Sequence[Message]) -> Completion:
     """The completion with prompt and completion tokens, and `usage_source` for where from.
 
     What the server counted is kept; what it did not, or counted as 0 though there is a text, is

@@ -8,18 +8,20 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from llmbench.records import Row
-from llmbench.reports.plain import harmless, one_line
+from llmbench.reports.sanitize import escape_controls, single_line
+from llmbench.reports.sections import Section
 from llmbench.reports.summary import NOT_MODEL
-from llmbench.reports.texts import Section
 
 
 def attempt(
     row: Row, outcomes: Sequence[str], sections: Sequence[Section]
 ) -> Iterator[RenderableType]:
     """The facts of an attempt and its texts; `outcomes` are those of all runs, in their order."""
-    if row.recorded:
+    if row.replayed:
         yield Text(NOT_MODEL, style="bold yellow")
-    yield Text(f"{one_line(row.problem_id)} run {row.run} by {one_line(row.target)}", style="bold")
+    yield Text(
+        f"{single_line(row.problem_id)} run {row.run} by {single_line(row.target)}", style="bold"
+    )
     yield Text(facts(row))
     yield Text(f"all runs: {', '.join(outcomes)}")
     yield from _texts(sections)
@@ -40,7 +42,7 @@ def _texts(sections: Sequence[Section]) -> Iterator[RenderableType]:
         if section.text is None:
             yield Text(f"not there: {section.missing}", style="yellow")
         else:
-            yield _coloured(section.name, harmless(section.text.rstrip("\n")))
+            yield _coloured(section.name, escape_controls(section.text.rstrip("\n")))
 
 
 def _coloured(name: str, text: str) -> Text:
@@ -67,5 +69,5 @@ def facts(row: Row) -> str:
     if row.cost_usd is not None:
         told.append(f"{row.cost_usd:.4f} $")
     if row.finish_reason is not None:
-        told.append(f"ended by {one_line(row.finish_reason)!r}")
+        told.append(f"ended by {single_line(row.finish_reason)!r}")
     return ", ".join(told)

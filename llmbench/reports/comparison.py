@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from llmbench import stats
-from llmbench.reports.plain import one_line
+from llmbench.reports.sanitize import single_line
 from llmbench.reports.summary import INTERVAL, NOT_MODEL
-from llmbench.stats import Compared
+from llmbench.stats import Comparison
 
 STYLES = {"broken": "red", "newly flaky": "yellow", "fixed": "green"}
 
@@ -25,9 +25,9 @@ class _View(NamedTuple):
     right: int
 
 
-def text(compared: Compared) -> Iterator[RenderableType]:
+def text(compared: Comparison) -> Iterator[RenderableType]:
     """What differs, for a terminal."""
-    if compared.recorded:
+    if compared.replayed:
         yield Text(NOT_MODEL, style="bold yellow")
     for number, line in _numbered(compared):
         yield Text(f"{number} {verdict(line)}".strip(), style=_style(line))
@@ -43,9 +43,9 @@ def text(compared: Compared) -> Iterator[RenderableType]:
     yield Text("\n".join(_notes(compared)))
 
 
-def markdown(compared: Compared) -> str:
+def markdown(compared: Comparison) -> str:
     """What differs, for a page or a pull request."""
-    parts = [f"**{NOT_MODEL}**"] if compared.recorded else []
+    parts = [f"**{NOT_MODEL}**"] if compared.replayed else []
     verdicts = [f"{number} {_escaped(verdict(line))}" for number, line in _numbered(compared)]
     parts.append("\n".join(verdicts).strip())
     for view in _views(compared):
@@ -57,7 +57,7 @@ def markdown(compared: Compared) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def as_json(compared: Compared) -> str:
+def as_json(compared: Comparison) -> str:
     """The frames of a comparison as one JSON object, each a list of lines."""
     frames = {
         name: getattr(compared, name).to_dicts()
@@ -66,7 +66,7 @@ def as_json(compared: Compared) -> str:
     rest = {
         "unpaired": list(compared.unpaired),
         "incomparable": list(compared.incomparable),
-        "recorded": compared.recorded,
+        "replayed": compared.replayed,
     }
     return json.dumps(frames | rest, ensure_ascii=False, indent=2) + "\n"
 
@@ -74,7 +74,7 @@ def as_json(compared: Compared) -> str:
 def verdict(line: dict[str, Any]) -> str:
     """One line of `differences` as a sentence."""
     points = 100 * line["difference"]
-    names = f"{one_line(line['b'])} against {one_line(line['a'])}"
+    names = f"{single_line(line['b'])} against {single_line(line['a'])}"
     p = _p(line["p_adjusted"])
     figures = f"{INTERVAL} {_range(line)}, p {p if p.startswith('<') else f'= {p}'}"
     if points == 0:
@@ -84,18 +84,18 @@ def verdict(line: dict[str, Any]) -> str:
     return said if line["p_adjusted"] <= stats.ALPHA else f"{said}: chance alone may explain it"
 
 
-def _lines(compared: Compared) -> list[dict[str, Any]]:
+def _lines(compared: Comparison) -> list[dict[str, Any]]:
     return compared.differences.to_dicts()
 
 
-def _numbered(compared: Compared) -> Iterator[tuple[str, dict[str, Any]]]:
+def _numbered(compared: Comparison) -> Iterator[tuple[str, dict[str, Any]]]:
     """The lines of `differences`, with a number where there are several to be told apart."""
     lines = _lines(compared)
     for i, line in enumerate(lines, 1):
         yield (f"{i}." if len(lines) > 1 else ""), line
 
 
-def _numbers(compared: Compared) -> dict[tuple[str, str], str]:
+def _numbers(compared: Comparison) -> dict[tuple[str, str], str]:
     return {(line["a"], line["b"]): number for number, line in _numbered(compared)}
 
 
@@ -105,7 +105,7 @@ def _style(line: dict[str, Any]) -> str:
     return "bold green" if line["difference"] > 0 else "bold red"
 
 
-def _views(compared: Compared) -> Iterator[_View]:
+def _views(compared: Comparison) -> Iterator[_View]:
     views = [_differences(compared)]
     views += [_flips(compared)] if len(compared.flips) else []
     views += [_measures(compared)] if len(compared.measures) else []
@@ -116,7 +116,7 @@ def _views(compared: Compared) -> Iterator[_View]:
         yield _View(view.title, head, lines, view.right + several)
 
 
-def _differences(compared: Compared) -> _View:
+def _differences(compared: Comparison) -> _View:
     lines = _lines(compared)
     corrected = len(lines) > 1
     single = any(line["mcnemar_p"] is not None for line in lines)
@@ -140,13 +140,13 @@ def _differences(compared: Compared) -> _View:
     return _View("pass rates", head, cells, 0)
 
 
-def _flips(compared: Compared) -> _View:
+def _flips(compared: Comparison) -> _View:
     numbers = _numbers(compared)
     cells = [
         [
             numbers[flip["a"], flip["b"]],
             flip["change"],
-            one_line(flip["problem_id"]),
+            single_line(flip["problem_id"]),
             f"{flip['pass_rate_a']:.0%} → {flip['pass_rate_b']:.0%}",
         ]
         for flip in compared.flips.iter_rows(named=True)
@@ -154,7 +154,7 @@ def _flips(compared: Compared) -> _View:
     return _View("flips", ["change", "problem_id", "pass_rate"], cells, 2)
 
 
-def _measures(compared: Compared) -> _View:
+def _measures(compared: Comparison) -> _View:
     numbers = _numbers(compared)
     cells = [
         [
@@ -171,7 +171,7 @@ def _measures(compared: Compared) -> _View:
     return _View("time, tokens, cost of an answer", head, cells, 1)
 
 
-def _notes(compared: Compared) -> Iterator[str]:
+def _notes(compared: Comparison) -> Iterator[str]:
     """What the figures cannot say, and what they leave out."""
     lines = _lines(compared)
     yield (
@@ -179,22 +179,22 @@ def _notes(compared: Compared) -> Iterator[str]:
         f"{stats.POWER:.0%} of all cases; a smaller one may be there unseen"
     )
     fewest = min(line["problems"] for line in lines)
-    if stats.least_p(fewest) > stats.ALPHA:
-        yield f"{fewest} problems can show no difference: p is at least {stats.least_p(fewest):.3g}"
+    if stats.min_p_value(fewest) > stats.ALPHA:
+        yield f"{fewest} problems can show no difference: p is at least {stats.min_p_value(fewest):.3g}"
     if not all(line["exact"] for line in lines):
         yield "*: sign patterns were drawn (with a fixed seed), since all are too many to count"
     unscored = {line[side]: line[f"unscored_{side}"] for line in lines for side in ("a", "b")}
     for name, count in unscored.items():
         if count:
-            yield f"{count} attempts of {one_line(name)} were not scored, and are in no rate"
+            yield f"{count} attempts of {single_line(name)} were not scored, and are in no rate"
     for (a, b), group in compared.left_out.group_by(["a", "b"], maintain_order=True):
-        yield f"left out of {one_line(str(b))} against {one_line(str(a))}:"
+        yield f"left out of {single_line(str(b))} against {single_line(str(a))}:"
         for line in group.iter_rows(named=True):
-            yield f"  {one_line(line['problem_id'])} {one_line(line['reason'])}"
+            yield f"  {single_line(line['problem_id'])} {single_line(line['reason'])}"
     for sentence in compared.incomparable:
-        yield f"left out: {one_line(sentence)}"
+        yield f"left out: {single_line(sentence)}"
     for name in compared.unpaired:
-        yield f"left out: {one_line(name)} has nothing to be compared with; name it with --base"
+        yield f"left out: {single_line(name)} has nothing to be compared with; name it with --base"
 
 
 def _range(line: dict[str, Any]) -> str:

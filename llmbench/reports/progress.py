@@ -17,7 +17,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from llmbench.events import Asked, BudgetSpent, Draining, Event, Finished, TargetStopped, Waiting
+from llmbench.events import (
+    AttemptFinished,
+    BudgetExhausted,
+    Draining,
+    Event,
+    RequestStarted,
+    RetryScheduled,
+    TargetStopped,
+)
 from llmbench.records import Outcome, Row
 
 PLAIN_SECONDS = 15.0
@@ -50,7 +58,7 @@ class _Tally:
         repairs = _counted(self.repairs)
         return _counted(self.outcomes) + (f"; repairs: {repairs}" if repairs else "")
 
-    def waiting(self, event: Waiting) -> str | None:
+    def waiting(self, event: RetryScheduled) -> str | None:
         """A line about a wait; None where it is short, or others wait as was said just now."""
         now = time.monotonic()
         if event.seconds < WAIT_SECONDS or now < self.silent_until:
@@ -100,10 +108,10 @@ class LiveProgress:
     def __call__(self, event: Event) -> None:
         """Hear one event."""
         match event:
-            case Asked(key) if not self._tallies[key.target].asked:
+            case RequestStarted(key) if not self._tallies[key.target].asked:
                 self._tallies[key.target].asked = 1
                 self._progress.start_task(self._bars[key.target])
-            case Finished(row):
+            case AttemptFinished(row):
                 tally, bar = self._tallies[row.target], self._bars[row.target]
                 tally.hear(row)
                 elapsed = self._progress.tasks[bar].elapsed or 0
@@ -111,10 +119,10 @@ class LiveProgress:
                 self._progress.update(bar, completed=tally.done, rate=rate, words=tally.words())
             case TargetStopped():
                 self._progress.console.print(stopped_words(event), style="red")
-            case Waiting(target):
+            case RetryScheduled(target):
                 if said := self._tallies[target].waiting(event):
                     self._progress.console.print(said, style="yellow")
-            case BudgetSpent():
+            case BudgetExhausted():
                 self._progress.console.print(budget_words(event), style="yellow")
             case Draining(in_flight):
                 self._progress.console.print(draining_words(in_flight), style="yellow")
@@ -138,7 +146,7 @@ class PlainProgress:
     def __call__(self, event: Event) -> None:
         """Hear one event."""
         match event:
-            case Finished(row):
+            case AttemptFinished(row):
                 tally = self._tallies[row.target]
                 tally.hear(row)
                 now = time.monotonic()
@@ -149,10 +157,10 @@ class PlainProgress:
                     self._console.print(line, soft_wrap=True)
             case TargetStopped():
                 self._console.print(stopped_words(event), soft_wrap=True)
-            case Waiting(target):
+            case RetryScheduled(target):
                 if said := self._tallies[target].waiting(event):
                     self._console.print(said, soft_wrap=True)
-            case BudgetSpent():
+            case BudgetExhausted():
                 self._console.print(budget_words(event), soft_wrap=True)
             case Draining(in_flight):
                 self._console.print(draining_words(in_flight), soft_wrap=True)
@@ -165,7 +173,7 @@ def stopped_words(event: TargetStopped) -> str:
     return f"stopped {event.target}: {event.reason.removeprefix(event.target + ': ')}"
 
 
-def budget_words(event: BudgetSpent) -> str:
+def budget_words(event: BudgetExhausted) -> str:
     """What the end of the budget says."""
     return (
         f"{event.spent:.4f} $ of --max-cost {event.limit:g} are spent: nothing new is asked, "

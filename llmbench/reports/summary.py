@@ -9,8 +9,8 @@ from rich.text import Text
 
 from llmbench import stats
 from llmbench.records import Outcome
-from llmbench.reports.fit import fit
-from llmbench.reports.numbers import interval, number, percent
+from llmbench.reports.console import fit_table
+from llmbench.reports.format import interval, number, percent
 
 NOT_MODEL = "Recorded answers were replayed: no model was asked, and these figures rank nothing."
 INTERVAL = f"{stats.LEVEL:.0%} interval"
@@ -25,20 +25,20 @@ def summary(
     Where the names of the targets do not fit into `width` columns of text, numbers stand for them,
     and where not even those fit, the targets come in several tables.
     """
-    if table["recorded"].any():
+    if table["replayed"].any():
         yield Text(NOT_MODEL, style="bold yellow")
     if table.is_empty():
         yield Text("No attempt has ended.", style="bold red")
         return
-    lines = stats.rates(table, ["target"]).sort("pass_rate", descending=True, nulls_last=True)
+    lines = stats.summarize(table, ["target"]).sort("pass_rate", descending=True, nulls_last=True)
     ranked = lines["target"].to_list()
     names = {target: target for target in ranked}
     views = [_targets(lines, names), _outcomes(lines, names)]
-    if not all(fit(view, width) for view in views):
+    if not all(fit_table(view, width) for view in views):
         names = {target: str(place) for place, target in enumerate(ranked, 1)}
         views = [_targets(lines, names), _outcomes(lines, names)]
         for view in views:
-            fit(view, width)
+            fit_table(view, width)
         yield Text("\n".join(f"{number} {target}" for target, number in names.items()))
     yield from views
     yield from _matrix(table, "lang", names, width)
@@ -91,16 +91,16 @@ def _outcomes(lines: pl.DataFrame, names: Mapping[str, str]) -> Table:
 
 def _matrix(table: pl.DataFrame, by: str, names: Mapping[str, str], width: int) -> Iterator[Table]:
     """Pass rate and std_score for each value of `by` (down) and target (across)."""
-    lines = stats.rates(table, [by, "lang", "target"] if by != "lang" else [by, "target"])
+    lines = stats.summarize(table, [by, "lang", "target"] if by != "lang" else [by, "target"])
     cells = {(line[by], line["target"]): line for line in lines.iter_rows(named=True)}
     targets = list(names)
     together = len(targets)
-    while not fit(_part(by, cells, names, targets[:together]), width) and together > 1:
+    while not fit_table(_part(by, cells, names, targets[:together]), width) and together > 1:
         together -= 1
     together = -(-len(targets) // -(-len(targets) // together))  # about as many in each table
     for start in range(0, len(targets), together):
         view = _part(by, cells, names, targets[start : start + together])
-        fit(view, width)
+        fit_table(view, width)
         yield view
 
 
@@ -134,7 +134,7 @@ def _rounds(
     table: pl.DataFrame, later: pl.DataFrame, names: Mapping[str, str], width: int
 ) -> Iterator[Table | Text]:
     """What each round of repairs adds to each target's first answers, and what all cost."""
-    lines = stats.by_round(table, later)
+    lines = stats.repair_rounds(table, later)
     has_cost = lines["cost_usd"].is_not_null().any()
     view = Table(title="by round: pass_rate of first answers and repairs", title_justify="left")
     view.add_column("target" if list(names) == list(names.values()) else "#", overflow="fold")
@@ -152,7 +152,7 @@ def _rounds(
             number(line["tokens"], 0),
         ]
         view.add_row(*cells, *([number(line["cost_usd"], 4, " $")] if has_cost else []))
-    fit(view, width)
+    fit_table(view, width)
     yield view
     if has_cost:
         yield Text(f"All rounds cost {lines['cost_usd'].sum():.4f} $.")
@@ -170,7 +170,7 @@ def _infrastructure(table: pl.DataFrame, said: str) -> Iterator[Text]:
 def _advice(table: pl.DataFrame) -> Iterator[Text]:
     """Warnings that name the next flag to try."""
     cut = (table["outcome"] == Outcome.TRUNCATED.value).sum()
-    if cut and not table["recorded"].any():
+    if cut and not table["replayed"].any():
         yield Text(f"{cut} answers were cut at the token limit: try a larger --max-tokens.")
     slow = (table["outcome"] == Outcome.TIMEOUT.value).mean()
     if isinstance(slow, float) and slow > 0.2:

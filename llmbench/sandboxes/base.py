@@ -10,25 +10,7 @@ OUTER_GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the code of one submission may use at the most; a runner may ask for other figures.
-
-    Sizes are in MiB. There is never a network, a capability, a new privilege, a writable root or
-    an environment variable of ours.
-    """
-
-    memory_mb: int = 1024
-    cpus: float = 1.0
-    pids: int = 256
-    work_mb: int = 256
-    file_mb: int = 64
-    open_files: int = 1024
-    log_kb: int = 256
-    report_kb: int = 640
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxChoice:
+class SandboxSpec:
     """Which sandbox is wanted: a kind, and how it is used.
 
     `warm` and `runtime` (the name of an OCI runtime) are for a container engine, on each worker of

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 
 from llmbench.errors import SandboxError
 from llmbench.records import Submission, Verdict
+from llmbench.runners import Runner
 from llmbench.sandboxes.base import Execution
-from llmbench.sandboxes.reports import judge
-from llmbench.sandboxes.runners import Runner
+from llmbench.sandboxes.verdict import judge
 
 TRIES = 2
 """A fault of the sandbox is met with one more try, on a fresh one."""
 
 
-class GradingSandbox(ABC):
+class BaseSandbox(ABC):
     """A sandbox that says how to execute a submission, and leaves the rest to this class."""
 
     name: str
@@ -37,7 +37,7 @@ class GradingSandbox(ABC):
                     raise
             else:
                 break
-        return judge(execution, runner.about.report)
+        return judge(execution, runner.config.report)
 
     @abstractmethod
     async def execute(self, submission: Submission, runner: Runner) -> Execution:

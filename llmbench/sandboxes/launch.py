@@ -17,7 +17,8 @@ from typing import NamedTuple
 from llmbench.errors import SandboxError
 from llmbench.problems import is_inside
 from llmbench.records import Submission
-from llmbench.sandboxes.base import Execution, Limits
+from llmbench.runners import ResourceLimits
+from llmbench.sandboxes.base import Execution
 
 WORK = "/work"
 """Work folder inside a sandbox: the current folder of `run.sh`, empty at first."""
@@ -30,7 +31,7 @@ BACKSTOP = 1.25
 CLOCK_STEP = 0.03
 """How much /proc/uptime can fall short of a wall limit that was reached, in seconds."""
 
-LAST_LINE = 3
+MARKS_AT_END = 3
 """The mark stands before the tests, after them, and at the end of what goes on without them."""
 
 CGROUP = "/sys/fs/cgroup"
@@ -123,7 +124,7 @@ SLACK = 2**16
 """Bytes above its bound that a tail may grow to before it is cut again."""
 
 
-class Bounded:
+class HeadTailBuffer:
     """Keeps the first and the last bytes of what is fed to it, `limit` in all."""
 
     def __init__(self, limit: int) -> None:
@@ -153,7 +154,7 @@ class Bounded:
         return bytes(self._head) + note + bytes(self._tail[-self._half :])
 
 
-class Ending(NamedTuple):
+class WarmResult(NamedTuple):
     """How an attempt ended in a sandbox that goes on.
 
     `killed` counts processes killed for memory in the whole life of the sandbox; `clean` says that
@@ -168,14 +169,14 @@ class Ending(NamedTuple):
 class Capture:
     """Takes what one launch prints, bounded, and makes an execution of it."""
 
-    def __init__(self, launch: Launch, limits: Limits) -> None:
+    def __init__(self, launch: Launch, limits: ResourceLimits) -> None:
         """Take the output of this launch."""
         self._mark = launch.mark.encode()
         self._canary = launch.canary
         self._timeout = launch.submission.timeout
         self._cpu_limit = launch.submission.cpu_seconds
-        self._log = Bounded(limits.log_kb * 1024)
-        self._report = Bounded(limits.report_kb * 1024)
+        self._log = HeadTailBuffer(limits.log_kb * 1024)
+        self._report = HeadTailBuffer(limits.report_kb * 1024)
         self._marks = {"stdout": 0, "stderr": 0}
         self._ends = {"stdout": b"", "stderr": b""}
         self._started: float | None = None
@@ -193,7 +194,7 @@ class Capture:
     @property
     def finished(self) -> bool:
         """True once a sandbox that goes on has said its last line on both streams."""
-        return self._marks["stderr"] == LAST_LINE and self._marks["stdout"] == 1
+        return self._marks["stderr"] == MARKS_AT_END and self._marks["stdout"] == 1
 
     def stdout(self, data: bytes) -> None:
         """Take bytes of the report."""
@@ -222,10 +223,10 @@ class Capture:
         line = re.search(rb"^%s oom_kill [1-9]" % self._mark, self._log.kept(), re.MULTILINE)
         return line is not None
 
-    def ending(self) -> Ending:
+    def ending(self) -> WarmResult:
         """What the last line says of a sandbox that goes on, once it has `finished`."""
         code, killed, state = self._log.kept().split(b"\n")[-2].split()[2:]
-        return Ending(int(code), int(killed), state == b"clean")
+        return WarmResult(int(code), int(killed), state == b"clean")
 
     def execution(
         self,

@@ -6,8 +6,8 @@ https://arxiv.org/abs/2411.00640). And an attempt that failed for no fault of th
 and is in no rate.
 """
 
-from llmbench.stats.comparing import ALPHA, CHANGES, Compared, compare
-from llmbench.stats.history import history, newest
+from llmbench.stats.comparison import ALPHA, CHANGES, Comparison, compare
+from llmbench.stats.history import history, latest
 from llmbench.stats.intervals import (
     LEVEL,
     Interval,
@@ -15,59 +15,59 @@ from llmbench.stats.intervals import (
     clustered_error,
     clustered_interval,
     normal_quantile,
-    student_interval,
-    student_quantile,
+    t_interval,
+    t_quantile,
     wilson,
 )
 from llmbench.stats.paired import (
     POWER,
-    detectable,
     difference_interval,
     holm,
-    least_p,
     mcnemar,
+    min_detectable_difference,
+    min_p_value,
     sign_flip,
 )
 from llmbench.stats.rates import (
     by_tag,
-    cost_bounds,
+    cost_interval,
     pass_at_k,
     pass_hat_k,
     pass_rates_at,
     percentiles,
-    rates,
+    summarize,
 )
-from llmbench.stats.rounds import by_round
+from llmbench.stats.repairs import repair_rounds
 
 __all__ = [
     "ALPHA",
     "CHANGES",
     "LEVEL",
     "POWER",
-    "Compared",
+    "Comparison",
     "Interval",
     "bootstrap",
-    "by_round",
     "by_tag",
     "clustered_error",
     "clustered_interval",
     "compare",
-    "cost_bounds",
-    "detectable",
+    "cost_interval",
     "difference_interval",
     "history",
     "holm",
-    "least_p",
+    "latest",
     "mcnemar",
-    "newest",
+    "min_detectable_difference",
+    "min_p_value",
     "normal_quantile",
     "pass_at_k",
     "pass_hat_k",
     "pass_rates_at",
     "percentiles",
-    "rates",
+    "repair_rounds",
     "sign_flip",
-    "student_interval",
-    "student_quantile",
+    "summarize",
+    "t_interval",
+    "t_quantile",
     "wilson",
 ]

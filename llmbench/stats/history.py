@@ -7,12 +7,12 @@ from typing import Any
 import polars as pl
 
 from llmbench.errors import ResultFileError
-from llmbench.stats.comparing import compare
-from llmbench.stats.rates import rates
+from llmbench.stats.comparison import compare
+from llmbench.stats.rates import summarize
 
 COLUMNS = (
     *("target", "night", "attempts", "scored", "problems", "pass_rate", "low", "high"),
-    *("flaky", "ttft_seconds", "tokens_per_second", "cost_usd", "recorded"),
+    *("flaky", "ttft_seconds", "tokens_per_second", "cost_usd", "replayed"),
 )
 _SINCE = {"difference": pl.Float64, "p_value": pl.Float64, "broken": pl.Int64, "fixed": pl.Int64}
 
@@ -26,10 +26,10 @@ def history(nights: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
     `p_value`, and how many problems were `broken` and `fixed`, null where no problem pairs.
     """
     frames = [
-        rates(table, ["target"])
+        summarize(table, ["target"])
         .with_columns(
             pl.lit(night).alias("night"),
-            pl.lit(bool(table["recorded"].any())).alias("recorded"),
+            pl.lit(bool(table["replayed"].any())).alias("replayed"),
         )
         .select(COLUMNS)
         for night, table in nights
@@ -46,7 +46,7 @@ def history(nights: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
     return lines.join(since, on=["target", "night"], how="left", maintain_order="left")
 
 
-def newest(nights: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
+def latest(nights: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
     """The rows of each target in the newest night that has it, by target, problem and run.
 
     `nights` are named results, the oldest first; the column `night` names each row's.

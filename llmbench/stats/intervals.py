@@ -29,7 +29,7 @@ def normal_quantile(probability: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def student_quantile(probability: float, freedom: int) -> float:
+def t_quantile(probability: float, freedom: int) -> float:
     """The quantile of Student's t distribution with whole degrees of freedom (1 or more).
 
     The distribution function is a finite sum (Abramowitz & Stegun 26.7.3 and 26.7.4), inverted by
@@ -97,7 +97,7 @@ def clustered_interval(
     if telling:
         seen = max(1.0, clustered_error(sums, counts) ** 2 * n / (rate * (1 - rate)))
     effect = (telling**2 * seen + alike) / (telling**2 + 1)  # attempts that tell as much as one
-    return _score_interval(rate, n / effect, student_quantile((1 + level) / 2, len(sums) - 1))
+    return _score_interval(rate, n / effect, t_quantile((1 + level) / 2, len(sums) - 1))
 
 
 def _score_interval(rate: float, n: float, quantile: float) -> Interval:
@@ -109,7 +109,7 @@ def _score_interval(rate: float, n: float, quantile: float) -> Interval:
     return Interval(low, 1.0 if rate == 1 else min(1.0, centre + half))
 
 
-def student_interval(
+def t_interval(
     values: Sequence[float], level: float = LEVEL, freedom: int | None = None
 ) -> Interval:
     """Student's interval of the mean of two or more independent values, one per problem.
@@ -118,7 +118,7 @@ def student_interval(
     """
     mean = fmean(values)
     error = clustered_error(values, [1] * len(values))
-    half = student_quantile((1 + level) / 2, freedom or len(values) - 1) * error
+    half = t_quantile((1 + level) / 2, freedom or len(values) - 1) * error
     return Interval(mean - half, mean + half)
 
 
@@ -150,7 +150,7 @@ def bootstrap(
         top, bottom = tops[drawn].sum(axis=1), bottoms[drawn].sum(axis=1)
         ratios.append(np.divide(top, bottom, out=np.full(size, np.inf), where=bottom > 0))
         left -= size
-    wide = math.sqrt(clusters / (clusters - 1)) * student_quantile((1 + level) / 2, clusters - 1)
+    wide = math.sqrt(clusters / (clusters - 1)) * t_quantile((1 + level) / 2, clusters - 1)
     tail = NormalDist().cdf(-wide)
     # Between two draws nothing is interpolated: one of them may be infinite.
     low = np.quantile(np.concatenate(ratios), tail, method="lower")

@@ -9,13 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from llmbench.stats.intervals import (
-    LEVEL,
-    Interval,
-    clustered_error,
-    student_interval,
-    student_quantile,
-)
+from llmbench.stats.intervals import LEVEL, Interval, clustered_error, t_interval, t_quantile
 
 POWER = 0.8
 """Chance to detect a difference as large as the one that a design is said to detect."""
@@ -70,9 +64,9 @@ def _drawn(differences: NDArray[np.float64]) -> float:
     observed = abs(differences.sum())
     beyond, left, chunk = 0, DRAWS, max(1, _CHUNK // len(differences))
     while left > 0:
-        signs = draws.integers(0, 2, size=(min(left, chunk), len(differences))) * 2 - 1
+        code_patterns = draws.integers(0, 2, size=(min(left, chunk), len(differences))) * 2 - 1
         # Sums that are equal but for rounding are as far out as the observed one.
-        beyond += int((np.abs(signs @ differences) >= observed - 1e-9).sum())
+        beyond += int((np.abs(code_patterns @ differences) >= observed - 1e-9).sum())
         left -= chunk
     return (beyond + 1) / (DRAWS + 1)
 
@@ -103,18 +97,20 @@ def difference_interval(differences: Sequence[float], level: float = LEVEL) -> I
     this is Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial
     proportions based on paired data").
     """
-    low, high = student_interval(_spread(differences), level, _freedom(differences))
+    low, high = t_interval(_spread(differences), level, _freedom(differences))
     return Interval(max(-1.0, low), min(1.0, high))
 
 
-def detectable(differences: Sequence[float], level: float = LEVEL, power: float = POWER) -> float:
+def min_detectable_difference(
+    differences: Sequence[float], level: float = LEVEL, power: float = POWER
+) -> float:
     """Smallest mean difference that would be found with probability `power`.
 
     From the spread of the differences seen, one per problem (Miller 2024, section 5).
     """
     spread, freedom = _spread(differences), _freedom(differences)
     error = clustered_error(spread, [1] * len(spread))
-    return (student_quantile((1 + level) / 2, freedom) + student_quantile(power, freedom)) * error
+    return (t_quantile((1 + level) / 2, freedom) + t_quantile(power, freedom)) * error
 
 
 def _spread(differences: Sequence[float]) -> Sequence[float]:
@@ -128,6 +124,6 @@ def _freedom(differences: Sequence[float]) -> int:
     return min(most, 2 * unlike or most)
 
 
-def least_p(problems: int) -> float:
+def min_p_value(problems: int) -> float:
     """Smallest p-value that so many problems can have, if each differs in the same direction."""
     return min(1.0, 2.0 ** (1 - problems))

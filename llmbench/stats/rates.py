@@ -25,7 +25,7 @@ _PRICED = pl.col("score").is_not_null() & pl.col("cost_usd").is_not_null()
 _ERROR = {"std_error": pl.Float64, "low": pl.Float64, "high": pl.Float64}
 
 
-def rates(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.DataFrame:
+def summarize(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.DataFrame:
     """One line per group of result rows, in the order in which the groups appear.
 
     Columns, beside those of `by`: `attempts`; `scored` (rows with a score); `problems` (with a
@@ -94,10 +94,10 @@ def _error(
 def by_tag(table: pl.DataFrame, level: float = LEVEL) -> pl.DataFrame:
     """`rates` per tag and target; a row counts under each of its tags, in no line without one."""
     tagged = table.with_columns(pl.col("tags").str.split(",").alias("tag")).explode("tag")
-    return rates(tagged.filter(pl.col("tag") != ""), ["tag", "target"], level)
+    return summarize(tagged.filter(pl.col("tag") != ""), ["tag", "target"], level)
 
 
-def cost_bounds(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.DataFrame:
+def cost_interval(table: pl.DataFrame, by: Sequence[str], level: float = LEVEL) -> pl.DataFrame:
     """The interval of `cost_per_solved_usd` of each group that has one, bootstrapped by problem.
 
     Columns, beside those of `by`: `cost_low` and `cost_high`. Both are null where there are fewer

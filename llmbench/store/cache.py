@@ -5,7 +5,7 @@ from pathlib import Path
 
 from llmbench.records import Completion
 from llmbench.store import journal
-from llmbench.store.journal import Bought
+from llmbench.store.journal import CompletionEntry
 
 
 class Cache:
@@ -17,9 +17,9 @@ class Cache:
         for path in sorted(root.glob(f"*/{journal.NAME}")):
             if path == own:
                 continue
-            for offset, entry in journal.places(path, lambda _: None):
-                if isinstance(entry, Bought):
-                    self._places.setdefault(entry.asked, (path, offset))
+            for offset, entry in journal.scan(path, lambda _: None):
+                if isinstance(entry, CompletionEntry):
+                    self._places.setdefault(entry.request_hash, (path, offset))
 
     def completion(self, asked: str) -> Completion | None:
         """The answer to it, marked as cached, without cost and timings: this run had neither."""
@@ -28,15 +28,15 @@ class Cache:
         path, offset = self._places[asked]
         try:
             with path.open("rb") as file:
-                entry = journal.entry_at(file, offset)
+                entry = journal.read_entry(file, offset)
         except (OSError, ValueError):
             return None  # somebody has removed that run since
-        if not isinstance(entry, Bought):
+        if not isinstance(entry, CompletionEntry):
             return None
         return replace(
             entry.completion,
-            cached=True,
-            timed=False,
+            from_cache=True,
+            has_timings=False,
             cost_usd=None,
             llm_seconds=0.0,
             ttft_seconds=None,

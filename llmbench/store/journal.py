@@ -12,8 +12,8 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from llmbench.errors import OutputError
-from llmbench.records import AttemptKey, Completion, Outcome, Row
-from llmbench.store import files
+from llmbench.records import AttemptKey, Completion, Outcome, Row, columns
+from llmbench.store import atomic
 from llmbench.store.lock import RunLock
 
 NAME = "journal.jsonl"
@@ -22,32 +22,46 @@ SYNC_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bought:
-    """A completion is in: it is paid for. `asked` is the hash of all that was asked."""
+class CompletionEntry:
+    """A completion is in: it is paid for. `request_hash` is the hash of all that was asked."""
 
     key: AttemptKey
     completion: Completion
-    asked: str = ""
+    request_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """An attempt has ended in its row. `graded` is the hash of all that decided it."""
+class ResultEntry:
+    """An attempt has ended in its row. `result_hash` is the hash of all that decided it."""
 
     row: Row
-    graded: str = ""
+    result_hash: str = ""
 
 
-Entry = Bought | Judged
+Entry = CompletionEntry | ResultEntry
 
 
-def _of_known_outcome(judged: Judged) -> Judged:
+def _of_known_outcome(judged: ResultEntry) -> ResultEntry:
     Outcome(judged.row.outcome)
     return judged
 
 
-_BOUGHT: TypeAdapter[Entry] = TypeAdapter(Bought)
-_JUDGED: TypeAdapter[Entry] = TypeAdapter(Annotated[Judged, AfterValidator(_of_known_outcome)])
+_COMPLETION: TypeAdapter[Entry] = TypeAdapter(CompletionEntry)
+_RESULT: TypeAdapter[Entry] = TypeAdapter(Annotated[ResultEntry, AfterValidator(_of_known_outcome)])
+
+
+FORMER_NAMES = {"asked": "request_hash", "graded": "result_hash"}
+"""Fields of a line as version 0.1 wrote them, and their names now."""
+
+_FORMER_FIELDS = {
+    "row": {column.formerly: column.name for column in columns() if column.formerly},
+    "completion": {
+        "tries": "requests",
+        "cached": "from_cache",
+        "timed": "has_timings",
+        "unsent": "unsupported_params",
+    },
+}
 
 
 class Journal:
@@ -77,14 +91,14 @@ class Journal:
                 if torn:
                     self._file.write(b"\n")
                 for holding in (folder, *folder.absolute().parents[:2]):
-                    files.sync_folder(holding)
+                    atomic.sync_folder(holding)
         except OutputError:
             self._lock.close()
             raise
         self._syncing = threading.Thread(target=self._sync_often, name="journal", daemon=True)
         self._syncing.start()
 
-    def append(self, entry: Entry) -> None:
+    def append(self, parse_entry: Entry) -> None:
         """Write one entry as one line.
 
         Raises:
@@ -92,8 +106,8 @@ class Journal:
                 removed; what stands in it stays good, and nothing more is written.
         """
         self._check()
-        adapter = _JUDGED if isinstance(entry, Judged) else _BOUGHT
-        line = adapter.dump_json(entry) + b"\n"
+        adapter = _RESULT if isinstance(parse_entry, ResultEntry) else _COMPLETION
+        line = adapter.dump_json(parse_entry) + b"\n"
         try:
             with _told(self.path):
                 written = self._file.write(line)
@@ -152,7 +166,7 @@ class Journal:
         self.close()
 
 
-def places(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple[int, Entry]]:
+def scan(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple[int, Entry]]:
     """The entries of a journal in their order, each with the byte at which its line begins.
 
     A line that is torn, damaged or of another version costs that line alone, and `on_damage` hears
@@ -162,7 +176,7 @@ def places(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple[int, 
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                found = entry(from_json(line))
+                found = parse_entry(from_json(line))
             except ValidationError:
                 on_damage(f"{path}:{number}: not a line of this version, left out")
             except ValueError:
@@ -173,34 +187,45 @@ def places(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple[int, 
             offset += len(line)
 
 
-def entry_at(file: BinaryIO, offset: int) -> Entry:
+def read_entry(file: BinaryIO, offset: int) -> Entry:
     """The entry whose line begins at this byte, as `places` told."""
     file.seek(offset)
-    return entry(from_json(file.readline()))
+    return parse_entry(from_json(file.readline()))
 
 
 def read(path: Path, on_damage: Callable[[str], None]) -> Iterator[Entry]:
     """The entries of a journal in their order; damage as in `places`."""
-    for _, found in places(path, on_damage):
+    for _, found in scan(path, on_damage):
         yield found
 
 
 def rows(path: Path, on_damage: Callable[[str], None]) -> Iterator[Row]:
     """The rows of a journal in the order in which they came."""
     for each in read(path, on_damage):
-        if isinstance(each, Judged):
+        if isinstance(each, ResultEntry):
             yield each.row
 
 
-def entry(data: Any) -> Entry:
+def parse_entry(data: Any) -> Entry:
     """One entry from its line's JSON.
 
     Raises:
         ValidationError: it is none.
     """
     if isinstance(data, dict) and "row" in data:
-        return _JUDGED.validate_python(data)
-    return _BOUGHT.validate_python(data)
+        return _RESULT.validate_python(_renamed(data, "row"))
+    return _COMPLETION.validate_python(_renamed(data, "completion"))
+
+
+def _renamed(data: Any, record: str) -> Any:
+    """A line with the names of this version; lines of older versions have others."""
+    if not isinstance(data, dict) or not FORMER_NAMES.keys() & data.keys():
+        return data
+    line = {FORMER_NAMES.get(name, name): value for name, value in data.items()}
+    if isinstance(line.get(record), dict):
+        former = _FORMER_FIELDS[record]
+        line[record] = {former.get(name, name): value for name, value in line[record].items()}
+    return line
 
 
 def _is_torn(path: Path) -> bool:

@@ -10,11 +10,20 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from llmbench import __version__
+from llmbench._version import __version__
 from llmbench.errors import UsageError
-from llmbench.store import files
+from llmbench.store import atomic
 
 NAME = "run.json"
+
+FORMER_NAMES = {
+    "lanes": "endpoints",
+    "part_of": "sweep_step",
+    "recorded": "replayed",
+    "repair": "max_repairs",
+    "sandboxes": "max_sandboxes",
+}
+"""Fields of a record as version 0.1 wrote them, and their names now."""
 
 
 class _Session(BaseModel):
@@ -30,12 +39,12 @@ class _Target(BaseModel):
     extra: str
 
 
-class _Lane(BaseModel):
+class _Endpoint(BaseModel):
     targets: list[_Target]
 
 
 class _Plan(BaseModel):
-    lanes: list[_Lane]
+    endpoints: list[_Endpoint]
     problems: dict[str, str]
     test_timeout: float
 
@@ -45,7 +54,7 @@ class _Record(BaseModel):
 
     commands: list[list[str]]
     plan: _Plan
-    part_of: str | None
+    sweep_step: str | None
     prompt_template_sha256: dict[str, str]
     sessions: Annotated[list[_Session], Field(min_length=1)]
 
@@ -58,7 +67,7 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / NAME
     try:
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known: dict[str, Any] = _current_names(json.loads(path.read_text(encoding="utf-8")))
         _Record.model_validate(known)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}: start a new run") from None
@@ -71,16 +80,23 @@ def read(folder: Path) -> dict[str, Any]:
     return known
 
 
+def _current_names(data: Any) -> Any:
+    """The record with the names of this version; version 0.1 wrote others."""
+    if isinstance(data, dict):
+        return {FORMER_NAMES.get(name, name): _current_names(value) for name, value in data.items()}
+    return [_current_names(each) for each in data] if isinstance(data, list) else data
+
+
 def write(folder: Path, record: Mapping[str, Any]) -> None:
     """Put the record of a run in its folder.
 
     Raises:
         OutputError: it cannot be written.
     """
-    files.write_text(folder / NAME, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    atomic.write_text(folder / NAME, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def machine() -> dict[str, str | None]:
+def environment() -> dict[str, str | None]:
     """What runs here: versions of llmbench and its interpreter, the host."""
     return {
         "llmbench": __version__,
@@ -91,7 +107,7 @@ def machine() -> dict[str, str | None]:
     }
 
 
-def now() -> str:
+def utc_now() -> str:
     """The time, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 

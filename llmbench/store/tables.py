@@ -11,7 +11,7 @@ from polars.io.plugins import register_io_source
 
 from llmbench.errors import OutputError, ResultFileError
 from llmbench.records import AttemptKey, Column, Outcome, Row, columns
-from llmbench.store import files, outputs
+from llmbench.store import atomic, result_paths
 
 _DTYPES: Mapping[type, type[pl.DataType]] = {
     str: pl.String,
@@ -45,7 +45,7 @@ _BOOLEANS = {"true": True, "false": False}
 _MAY_BE_EMPTY = ("tags", "log_head")
 
 
-def stream(rows: Callable[[], Iterable[Row]]) -> pl.LazyFrame:
+def scan_rows(rows: Callable[[], Iterable[Row]]) -> pl.LazyFrame:
     """Rows, in their order, as a table that is read in batches each time it is used."""
 
     def batches(
@@ -53,20 +53,20 @@ def stream(rows: Callable[[], Iterable[Row]]) -> pl.LazyFrame:
     ) -> Iterator[pl.DataFrame]:
         left = iter(rows() if most is None else islice(rows(), most))
         while batch := list(islice(left, BATCH_ROWS)):
-            frame = pl.DataFrame(list(map(astuple, batch)), schema=SCHEMA, orient="row")
-            frame = frame if wanted is None else frame.select(wanted)
-            yield frame if where is None else frame.filter(where)
+            to_frame = pl.DataFrame(list(map(astuple, batch)), schema=SCHEMA, orient="row")
+            to_frame = to_frame if wanted is None else to_frame.select(wanted)
+            yield to_frame if where is None else to_frame.filter(where)
 
     return register_io_source(batches, schema=SCHEMA)
 
 
-def frame(rows: Iterable[Row]) -> pl.DataFrame:
+def to_frame(rows: Iterable[Row]) -> pl.DataFrame:
     """Rows as a table in memory, in order of target, language, problem and run."""
-    table = stream(lambda: rows).collect()
+    table = scan_rows(lambda: rows).collect()
     return table.sort("target", "lang", "problem_id", "run", "round", maintain_order=True)
 
 
-def figures(table: pl.LazyFrame) -> pl.DataFrame:
+def without_logs(table: pl.LazyFrame) -> pl.DataFrame:
     """The table in memory, with the logs of infrastructure errors alone: logs are the bulk."""
     log = pl.when(pl.col("score").is_null()).then("log_head").otherwise(pl.lit(""))
     return table.with_columns(log_head=log).collect(engine="streaming")
@@ -94,7 +94,7 @@ def write(
     fresh = path.with_name(f".{path.name}.{writer}.tmp")
     try:
         WRITERS[path.suffix](table.lazy(), fresh, dict(about or {}))
-        files.settle(fresh, path)
+        atomic.replace_atomically(fresh, path)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise OutputError(
@@ -105,7 +105,7 @@ def write(
             fresh.unlink(missing_ok=True)
 
 
-def write_rounds(
+def write_with_repairs(
     first: pl.DataFrame | pl.LazyFrame,
     later: pl.DataFrame | pl.LazyFrame | None,
     path: Path,
@@ -119,7 +119,7 @@ def write_rounds(
     Raises:
         OutputError: as `write`.
     """
-    beside = outputs.repair_of(path)
+    beside = result_paths.repair_path(path)
     write(first, path, about, writer)
     if later is not None:
         write(later, beside, about, writer)
@@ -146,7 +146,7 @@ def load(paths: Sequence[Path], *, once: bool = False) -> pl.DataFrame:
     if once:
         where = ", ".join(map(str, paths))
         _check_single(where, table)
-        check_first(where, table)
+        refuse_repairs(where, table)
     return table
 
 
@@ -156,13 +156,13 @@ def read_result(path: Path) -> pl.DataFrame:
     Raises:
         ResultFileError: as `load`, or the folder holds no result file.
     """
-    files = sorted(filter(outputs.is_result, path.iterdir())) if path.is_dir() else [path]
-    if not files:
+    paths = sorted(filter(result_paths.is_result, path.iterdir())) if path.is_dir() else [path]
+    if not paths:
         raise ResultFileError(f"{path}: holds no result file, {' or '.join(READERS)}")
-    return load(files, once=True).drop(SOURCE)
+    return load(paths, once=True).drop(SOURCE)
 
 
-def with_later(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+def with_repairs(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
     """Those of loaded rows beside whose file is one of later rounds, and the later rounds of them.
 
     None where no file has one beside it.
@@ -172,7 +172,7 @@ def with_later(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
     """
     found = []
     for (source,), rows in table.group_by(SOURCE, maintain_order=True):
-        beside = outputs.repair_of(Path(str(source)))
+        beside = result_paths.repair_path(Path(str(source)))
         if beside.exists():
             run = ("target", "problem_id", "run")
             found.append((rows.select(SCHEMA.names()), read(beside).join(rows, on=run, how="semi")))
@@ -182,7 +182,7 @@ def with_later(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
     return pl.concat(first), pl.concat(later)
 
 
-def check_first(where: str, table: pl.DataFrame) -> None:
+def refuse_repairs(where: str, table: pl.DataFrame) -> None:
     """Refuse answers of later rounds: figures of first answers and of repairs are never mixed.
 
     Raises:
@@ -205,6 +205,7 @@ def read(path: Path) -> pl.DataFrame:
         raise ResultFileError(f"{path}: cannot be read: {reason}") from None
     except pl.exceptions.PolarsError as error:
         raise ResultFileError(f"{path}: no result table: {str(error).splitlines()[0]}") from None
+    found = found.rename(_former_names(found))
     needed = [c.name for c in columns() if not c.nullable and c.default is None]
     missing = [name for name in needed if name not in found.columns]
     if missing:
@@ -215,6 +216,15 @@ def read(path: Path) -> pl.DataFrame:
     table = found.select(_column(path, found, column) for column in columns())
     _check(path, table)
     return table
+
+
+def _former_names(found: pl.DataFrame) -> dict[str, str]:
+    """The renamed columns that a frame has under their former name only."""
+    return {
+        column.formerly: column.name
+        for column in columns()
+        if column.formerly in found.columns and column.name not in found.columns and column.formerly
+    }
 
 
 def _column(path: Path, found: pl.DataFrame, column: Column) -> pl.Series:

@@ -112,7 +112,7 @@ class Jobs:
                 for option in options:
                     name, _, value = option.partition("=")
                     os.environ[name] = value
-                go_on(session.config, self.canary, canary)
+                resume_from(session.config, self.canary, canary)
                 return
             code, report = outcome(child, float(wall))
             self.reports.write(report)
@@ -129,7 +129,7 @@ class Jobs:
         os.close(pipe)
 
 
-def go_on(config: pytest.Config, canary: Canary, name: str) -> None:
+def resume_from(config: pytest.Config, canary: Canary, name: str) -> None:
     """Become the pytest of the current folder, in which nothing is left of the parent's.
 
     What tests print is caught in files that a fork would share with its parent, so there are new

@@ -19,11 +19,10 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from llmbench import config
-from llmbench.attempt import Answer, Bench
-from llmbench.config import Lane, Plan
-from llmbench.engine import Engine, Share
+from llmbench import plan as config
+from llmbench.attempt import AnsweredAttempt, AttemptPipeline
 from llmbench.events import Event
+from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import (
     Attempt,
     Completion,
@@ -36,9 +35,10 @@ from llmbench.records import (
     Usage,
     Verdict,
 )
-from llmbench.sandboxes.runners import load_runners
+from llmbench.runners import load_runners
+from llmbench.scheduler import Scheduler, Workload
 from llmbench.store.journal import Journal
-from llmbench.store.work import WorkFolder
+from llmbench.store.run_dir import RunDirectory
 
 TEXT = "Here it is:\n\n```python\n" + "def solve(x):\n    return x\n" * 20 + "```\n"
 PROBLEMS = 50
@@ -51,8 +51,8 @@ class InstantModel:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.learned: Mapping[str, str | None] = {}
-        self.story: Iterable[str] = ()
+        self.unsupported_params: Mapping[str, str | None] = {}
+        self.limit_notes: Iterable[str] = ()
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
@@ -86,7 +86,7 @@ class InstantSandbox:
         """Nothing to close."""
 
 
-class NoFiles(WorkFolder):
+class NoFiles(RunDirectory):
     """A work folder that keeps its journal and nothing else."""
 
     def keep(self, attempt: Attempt, texts: Mapping[str, str]) -> None:
@@ -100,28 +100,30 @@ async def measure(attempts: int) -> list[float]:
         Problem(f"p{n}", "python", "Write solve(x).", {"test_solution.py": "pass"})
         for n in range(PROBLEMS)
     )
-    plan = Plan((Lane((target,), SLOTS),), problems, attempts // PROBLEMS, SANDBOXES, 45.0)
+    plan = Plan((EndpointPlan((target,), SLOTS),), problems, attempts // PROBLEMS, SANDBOXES, 45.0)
     rates = []
-    for kind in (WorkFolder, NoFiles):
+    for kind in (RunDirectory, NoFiles):
         with tempfile.TemporaryDirectory() as folder:
             work = kind(Path(folder))
             with Journal(work.path) as journal:
-                bench = Bench(
+                pipeline = AttemptPipeline(
                     plan,
                     {target.label: InstantModel(target)},
-                    load_runners(config.shipped("runners")),
+                    load_runners(config.bundled_dir("runners")),
                     InstantSandbox(),
                     journal,
                     work,
                     _hear,
                 )
-                rates.append(await _rate(Engine(bench.ask, bench.grade, sandboxes=SANDBOXES), plan))
-    return [*rates, await _rate(Engine(_ask, _grade, sandboxes=SANDBOXES), plan)]
+                rates.append(
+                    await _rate(Scheduler(pipeline.ask, pipeline.grade, sandboxes=SANDBOXES), plan)
+                )
+    return [*rates, await _rate(Scheduler(_ask, _grade, sandboxes=SANDBOXES), plan)]
 
 
-async def _rate(engine: Engine[Attempt, Answer], plan: Plan) -> float:
+async def _rate(engine: Scheduler[Attempt, AnsweredAttempt], plan: Plan) -> float:
     began = time.perf_counter()
-    await engine.run(Share([plan.attempts()], anyio.CapacityLimiter(SLOTS), SLOTS))
+    await engine.run(Workload([plan.attempts()], anyio.CapacityLimiter(SLOTS), SLOTS))
     return plan.size / (time.perf_counter() - began)
 
 
@@ -129,13 +131,13 @@ def _hear(_: Event) -> None:
     pass
 
 
-async def _ask(attempt: Attempt, slot: AbstractAsyncContextManager[object]) -> Answer:
+async def _ask(attempt: Attempt, slot: AbstractAsyncContextManager[object]) -> AnsweredAttempt:
     async with slot:
         await anyio.lowlevel.checkpoint()
-    return Answer(attempt, Completion(TEXT), "")
+    return AnsweredAttempt(attempt, Completion(TEXT), "")
 
 
-async def _grade(_: Answer) -> None:
+async def _grade(_: AnsweredAttempt) -> None:
     await anyio.lowlevel.checkpoint()
 
 

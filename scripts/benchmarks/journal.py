@@ -13,8 +13,8 @@ from pathlib import Path
 from llmbench.attempt import make_row
 from llmbench.records import Attempt, Completion, Outcome, Problem, Sampling, Target, Usage, Verdict
 from llmbench.store import tables
-from llmbench.store.journal import Bought, Journal, Judged
-from llmbench.store.ledger import Ledger
+from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
+from llmbench.store.journal_index import JournalIndex
 
 
 def main() -> None:
@@ -29,16 +29,16 @@ def main() -> None:
         folder, began = Path(name), time.perf_counter()
         with Journal(folder) as journal:
             for run in range(size):
-                journal.append(Bought(one.key._replace(run=run), done, f"a{run}"))
-                journal.append(Judged(replace(row, run=run), f"g{run}"))
+                journal.append(CompletionEntry(one.key._replace(run=run), done, f"a{run}"))
+                journal.append(ResultEntry(replace(row, run=run), f"g{run}"))
         _told(f"{size} written", began)
         began = time.perf_counter()
-        ledger = Ledger(journal.path, sys.exit)
+        index = JournalIndex(journal.path, sys.exit)
         _told("indexed", began)
         began = time.perf_counter()
-        with ledger.rows() as find:
+        with index.rows() as find:
             found = (find(f"g{run}") for run in range(size))
-            table = tables.stream(lambda: (r for r in found if r is not None))
+            table = tables.scan_rows(lambda: (r for r in found if r is not None))
             tables.write(table, folder / "rows.parquet")
         _told("to Parquet", began)
 

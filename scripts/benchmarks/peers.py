@@ -34,10 +34,10 @@ import machine
 import polars as pl
 
 from llmbench import __version__, problems, prompts
-from llmbench.config import TEST_TIMEOUT_SECONDS, shipped
-from llmbench.models import recorded
+from llmbench.demo import server as recorded
+from llmbench.plan import TEST_TIMEOUT_SECONDS, bundled_dir
 from llmbench.records import Problem
-from llmbench.sandboxes.runners import Runner, load_runners
+from llmbench.runners import Runner, load_runners
 
 PEER = "inspect-ai==0.3.285"
 TASK = Path(__file__).with_name("peers_inspect.py")
@@ -118,7 +118,7 @@ def compose(runner: Runner) -> dict[str, Any]:
     limits = runner.limits
     scratch = f"exec,mode=1777,size={limits.work_mb}m"
     service = {
-        "image": runner.about.image,
+        "image": runner.config.image,
         "entrypoint": ["tail", "-f", "/dev/null"],
         "init": True,
         "network_mode": "none",
@@ -150,13 +150,13 @@ def samples(
         (folder / f"{lang}.json").write_text(json.dumps(compose(runners[lang])))
     for problem in chosen:
         runner = runners[problem.lang]
-        asked = prompts.messages(problem, runner.about.instructions)
+        asked = prompts.messages(problem, runner.config.instructions)
         made.append(
             {
                 "id": problem.id,
                 "messages": [message._asdict() for message in asked],
-                "files": {**runner.about.made, **problem.files, **problem.tests},
-                "solution": runner.about.solution,
+                "files": {**runner.config.generated_files, **problem.files, **problem.tests},
+                "solution": runner.config.solution,
                 "environment": runner.environment(problem.options),
                 "compose": str(folder / f"{problem.lang}.json"),
                 "timeout": TEST_TIMEOUT_SECONDS,
@@ -215,9 +215,9 @@ def options() -> argparse.Namespace:
         "--at-once", type=int, nargs="+", default=[2, 4, 8], help="the peer's (default: 2 4 8)"
     )
     given = parser.parse_args()
-    given.runners = load_runners(shipped("runners"))
+    given.runners = load_runners(bundled_dir("runners"))
     values = {lang: runner.option_values for lang, runner in given.runners.items()}
-    given.problems = problems.load([shipped("problems")], values)
+    given.problems = problems.load([bundled_dir("problems")], values)
     answers = recorded.read(recorded.RECORDINGS, given.problems)[MODEL].answers
     langs = [lang for lang in given.langs.split(",") if lang]
     given.chosen = [p for p in given.problems if p.id in answers and (not langs or p.lang in langs)]

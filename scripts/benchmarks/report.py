@@ -19,13 +19,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from llmbench import config, problems
+from llmbench import plan, problems
 from llmbench.attempt import make_row
 from llmbench.records import Attempt, Completion, Outcome, Problem, Sampling, Target, Usage, Verdict
-from llmbench.sandboxes.runners import Runner, load_runners
+from llmbench.runners import Runner, load_runners
 from llmbench.store import tables
-from llmbench.store.journal import Bought, Journal, Judged
-from llmbench.store.work import WorkFolder
+from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
+from llmbench.store.run_dir import RunDirectory
 
 MODELS, RUNS = 4, 5
 
@@ -55,8 +55,8 @@ def main() -> None:
 
 def fill(folder: Path, wanted: int) -> None:
     """A result file, and the work folder behind it."""
-    work, rows = WorkFolder(folder / "_work"), []
-    runners = load_runners(config.shipped("runners"))
+    work, rows = RunDirectory(folder / "_work"), []
+    runners = load_runners(plan.bundled_dir("runners"))
     with Journal(work.path) as journal:
         for attempt in asked(runners, wanted):
             draws = random.Random(repr(attempt.key))
@@ -73,18 +73,18 @@ def fill(folder: Path, wanted: int) -> None:
             outcome = Outcome.PASSED if passed else Outcome.FAILED
             verdict = Verdict(outcome, int(not passed), 3 * passed, 3, 0.4, 0.3, log)
             row = make_row(attempt, answer, verdict, "fence")
-            journal.append(Bought(attempt.key, answer))
-            journal.append(Judged(row))
-            name = runners[attempt.problem.lang].about.solution
+            journal.append(CompletionEntry(attempt.key, answer))
+            journal.append(ResultEntry(row))
+            name = runners[attempt.problem.lang].config.solution
             work.keep(attempt, {"answer.md": answer.text, name: code, "log.txt": log})
             rows.append(row)
-    tables.write(tables.frame(rows), folder / "r.parquet")
+    tables.write(tables.to_frame(rows), folder / "r.parquet")
 
 
 def asked(runners: dict[str, Runner], wanted: int) -> Iterator[Attempt]:
     """So many attempts at variants of the shipped problems."""
     languages = {lang: runner.option_values for lang, runner in runners.items()}
-    shipped = problems.load([config.shipped("problems")], languages)
+    shipped = problems.load([plan.bundled_dir("problems")], languages)
     for number in range(wanted):
         rest, run = divmod(number, RUNS)
         variant, model = divmod(rest, MODELS)

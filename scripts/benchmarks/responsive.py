@@ -4,8 +4,8 @@ python scripts/benchmarks/responsive.py [STREAMS]
 
 llmbench runs in a pseudo-terminal on one core, against the server of `streams.py` on another. Once
 all streams are open, it is watched for a while: its share of the core, and the longest time without
-a sign of progress on the screen. Then Ctrl-C is sent twice, and the time is taken until the first
-is answered on the screen, and from the second to the end of all streams, and to that of the
+a sign of progress on the console. Then Ctrl-C is sent twice, and the time is taken until the first
+is answered on the console, and from the second to the end of all streams, and to that of the
 process, with tables and summary written.
 """
 
@@ -97,7 +97,7 @@ def measure(url: str, port: int, streams: int, folder: str) -> None:
     ) as process:
         os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
         os.close(follower)
-        screen = Screen(leader)
+        console = Screen(leader)
         try:
             wait_for(f"{streams} streams", lambda: connections(port) >= streams)
             began, used = time.perf_counter(), cpu(process.pid)
@@ -105,7 +105,7 @@ def measure(url: str, port: int, streams: int, folder: str) -> None:
             ended, used = time.perf_counter(), cpu(process.pid) - used
             open_ = connections(port)
             process.send_signal(signal.SIGINT)
-            first = wait_for("answer", lambda: STOPPING.search(screen.shown)) - ended
+            first = wait_for("answer", lambda: STOPPING.search(console.shown)) - ended
             again = time.perf_counter()
             process.send_signal(signal.SIGINT)
             closed = wait_for("end of the streams", lambda: not connections(port)) - again
@@ -116,7 +116,7 @@ def measure(url: str, port: int, streams: int, folder: str) -> None:
     print(f"streams open                        {open_:8}")
     print(f"chunks a second                     {open_ * CHUNKS_PER_SECOND:8}")
     print(f"share of one core                   {used / (ended - began):8.2f}")
-    print(f"longest time without progress       {screen.longest_silence(began, ended):8.2f} s")
+    print(f"longest time without progress       {console.longest_silence(began, ended):8.2f} s")
     print(f"first Ctrl-C to its answer          {first:8.2f} s")
     print(f"second Ctrl-C to the streams' end    {closed:8.2f} s")
     print(f"second Ctrl-C to the end            {second:8.2f} s, exit {process.returncode}")

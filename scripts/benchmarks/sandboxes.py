@@ -34,21 +34,21 @@ import anyio
 import machine
 
 from llmbench import problems
-from llmbench.config import TEST_TIMEOUT_SECONDS, shipped
+from llmbench.plan import TEST_TIMEOUT_SECONDS, bundled_dir
 from llmbench.records import AttemptKey, Outcome, Submission
+from llmbench.runners import AUTHORING, Runner, load_runners
 from llmbench.sandboxes.base import Sandbox
-from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
-from llmbench.sandboxes.docker import DockerSandbox
-from llmbench.sandboxes.engine import addresses
+from llmbench.sandboxes.docker.client import addresses
+from llmbench.sandboxes.docker.container import DockerSandbox
+from llmbench.sandboxes.docker.warm import WarmDockerSandbox
 from llmbench.sandboxes.launch import Launch, pack
-from llmbench.sandboxes.runners import AUTHORING, Runner, load_runners
-from llmbench.sandboxes.warm import WarmDockerSandbox
+from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
 
 CORES = len(os.sched_getaffinity(0))
-RUNNERS = load_runners(shipped("runners"))
+RUNNERS = load_runners(bundled_dir("runners"))
 OPTIONS = {lang: runner.option_values for lang, runner in RUNNERS.items()}
 PROBLEMS = {
-    "shipped problems": problems.load([shipped("problems")], OPTIONS),
+    "shipped problems": problems.load([bundled_dir("problems")], OPTIONS),
     "small problem": [
         problem
         for runner in RUNNERS.values()
@@ -154,7 +154,7 @@ def docker_run(runner: Runner) -> Way:
         flags += ["--tmpfs", f"{folder}:exec,mode=1777,uid=10001"]
 
     async def run(submission: Submission) -> None:
-        command = ["docker", "run", *flags, "--entrypoint", "sh", runner.about.image, "-c"]
+        command = ["docker", "run", *flags, "--entrypoint", "sh", runner.config.image, "-c"]
         await anyio.run_process([*command, script(submission)])
 
     return run
@@ -162,7 +162,7 @@ def docker_run(runner: Runner) -> Way:
 
 async def bare(lang: str, work: list[Submission]) -> Result:
     """The language's usual command, in one container a core, each with its share of the work."""
-    image, containers = RUNNERS[lang].about.image, []
+    image, containers = RUNNERS[lang].config.image, []
     for number in range(CORES):
         lines = [BARE[lang][0]]
         for submission in work[number::CORES]:
@@ -240,7 +240,7 @@ async def main() -> None:
         work = list(islice(submissions(kind, lang), given.attempts))
         results = await compare(lang, work, given.rounds)
         base = results["fresh"].rate
-        print(f"{RUNNERS[lang].about.title}, {kind}")
+        print(f"{RUNNERS[lang].config.title}, {kind}")
         print(f"{'':14}{'attempts/s':>12}{'CPU s each':>12}{'× fresh':>10}")
         for name, result in results.items():
             ratio = result.rate / base

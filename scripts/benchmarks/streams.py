@@ -188,11 +188,11 @@ def of_openai(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
 def of_llmbench(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
     """All that a run does for an answer."""
     from llmbench.models.chat import ChatModel
-    from llmbench.models.presets import PRESETS
+    from llmbench.models.presets import PROVIDERS
     from llmbench.models.server import connect
     from llmbench.records import Message, Sampling, Target
 
-    server = connect(PRESETS["openrouter"], url)
+    server = connect(PROVIDERS["openrouter"], url)
     model = ChatModel(Target("openrouter", "m", url, Sampling(4096)), server)
 
     async def ask(_: str) -> tuple[float, float, int]:

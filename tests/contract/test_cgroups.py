@@ -9,19 +9,19 @@ from pathlib import Path
 
 import anyio
 import pytest
-from sandboxes_of import REQUIRED
+from helpers.sandboxes import REQUIRED
 from test_sandboxes import RUNNERS, submission
 
 from llmbench.errors import SandboxError
 from llmbench.records import Outcome
-from llmbench.sandboxes import bubblewrap
-from llmbench.sandboxes.base import Limits
-from llmbench.sandboxes.bubblewrap import COUNTED, BubblewrapSandbox
-from llmbench.sandboxes.cgroups import PREFIX, Group, Groups
+from llmbench.runners import ResourceLimits
+from llmbench.sandboxes.local import bubblewrap
+from llmbench.sandboxes.local.bubblewrap import COUNTED, BubblewrapSandbox
+from llmbench.sandboxes.local.cgroups import PREFIX, Group, Groups
 
 pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap]
 
-SMALL = Limits(memory_mb=64, pids=8, cpus=0.5)
+SMALL = ResourceLimits(memory_mb=64, pids=8, cpus=0.5)
 
 
 @pytest.fixture

@@ -7,32 +7,32 @@ from pathlib import Path
 import anyio
 import anyio.abc
 import pytest
-from chaotic_server import ChaoticServer, Means, Play, answer_text, code, says
-from records_of import attempt
-from scripted_server import serving
+from helpers.chaotic_server import ChaoticServer, Means, Play, answer_text, code, says
+from helpers.factories import attempt
+from helpers.scripted_server import serving
 
-from llmbench import config
-from llmbench.attempt import Answer, Bench
-from llmbench.config import Lane, Plan, TimeLimits
-from llmbench.engine import Engine, Share
+from llmbench import plan as config
+from llmbench.attempt import AnsweredAttempt, AttemptPipeline
 from llmbench.errors import TransientError
 from llmbench.events import Event, TargetStopped
 from llmbench.models.chat import ChatModel
-from llmbench.models.presets import PRESETS
-from llmbench.models.retry import Retries
+from llmbench.models.presets import PROVIDERS
+from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import Server, connect
+from llmbench.plan import EndpointPlan, Plan, RequestTimeouts
 from llmbench.records import Attempt, Message, Outcome, Row, Sampling, Submission, Target, Verdict
-from llmbench.sandboxes.runners import load_runners
+from llmbench.runners import load_runners
+from llmbench.scheduler import Scheduler, Workload
 from llmbench.store import journal
 from llmbench.store.journal import Journal
-from llmbench.store.work import WorkFolder
+from llmbench.store.run_dir import RunDirectory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 TRIES = 3
 CONCURRENCY = 64
-LIMITS = TimeLimits(connect=5.0, first_token=2.0, between_tokens=2.0, answer=30.0)
-RETRIES = Retries(TRIES, first_wait=0.001, longest_wait=0.01, longest_asked_wait=0.01)
+LIMITS = RequestTimeouts(connect=5.0, first_token=2.0, between_tokens=2.0, answer=30.0)
+RETRIES = RetryPolicy(TRIES, first_wait=0.001, longest_wait=0.01, longest_asked_wait=0.01)
 
 
 class Comparing:
@@ -57,8 +57,8 @@ class Ran:
     rows: list[Row]
     events: list[Event]
     waits: list[TransientError]
-    bench: Bench
-    engine: Engine[Attempt, Answer]
+    pipeline: AttemptPipeline
+    engine: Scheduler[Attempt, AnsweredAttempt]
     slots: anyio.CapacityLimiter
 
 
@@ -66,19 +66,19 @@ async def run(folder: Path, client: Server, runs: int) -> Ran:
     """Ask one problem many times, through all parts but the sandbox."""
     problem = attempt().problem
     target = Target("openrouter", "m", client.base_url, Sampling(4096, 0.2, 1))
-    plan = Plan((Lane((target,), CONCURRENCY),), (problem,), runs, 2, 9.0)
+    plan = Plan((EndpointPlan((target,), CONCURRENCY),), (problem,), runs, 2, 9.0)
     waits: list[TransientError] = []
     model = ChatModel(target, client, replace(RETRIES, notify=lambda _, fault: waits.append(fault)))
     heard: list[Event] = []
-    work = WorkFolder(folder)
+    work = RunDirectory(folder)
     with Journal(work.path) as written:
-        runners = load_runners(config.shipped("runners"))
+        runners = load_runners(config.bundled_dir("runners"))
         models = {target.label: model}
-        bench = Bench(plan, models, runners, Comparing(), written, work, heard.append)
-        engine = Engine(bench.ask, bench.grade, sandboxes=2)
-        await engine.run(Share([plan.attempts()], client.traffic.slots, CONCURRENCY))
+        pipeline = AttemptPipeline(plan, models, runners, Comparing(), written, work, heard.append)
+        engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=2)
+        await engine.run(Workload([plan.attempts()], client.traffic.slots, CONCURRENCY))
     rows = list(journal.rows(written.path, pytest.fail))
-    return Ran(rows, heard, waits, bench, engine, client.traffic.slots)
+    return Ran(rows, heard, waits, pipeline, engine, client.traffic.slots)
 
 
 def expected(plays: list[Play]) -> Outcome:
@@ -106,7 +106,7 @@ def check(ran: Ran, server: ChaoticServer, runs: int) -> None:
     wrong = [
         (row.outcome, row.log_head, names)
         for row in ran.rows
-        if row.outcome != expected(plays := server.plays[row.run]) or row.tries != len(plays)
+        if row.outcome != expected(plays := server.plays[row.run]) or row.requests != len(plays)
         for names in [[play.name for play in plays]]
     ]
     assert not wrong, f"{len(wrong)} wrong, such as {wrong[:3]}"
@@ -148,7 +148,7 @@ async def test_a_fault_of_the_target_stops_it_and_what_is_in_flight_ends(
     server = ChaoticServer([], seed=2, share=0.1, bad=(fatal,))
     async with serving(server, LIMITS) as client:
         ran = await run(tmp_path, client, 2000)
-    assert len(ran.rows) + ran.bench.not_asked == 2000
+    assert len(ran.rows) + ran.pipeline.skipped == 2000
     assert len({row.run for row in ran.rows}) == len(ran.rows) < 1000
     assert all(row.outcome == expected(server.plays[row.run]) for row in ran.rows)
     assert sum(isinstance(event, TargetStopped) for event in ran.events) == 1
@@ -170,11 +170,11 @@ async def test_a_server_that_is_not_up_yet_is_asked_again() -> None:
             opened.append(listener)
             tasks.start_soon(listener.serve, server.handle)
 
-        async with connect(PRESETS["llamacpp"], url, None, LIMITS) as client:
+        async with connect(PROVIDERS["llamacpp"], url, None, LIMITS) as client:
             target = Target("llamacpp", "m", url, Sampling(seed=1))
-            model = ChatModel(target, client, Retries(2, sleep=start))
+            model = ChatModel(target, client, RetryPolicy(2, sleep=start))
             ask = (Message("user", "Hello"),)
             completion = await model.complete(ask, run=1, slot=anyio.Semaphore(1))
         tasks.cancel_scope.cancel()
     await opened.pop().aclose()
-    assert (completion.text, completion.tries) == (answer_text(1), 2)
+    assert (completion.text, completion.requests) == (answer_text(1), 2)

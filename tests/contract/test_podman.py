@@ -9,23 +9,25 @@ from collections.abc import AsyncIterator, Iterator
 import aiodocker
 import anyio
 import pytest
-from private_podman import NoPodmanError, PrivatePodman, private_podman
-from sandboxes_of import REQUIRED
+from helpers.private_podman import NoPodmanError, PrivatePodman, private_podman
+from helpers.sandboxes import REQUIRED
 from test_sandboxes import CONFINED_VERDICTS, VERDICTS, submission
 
-from llmbench.config import shipped
 from llmbench.errors import SandboxError
+from llmbench.plan import bundled_dir
 from llmbench.records import Outcome
-from llmbench.sandboxes import engine, engine_health, owners
-from llmbench.sandboxes.docker import DockerSandbox
-from llmbench.sandboxes.health import State
-from llmbench.sandboxes.runners import load_runners
+from llmbench.runners import load_runners
+from llmbench.sandboxes.diagnostics import State
+from llmbench.sandboxes.docker import client as engine
+from llmbench.sandboxes.docker import health as engine_health
+from llmbench.sandboxes.docker import owner
+from llmbench.sandboxes.docker.container import DockerSandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.docker]
 
 LANG = "python"
-RUNNERS = {LANG: load_runners(shipped("runners"))[LANG]}
-IMAGE = RUNNERS[LANG].about.image
+RUNNERS = {LANG: load_runners(bundled_dir("runners"))[LANG]}
+IMAGE = RUNNERS[LANG].config.image
 NAMES = [
     "passes",
     "fails",
@@ -109,7 +111,7 @@ async def test_a_container_ended_from_outside_is_no_verdict(
 
 
 async def test_what_a_dead_run_left_is_seen_and_removed(podman: PrivatePodman) -> None:
-    dead = owners.mine().split("/")
+    dead = owner.owner_label().split("/")
     dead[2] = "4194305"  # above the highest process id there can be
     labels = {engine.OWNER_LABEL: "/".join(dead)}
     async with aiodocker.Docker(podman.host) as client:

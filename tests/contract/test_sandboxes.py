@@ -18,23 +18,26 @@ import aiodocker
 import anyio
 import pytest
 import yaml
-from sandboxes_of import GVISOR
+from helpers.sandboxes import GVISOR
 
-from llmbench.config import shipped
 from llmbench.errors import NoSandboxError, SandboxError
+from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Outcome, Problem, Submission, Verdict
-from llmbench.sandboxes import docker, engine, owners, process
+from llmbench.runners import load_runners
 from llmbench.sandboxes.base import Sandbox
-from llmbench.sandboxes.bubblewrap import BubblewrapSandbox
-from llmbench.sandboxes.docker import DockerSandbox
-from llmbench.sandboxes.process import ProcessSandbox
-from llmbench.sandboxes.runners import load_runners
-from llmbench.sandboxes.warm import WarmDockerSandbox
+from llmbench.sandboxes.docker import client as engine
+from llmbench.sandboxes.docker import container
+from llmbench.sandboxes.docker import owner as owners
+from llmbench.sandboxes.docker.container import DockerSandbox
+from llmbench.sandboxes.docker.warm import WarmDockerSandbox
+from llmbench.sandboxes.local import process
+from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
+from llmbench.sandboxes.local.process import ProcessSandbox
 
 PASSED, FAILED, TIMEOUT = Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT
 COMPILE_ERROR, OUT_OF_MEMORY = Outcome.COMPILE_ERROR, Outcome.OUT_OF_MEMORY
 
-RUNNERS = load_runners(shipped("runners"))
+RUNNERS = load_runners(bundled_dir("runners"))
 LANGUAGES = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in sorted((Path(__file__).parent / "programs").glob("*.yaml"))
@@ -126,7 +129,7 @@ async def place(
 ) -> AsyncIterator[Place]:
     name: str = request.param
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for module in (docker, process):
+    for module in (container, process):
         monkeypatch.setattr(module, "OUTER_GRACE_SECONDS", 1.0)
     monkeypatch.setenv("LLMBENCH_CANARY", "not for the code in a sandbox")
     try:
@@ -363,12 +366,12 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.parametrize("place", CONFINED[:1], indirect=True)
 async def test_containers_of_dead_runs_are_removed_and_others_left(place: Place) -> None:
     assert isinstance(place.sandbox, DockerSandbox)
-    image = next(iter(RUNNERS.values())).about.image
-    dead = owners.mine().split("/")
+    image = next(iter(RUNNERS.values())).config.image
+    dead = owners.owner_label().split("/")
     dead[2] = "4194305"  # above the highest process id there can be
     run = f"contract-{os.getpid()}"
     async with aiodocker.Docker(engine.addresses()[0]) as client:
-        for owner in ("/".join(dead), owners.mine()):
+        for owner in ("/".join(dead), owners.owner_label()):
             labels = {engine.OWNER_LABEL: owner, engine.RUN_LABEL: run}
             await client.containers.create({"Image": image, "Labels": labels})
     assert len(await place.sandbox.containers()) == 2

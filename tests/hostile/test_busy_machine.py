@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import anyio
 import pytest
-from sandboxes_of import CONFINED, opened
+from helpers.sandboxes import CONFINED, opened
 
-from llmbench.config import shipped
+from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Problem
-from llmbench.sandboxes.allowance import WALL_PER_CPU
-from llmbench.sandboxes.runners import load_runners
+from llmbench.runners import load_runners
+from llmbench.sandboxes.time_limits import WALL_PER_CPU
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
-RUNNERS = load_runners(shipped("runners"))
+RUNNERS = load_runners(bundled_dir("runners"))
 AT_ONCE = 4
 TESTS = """
 from solution import double

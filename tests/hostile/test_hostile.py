@@ -14,20 +14,21 @@ from typing import Any
 import anyio
 import pytest
 import yaml
-from sandboxes_of import CONFINED, opened
+from helpers.sandboxes import CONFINED, opened
 
-from llmbench.config import shipped
+from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Problem, Submission, Verdict
-from llmbench.sandboxes import docker, process
+from llmbench.runners import load_runners
 from llmbench.sandboxes.base import Sandbox
-from llmbench.sandboxes.cgroups import PREFIX
-from llmbench.sandboxes.docker import DockerSandbox
-from llmbench.sandboxes.runners import load_runners
-from llmbench.sandboxes.warm import WarmDockerSandbox
+from llmbench.sandboxes.docker import container
+from llmbench.sandboxes.docker.container import DockerSandbox
+from llmbench.sandboxes.docker.warm import WarmDockerSandbox
+from llmbench.sandboxes.local import process
+from llmbench.sandboxes.local.cgroups import PREFIX
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
-RUNNERS = load_runners(shipped("runners"))
+RUNNERS = load_runners(bundled_dir("runners"))
 LANGUAGES: Mapping[str, Any] = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in sorted((Path(__file__).parent / "programs").glob("*.yaml"))
@@ -61,7 +62,7 @@ async def test_hostile_code_gets_its_outcome_and_harms_nobody(
     kind: str, lang: str, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for module in (docker, process):
+    for module in (container, process):
         monkeypatch.setattr(module, "OUTER_GRACE_SECONDS", GRACE_SECONDS)
     monkeypatch.setenv("HOSTILE_SECRET", "not for the code in a sandbox")
     before = outside()

@@ -10,15 +10,15 @@ import anyio
 import docs
 import polars as pl
 import pytest
-from records_of import row
-from sandboxes_of import opened
+from helpers.factories import row
+from helpers.sandboxes import opened
 
 import llmbench
 from llmbench.api import Flags
 from llmbench.cli.options.run import parser
-from llmbench.config import shipped
 from llmbench.errors import ResultFileError, UsageError
-from llmbench.sandboxes.runners import load_runners
+from llmbench.plan import bundled_dir
+from llmbench.runners import load_runners
 from llmbench.store import tables
 
 README = docs.README.read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ EXAMPLE = re.findall(r"```python\n(import llmbench\n.*?)```", README, re.DOTALL)
 
 
 def few() -> pl.DataFrame:
-    return tables.frame([row(), row(target="b/y", outcome="failed", score=0.0, passed=False)])
+    return tables.to_frame([row(), row(target="b/y", outcome="failed", score=0.0, passed=False)])
 
 
 @pytest.mark.bubblewrap
@@ -34,7 +34,7 @@ def few() -> pl.DataFrame:
 async def test_the_example_of_the_readme_runs_also_where_a_loop_runs_already(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     monkeypatch.chdir(tmp_path)
     (example,) = EXAMPLE
@@ -45,7 +45,7 @@ async def test_the_example_of_the_readme_runs_also_where_a_loop_runs_already(
     assert found.schema == tables.SCHEMA
     assert len(found) == 2 * 3 * 3
     compared = names["compared"]
-    assert isinstance(compared, llmbench.Compared)
+    assert isinstance(compared, llmbench.Comparison)
     assert compared.differences["problems"].to_list() == [3]
     assert (tmp_path / "results.parquet").exists()
     assert len(list(tmp_path.glob("_work/*/journal.jsonl"))) == 1

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_runs import run
-from records_of import row
+from helpers.cli import run
+from helpers.factories import row
 
 from llmbench.store import tables
 
@@ -24,7 +24,7 @@ def write(path: Path, passes: int, problems: int = 12, **changes: object) -> Non
         )
         for i in range(problems)
     ]
-    tables.write(tables.frame(rows), path)
+    tables.write(tables.to_frame(rows), path)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def test_a_target_that_cannot_be_compared_is_no_success(folder: Path) -> N
             row(target="x", problem_id="p0"),
             row(**{"target": "y", "problem_id": "p0", **changes}),
         ]
-        tables.write(tables.frame(rows), folder / name)
+        tables.write(tables.to_frame(rows), folder / name)
     ran = await run(folder, "compare", "a.csv", "b.csv", "--fail-on-regression")
     assert ran.code == 2
     assert "b.csv x against a.csv x: the same pass rate" in ran.out

@@ -11,21 +11,23 @@ import aiodocker
 import anyio
 import polars as pl
 import pytest
-from cli_runs import command, environment, interrupted, journaled_rows, run
-from dask_cluster import Cluster, cluster
+from helpers.cli import command, environment, interrupted, journaled_rows, run
+from helpers.dask_cluster import Cluster, cluster
 
-from llmbench.config import shipped
 from llmbench.errors import NoSandboxError, UsageError
+from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Outcome, Problem
-from llmbench.sandboxes import dask, dask_worker, engine
-from llmbench.sandboxes.base import SandboxChoice
-from llmbench.sandboxes.choose import open_sandbox
-from llmbench.sandboxes.dask_worker import Order
-from llmbench.sandboxes.runners import load_runners
+from llmbench.runners import load_runners
+from llmbench.sandboxes.base import SandboxSpec
+from llmbench.sandboxes.dask import sandbox as dask
+from llmbench.sandboxes.dask import worker
+from llmbench.sandboxes.dask.worker import WorkerRequest
+from llmbench.sandboxes.docker import client
+from llmbench.sandboxes.open import open_sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.docker]
 
-RUNNERS = load_runners(shipped("runners"))
+RUNNERS = load_runners(bundled_dir("runners"))
 DEMO = ["--provider", "demo", "--model", "demo-large", "--model", "demo-small"]
 OUTCOMES = ["target", "problem_id", "run", "outcome"]
 
@@ -90,7 +92,7 @@ async def test_a_worker_that_would_judge_otherwise_is_told_before_any_request_an
 ) -> None:
     changed = tmp_path / "changed"
     for name in ("llmbench", "runners", "problems"):
-        shutil.copytree(shipped("runners").parent / name, changed / name)
+        shutil.copytree(bundled_dir("runners").parent / name, changed / name)
     with (changed / path).open("a") as file:
         file.write(text)
     empty.start_worker("other", {"PYTHONPATH": str(changed)})
@@ -120,9 +122,9 @@ async def test_ctrl_c_twice_leaves_nothing_on_the_workers(empty: Cluster, tmp_pa
 
 async def containers_of(folder: Path) -> int:
     """Containers of the runs in a folder."""
-    async with aiodocker.Docker(engine.addresses()[0]) as docker:
+    async with aiodocker.Docker(client.addresses()[0]) as docker:
         runs = [path.name for path in (folder / "_work").iterdir()]
-        return sum([len(await engine.labelled(docker, engine.RUN_LABEL, name)) for name in runs])
+        return sum([len(await client.labelled(docker, client.RUN_LABEL, name)) for name in runs])
 
 
 async def test_however_often_the_workers_are_looked_for_every_verdict_arrives(
@@ -131,7 +133,7 @@ async def test_however_often_the_workers_are_looked_for_every_verdict_arrives(
     monkeypatch.setattr(dask, "LOOK_SECONDS", 0.001)
     for name in ("one", "two"):
         empty.start_worker(name)
-    choice = SandboxChoice("dask", scheduler=empty.address, warm=True)
+    choice = SandboxSpec("dask", scheduler=empty.address, warm=True)
     python = {"python": RUNNERS["python"]}
     problem = Problem("p", "python", "-", {"test_it.py": "def test_it(): pass"})
     outcomes = []
@@ -170,46 +172,46 @@ async def test_a_cluster_without_workers_is_one_line(empty: Cluster, tmp_path: P
 async def test_what_a_run_that_died_left_open_on_a_worker_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dask_worker, "IDLE_SECONDS", 0.2)
-    order = Order(
+    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.2)
+    order = WorkerRequest(
         f"test-{os.getpid()}",
-        SandboxChoice(warm=True),
-        {"python": dask_worker.state(RUNNERS["python"])},
+        SandboxSpec(warm=True),
+        {"python": worker.runner_digest(RUNNERS["python"])},
     )
     problem = Problem("p", "python", "-", {"test_it.py": "def test_it(): pass"})
     key = AttemptKey("t", "p", 1)
     submission = RUNNERS["python"].submission(key, problem, "", 20.0)
-    verdict = await dask_worker.grade(order, submission)
+    verdict = await worker.grade(order, submission)
     assert verdict.outcome is Outcome.PASSED
-    async with aiodocker.Docker(engine.addresses()[0]) as docker:
+    async with aiodocker.Docker(client.addresses()[0]) as docker:
         with anyio.fail_after(20):
-            while await engine.labelled(docker, engine.RUN_LABEL, order.run_id):
+            while await client.labelled(docker, client.RUN_LABEL, order.run_id):
                 await anyio.sleep(0.05)
-    assert (await dask_worker.grade(order, submission)).outcome is Outcome.PASSED
-    await dask_worker.leave(order.run_id)
+    assert (await worker.grade(order, submission)).outcome is Outcome.PASSED
+    await worker.close(order.run_id)
 
 
 @pytest.mark.parametrize(
     ("choice", "says"),
     [
-        (SandboxChoice("dask"), "--sandbox dask needs --dask ADDRESS"),
-        (SandboxChoice("docker", scheduler="tcp://a:1"), "give both, or neither"),
+        (SandboxSpec("dask"), "--sandbox dask needs --dask ADDRESS"),
+        (SandboxSpec("docker", scheduler="tcp://a:1"), "give both, or neither"),
     ],
 )
-async def test_a_cluster_needs_its_kind_and_its_address(choice: SandboxChoice, says: str) -> None:
+async def test_a_cluster_needs_its_kind_and_its_address(choice: SandboxSpec, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         await open_sandbox(choice, {}, run_id="r", own_answers=False, notify=print)
 
 
 async def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "llmbench.sandboxes.dask", raising=False)
+    monkeypatch.delitem(sys.modules, "llmbench.sandboxes.dask.sandbox", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    choice = SandboxChoice("dask", scheduler="tcp://127.0.0.1:1")
+    choice = SandboxSpec("dask", scheduler="tcp://127.0.0.1:1")
     with pytest.raises(UsageError, match=r"pip install 'llmbench\[dask\]'"):
         await open_sandbox(choice, {}, run_id="r", own_answers=False, notify=print)
 
 
 async def test_an_address_that_is_none_is_one_line() -> None:
-    choice = SandboxChoice("dask", scheduler="nowhere")
+    choice = SandboxSpec("dask", scheduler="nowhere")
     with pytest.raises(NoSandboxError, match="no Dask scheduler answers at nowhere"):
         await open_sandbox(choice, {}, run_id="r", own_answers=False, notify=print)

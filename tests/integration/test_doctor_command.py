@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runs import Ran, environment, run, serving
-from private_engine import NoEngineError, PrivateEngine, private_engine
-from sandboxes_of import REQUIRED, opened
+from helpers.cli import Ran, environment, run, serving
+from helpers.private_engine import NoEngineError, PrivateEngine, private_engine
+from helpers.sandboxes import REQUIRED, opened
 
 from llmbench.cli import doctor
-from llmbench.config import shipped
-from llmbench.models.presets import Preset
-from llmbench.sandboxes import owners
-from llmbench.sandboxes.engine import OWNER_LABEL
-from llmbench.sandboxes.health import State
-from llmbench.sandboxes.runners import Runner, load_runners
+from llmbench.models.presets import Provider
+from llmbench.plan import bundled_dir
+from llmbench.runners import Runner, load_runners
+from llmbench.sandboxes.diagnostics import State
+from llmbench.sandboxes.docker import owner as owners
+from llmbench.sandboxes.docker.client import OWNER_LABEL
 
 pytestmark = pytest.mark.anyio
 
-RUNNERS = load_runners(shipped("runners"))
+RUNNERS = load_runners(bundled_dir("runners"))
 NO_ENGINE = "unix:///nowhere/none.sock"
 
 
@@ -50,7 +50,7 @@ def image(engine: PrivateEngine, runner: Runner, **changed: str) -> None:
                 entry = tarfile.TarInfo(f"opt/runner/{name}")
                 entry.size = len(data)
                 archive.addfile(entry, io.BytesIO(data))
-    command = ["docker", "-H", engine.host, "import", "-c", 'CMD ["sh"]', "-", runner.about.image]
+    command = ["docker", "-H", engine.host, "import", "-c", 'CMD ["sh"]', "-", runner.config.image]
     subprocess.run(command, input=packed.getvalue(), check=True, capture_output=True)
 
 
@@ -80,13 +80,13 @@ async def test_images_are_compared_with_the_runner_folders(
     assert "docker" in found["usable"]
     first, second, *_ = RUNNERS.values()
     image(engine, first, run="exit 0")
-    engine.docker("rmi", second.about.image)
+    engine.docker("rmi", second.config.image)
     _, found = await look(tmp_path, DOCKER_HOST=engine.host)
     assert state(found, f"{first.lang} image") == "wrong"
     assert found[f"{first.lang} image"]["said"].endswith(": run.sh")
     assert state(found, f"{second.lang} image") == "missing"
     for runner in (first, second):
-        build = f"docker build -t {runner.about.image} {runner.folder}"
+        build = f"docker build -t {runner.config.image} {runner.folder}"
         assert found[f"{runner.lang} image"]["todo"] == build
     assert "docker" not in found["usable"]
     assert engine.containers("-a") == []
@@ -98,10 +98,10 @@ async def test_what_killed_runs_left_is_found_and_removed_on_request(
 ) -> None:
     runner = next(iter(RUNNERS.values()))
     image(engine, runner)
-    dead = owners.mine().split("/")
+    dead = owners.owner_label().split("/")
     dead[2] = "4194305"  # above the highest process id there can be
-    for owner in ("/".join(dead), owners.mine()):
-        engine.docker("create", "--label", f"{OWNER_LABEL}={owner}", runner.about.image)
+    for owner in ("/".join(dead), owners.owner_label()):
+        engine.docker("create", "--label", f"{OWNER_LABEL}={owner}", runner.config.image)
     _, found = await look(tmp_path, DOCKER_HOST=engine.host)
     assert (state(found, "orphans"), found["orphans"]["said"]) == (
         "wrong", "1 containers of dead runs",
@@ -165,9 +165,11 @@ async def test_keys_are_named_and_never_told(tmp_path: Path) -> None:
 
 async def test_a_server_that_answers_is_told_with_what_it_offers(tmp_path: Path) -> None:
     async with serving(tmp_path, "one", "two") as server:
-        found = await doctor._server(Preset("near", server.base_url, local=True))
+        found = await doctor._server(Provider("near", server.base_url, local=True))
         assert (found.state, found.said) == (State.OK, f"{server.base_url} offers 2 chat models")
-        other = Preset("odd", f"{server.base_url}/nothing/here", local=True)
+        other = Provider("odd", f"{server.base_url}/nothing/here", local=True)
         assert (await doctor._server(other)).state is State.WRONG
-    gone = await doctor._server(Preset("gone", server.base_url, local=True, start_hint="start it"))
+    gone = await doctor._server(
+        Provider("gone", server.base_url, local=True, start_hint="start it")
+    )
     assert (gone.state, gone.todo) == (State.MISSING, "start it")

@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.to_thread
 import pytest
-from private_engine import NoEngineError, PrivateEngine, StallingProxy, private_engine
-from sandboxes_of import REQUIRED
+from helpers.private_engine import NoEngineError, PrivateEngine, StallingProxy, private_engine
+from helpers.sandboxes import REQUIRED
 
-from llmbench.config import shipped
 from llmbench.errors import SandboxError
+from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Outcome, Problem, Submission, Verdict
-from llmbench.sandboxes import docker, engine
+from llmbench.runners import Runner, load_runners
 from llmbench.sandboxes.base import Execution
-from llmbench.sandboxes.docker import DockerSandbox
-from llmbench.sandboxes.runners import Runner, load_runners
-from llmbench.sandboxes.warm import WarmDockerSandbox
+from llmbench.sandboxes.docker import client, container
+from llmbench.sandboxes.docker.container import DockerSandbox
+from llmbench.sandboxes.docker.warm import WarmDockerSandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.docker]
 
 LANG = "python"
-RUNNERS = {LANG: load_runners(shipped("runners"))[LANG]}
-IMAGE = RUNNERS[LANG].about.image
+RUNNERS = {LANG: load_runners(bundled_dir("runners"))[LANG]}
+IMAGE = RUNNERS[LANG].config.image
 TEST = """
 import time
 from solution import one
@@ -140,7 +140,7 @@ async def test_a_container_paused_from_outside_is_no_timeout(
     def pause_one() -> None:
         place.private.docker("pause", *place.private.containers())
 
-    monkeypatch.setattr(docker, "OUTER_GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(container, "OUTER_GRACE_SECONDS", 1.0)
     assert passed(await place.during(1.5, pause_one, limit=3))
     assert len(place.tries) == 2
 
@@ -163,7 +163,7 @@ async def test_a_restart_of_the_engine_costs_no_attempt(
 async def test_an_engine_that_stays_away_is_waited_for_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker, "RESTART_SECONDS", 3.0)
+    monkeypatch.setattr(container, "RESTART_SECONDS", 3.0)
     found = await place.during(1.5, place.private.stop)
     assert isinstance(found, SandboxError)
     began = time.monotonic()
@@ -207,8 +207,8 @@ class Stuck:
 
     def stick(self) -> None:
         for name in ("API_SECONDS", "REMOVE_SECONDS", "ANSWER_SECONDS"):
-            self.patience.setattr(engine, name, 1.0)
-        self.patience.setattr(docker, "RESTART_SECONDS", 1.0)
+            self.patience.setattr(client, name, 1.0)
+        self.patience.setattr(container, "RESTART_SECONDS", 1.0)
         self.proxy.stick()
 
     def flow(self) -> None:
@@ -223,7 +223,7 @@ async def stuck(
     socket = private.folder / "p"
     proxy = StallingProxy(socket, private.socket)
     monkeypatch.setenv("DOCKER_HOST", proxy.host)
-    monkeypatch.setattr(docker, "OUTER_GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(container, "OUTER_GRACE_SECONDS", 1.0)
     kind: type[DockerSandbox] = request.param
     sandbox = await kind.open(RUNNERS, f"faults-{os.getpid()}")
     patience = pytest.MonkeyPatch()

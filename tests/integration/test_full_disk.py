@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from cli_runs import run, serving
-from sandboxes_of import REQUIRED, opened
+from helpers.cli import run, serving
+from helpers.sandboxes import REQUIRED, opened
 
-from llmbench.config import shipped
-from llmbench.sandboxes.runners import load_runners
+from llmbench.plan import bundled_dir
+from llmbench.runners import load_runners
 
 FLAGS = ["--only", "python-lru*", "--runs", "8", "--sandbox", "bubblewrap", "--out", "r.parquet"]
 
@@ -40,7 +40,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_full_disk_ends_a_run_that_goes_on_once_there_is_room(
     tmp_path: Path, small_disk: Path
 ) -> None:
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(256 * 1024 - 48 * 1024))

@@ -6,12 +6,12 @@ from pathlib import Path
 import anyio
 import polars as pl
 import pytest
-from cli_runs import LANGUAGES, Ran, command, environment, run
-from sandboxes_of import opened
+from helpers.cli import LANGUAGES, Ran, command, environment, run
+from helpers.sandboxes import opened
 
 from llmbench import problems
-from llmbench.config import shipped
-from llmbench.sandboxes.runners import load_runners
+from llmbench.plan import bundled_dir
+from llmbench.runners import load_runners
 from llmbench.store import tables
 
 pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap]
@@ -23,7 +23,7 @@ TESTED = ("test_seconds", "test_cpu_seconds", "log_head")
 
 
 def reference(id_: str = PROBLEM) -> str:
-    (found,) = (p for p in problems.load([shipped("problems")], LANGUAGES) if p.id == id_)
+    (found,) = (p for p in problems.load([bundled_dir("problems")], LANGUAGES) if p.id == id_)
     return f"Here it is.\n\n```{found.lang}\n{found.reference}```\n"
 
 
@@ -32,7 +32,7 @@ def write(path: Path, *lines: object) -> None:
 
 
 async def grade(folder: Path, *flags: str) -> Ran:
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     return await run(folder, "grade", *flags, *FLAGS)
 
@@ -53,9 +53,9 @@ async def test_published_answers_are_graded_and_claim_no_times(tmp_path: Path) -
         ("answers/gpt", 1, "passed"), ("answers/gpt", 2, "no_code"),
         ("answers/gpt", 3, "truncated"), ("answers/other", 1, "passed"),
     ]  # fmt: skip
-    for column in ("llm_seconds", "queue_seconds", "tries", "max_tokens", "seed", "cost_usd"):
+    for column in ("llm_seconds", "queue_seconds", "requests", "max_tokens", "seed", "cost_usd"):
         assert rows[column].is_null().all(), column
-    assert not rows["recorded"].any()
+    assert not rows["replayed"].any()
     assert "4 answers to 1 problems, by 2 targets, are graded; no model is asked" in ran.err
     assert "no model was asked, and these figures rank nothing" not in ran.out
 
@@ -89,7 +89,7 @@ async def test_what_cannot_be_graded_is_named_and_makes_the_exit_code_one(tmp_pa
 
 
 async def test_answers_come_from_stdin_too(tmp_path: Path) -> None:
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     done = await anyio.run_process(
         command("grade", "-", "--out", "a.csv", *FLAGS),

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runs import LANGUAGES, run
-from sandboxes_of import opened
+from helpers.cli import LANGUAGES, run
+from helpers.sandboxes import opened
 
 from llmbench import problems
-from llmbench.config import shipped
+from llmbench.plan import bundled_dir
 from llmbench.records import Problem
-from llmbench.sandboxes.runners import load_runners
+from llmbench.runners import load_runners
 
 pytestmark = pytest.mark.anyio
 
@@ -202,7 +202,7 @@ async def imported(folder: Path, format_: str, source: str) -> tuple[list[Proble
 
 async def holds(folder: Path, count: int) -> None:
     """All imported problems pass a check in the sandbox."""
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     flags = "problems check --problems p.yaml --sandbox bubblewrap --repeat 1".split()
     ran = await run(folder, *flags)
@@ -220,7 +220,7 @@ async def test_an_exercism_track_becomes_problems_that_hold(tmp_path: Path, lang
     (problem,), words = await imported(tmp_path, "exercism", "track")
     assert problem.id == f"exercism-{lang}-twice"
     assert "Double a number" in problem.prompt
-    assert problem.licence == "MIT (Exercism)"
+    assert problem.license == "MIT (Exercism)"
     assert problem.origin == f"Exercism, {lang} track, twice"
     assert "skipped exercises/practice/odd: no language here has .zz files" in words
     await holds(tmp_path, 1)
@@ -259,7 +259,7 @@ async def test_humaneval_and_its_plus_become_problems_that_hold(tmp_path: Path) 
     jsonl(tmp_path / "h.jsonl.gz", HUMANEVAL, PLUS, {"task_id": "HumanEval/901"})
     (plain, plus), words = await imported(tmp_path, "humaneval", "h.jsonl.gz")
     assert (plain.id, plus.id) == ("humaneval-900", "humaneval-plus-900")
-    assert plain.licence != plus.licence
+    assert plain.license != plus.license
     assert "skipped HumanEval/901: is not of this format: KeyError('entry_point')" in words
     await holds(tmp_path, 2)
 

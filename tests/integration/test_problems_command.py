@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cli_runs import run
-from sandboxes_of import opened
+from helpers.cli import run
+from helpers.sandboxes import opened
 
-from llmbench.config import shipped
-from llmbench.sandboxes.runners import load_runners
+from llmbench.plan import bundled_dir
+from llmbench.runners import load_runners
 
 pytestmark = pytest.mark.anyio
 
-RUNNERS = load_runners(shipped("runners"))
+RUNNERS = load_runners(bundled_dir("runners"))
 LANG = "python"
 
 
@@ -31,7 +31,7 @@ async def checked(folder: Path, *flags: str) -> tuple[int, str]:
 
 def template(folder: Path, **changes: object) -> None:
     """Write a template's problem with other fields into p.yaml; None takes a field away."""
-    text = (shipped("runners") / LANG / "authoring" / "template.yaml").read_text()
+    text = (bundled_dir("runners") / LANG / "authoring" / "template.yaml").read_text()
     (problem,) = yaml.safe_load(text)
     problem |= {"id": "mine", **changes}
     kept = {name: value for name, value in problem.items() if value is not None}

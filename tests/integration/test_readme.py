@@ -8,18 +8,18 @@ from pathlib import Path
 import docs
 import pytest
 import yaml
-from cli_runs import LANGUAGES, command, environment, run, serving
-from sandboxes_of import opened
+from helpers.cli import LANGUAGES, command, environment, run, serving
+from helpers.sandboxes import opened
 
 from llmbench import problems
 from llmbench.cli import COMMANDS, RUN
 from llmbench.cli.options.run import parse
-from llmbench.config import RUNS as RUNS_OF_EACH
-from llmbench.config import shipped
-from llmbench.models import recorded
-from llmbench.models.recorded import Recorded
+from llmbench.demo import server as recorded
+from llmbench.demo.server import RecordedAnswer
+from llmbench.plan import RUNS as RUNS_OF_EACH
+from llmbench.plan import bundled_dir
 from llmbench.records import Outcome, Problem
-from llmbench.sandboxes.runners import load_runners
+from llmbench.runners import load_runners
 
 README = docs.README.read_text(encoding="utf-8")
 SHELL = [
@@ -64,7 +64,7 @@ def test_every_command_is_run_by_some_test() -> None:
 
 
 def test_the_repairs_that_are_shown_are_those_of_the_recorded_answers() -> None:
-    loaded = problems.load([shipped("problems")], LANGUAGES)
+    loaded = problems.load([bundled_dir("problems")], LANGUAGES)
     asked = problems.select(loaded, langs=["python"])
     recordings = recorded.read(recorded.RECORDINGS, asked)
     by_id = {problem.id: problem for problem in asked}
@@ -85,7 +85,7 @@ def test_the_repairs_that_are_shown_are_those_of_the_recorded_answers() -> None:
     assert [[cell.strip() for cell in cells] for cells in shown] == told
 
 
-def _solves(answer: Recorded, problem: Problem) -> bool:
+def _solves(answer: RecordedAnswer, problem: Problem) -> bool:
     assert problem.reference is not None
     return "".join(problem.reference.split()) in "".join(answer.text.split())
 
@@ -98,13 +98,13 @@ def test_every_outcome_is_explained() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("line", RUNS)
 async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
-    runners = load_runners(shipped("runners"))
+    runners = load_runners(bundled_dir("runners"))
     async with opened("bubblewrap", runners):
         pass
     flags = shlex.split(line)[3:]
     options = parse(flags)
     flags = [
-        str(shipped("problems") / "python.yaml") if "/" in f and f.endswith("yaml") else f
+        str(bundled_dir("problems") / "python.yaml") if "/" in f and f.endswith("yaml") else f
         for f in flags
     ]
     targets = dict(target.split("/", 1) for target in options.targets)
@@ -187,7 +187,7 @@ async def test_a_command_of_the_readme_grades_answers(results: Path, line: str) 
 @pytest.mark.bubblewrap
 @pytest.mark.anyio
 async def test_the_commands_for_a_first_problem_run_one_after_the_other(tmp_path: Path) -> None:
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     for line in PROBLEMS:
         flags = shlex.split(line)[3:]

@@ -16,12 +16,12 @@ import anyio
 import httpx
 import polars as pl
 import pytest
-from cli_runs import LANGUAGES, environment, run, serving
-from sandboxes_of import opened
+from helpers.cli import LANGUAGES, environment, run, serving
+from helpers.sandboxes import opened
 
 from llmbench import problems
-from llmbench.config import shipped
-from llmbench.sandboxes.runners import load_runners
+from llmbench.plan import bundled_dir
+from llmbench.runners import load_runners
 
 SERVERS = os.environ.get("LLMBENCH_TEST_SERVERS", "")
 FILES = Path(__file__).parent.parent / "servers"
@@ -42,7 +42,7 @@ def program(server: str, name: str) -> str:
 
 def answer() -> str:
     """A right answer with its reasoning, as a local model gives it."""
-    (found,) = (p for p in problems.load([shipped("problems")], LANGUAGES) if p.id == PROBLEM)
+    (found,) = (p for p in problems.load([bundled_dir("problems")], LANGUAGES) if p.id == PROBLEM)
     return f"<think>\nA dict keeps its order.\n</think>\n\n```python\n{found.reference}```\n"
 
 
@@ -110,7 +110,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 async def asked(folder: Path, address: str, *flags: str, key: str = KEY) -> tuple[int, str, Path]:
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     few = ["--only", PROBLEM, "--runs", "2", "--sandbox", "bubblewrap", "--out", "r.parquet"]
     env = environment(OPENAI_COMPATIBLE_API_KEY=key)
@@ -205,7 +205,7 @@ async def test_passing_errors_of_litellm_are_tried_again(tmp_path: Path, proxy: 
         assert rows[model]["outcome"] == "provider_error"
         assert words in rows[model]["log_head"]
         assert "(after 5 tries)" in rows[model]["log_head"], said
-        assert rows[model]["tries"] == 5
+        assert rows[model]["requests"] == 5
     assert rows["right"]["outcome"] == "passed"
 
 
@@ -225,7 +225,7 @@ async def test_both_servers_are_asked_in_one_run(tmp_path: Path, speaking: str, 
     entries = {"near": {"base_url": speaking, "local": True}, "far": {"base_url": proxy}}
     (tmp_path / "llmbench.yaml").write_text(json.dumps({"providers": entries}))
     flags = ["--target", "near/tiny", "--target", "far/right"]
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     few = ["--only", PROBLEM, "--runs", "2", "--sandbox", "bubblewrap", "--out", "r.parquet"]
     env = environment(OPENAI_COMPATIBLE_API_KEY=KEY)
@@ -237,7 +237,7 @@ async def test_both_servers_are_asked_in_one_run(tmp_path: Path, speaking: str, 
 
 
 async def test_the_client_of_openai_reads_our_own_server(tmp_path: Path) -> None:
-    (found,) = (p for p in problems.load([shipped("problems")], LANGUAGES) if p.id == PROBLEM)
+    (found,) = (p for p in problems.load([bundled_dir("problems")], LANGUAGES) if p.id == PROBLEM)
     script = FILES / "ask_with_openai.py"
     async with serving(tmp_path, "right") as server:
         done = await anyio.run_process(

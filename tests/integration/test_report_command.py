@@ -10,14 +10,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from cli_runs import run
-from kept_runs import CODE, ENDS, MARKUP, MODELS, keep
-from records_of import result, row
+from helpers.cli import run
+from helpers.factories import result, row
+from helpers.killed_runs import CODE, ENDS, MARKUP, MODELS, keep
 
 from llmbench import stats
 from llmbench.cli import main
 from llmbench.reports.html import attempts, highlight
-from llmbench.reports.texts import Section
+from llmbench.reports.sections import Section
 from llmbench.store import tables
 
 pytestmark = pytest.mark.anyio
@@ -83,20 +83,20 @@ def test_figures_are_those_of_the_statistics(tmp_path: Path) -> None:
     specs = data(written(tmp_path, "r.parquet"), "figures")
     table = tables.read(tmp_path / "r.parquet")
     shown = {line["target"]: line for line in specs["leaderboard"]["datasets"]["rows"]}
-    for line in stats.rates(table, ["target"]).iter_rows(named=True):
+    for line in stats.summarize(table, ["target"]).iter_rows(named=True):
         for name in ("pass_rate", "low", "high"):
             assert shown[line["target"]][name] == pytest.approx(line[name], abs=1e-6)
     cells = specs["problems"]["datasets"]["rows"]
-    rates = stats.rates(table, ["problem_id", "target"])
+    rates = stats.summarize(table, ["problem_id", "target"])
     assert sorted(cell["pass_rate"] for cell in cells) == pytest.approx(sorted(rates["pass_rate"]))
 
 
 def test_each_target_is_shown_by_its_newest_night(tmp_path: Path) -> None:
     (tmp_path / "nights/2026-01-31").mkdir(parents=True)
     old = [row(target=f"a/{name}", model=name, provider="a") for name in ("x", "y")]
-    tables.write(tables.frame(old), tmp_path / "nights/2026-01-30.parquet")
+    tables.write(tables.to_frame(old), tmp_path / "nights/2026-01-30.parquet")
     new = row(target="a/x", model="x", provider="a", outcome="failed", score=0.0, passed=False)
-    tables.write(tables.frame([new]), tmp_path / "nights/2026-01-31/x.csv")
+    tables.write(tables.to_frame([new]), tmp_path / "nights/2026-01-31/x.csv")
     (tmp_path / "p.yaml").write_text("[]\n")
     page = written(tmp_path, "nights")
     shown = data(page, "figures")
@@ -110,10 +110,12 @@ def test_repairs_have_a_figure_of_their_own_and_are_in_no_other(tmp_path: Path) 
     failed: dict[str, Any] = {"outcome": "failed", "score": 0.0, "passed": False}
     first = [row(run=1), row(run=2, **failed), row(run=3, **failed)]
     later = [row(run=2, round=2), row(run=3, round=2, **failed), row(run=9, round=2)]
-    tables.write_rounds(tables.frame(first), None, tmp_path / "r.csv", {})
+    tables.write_with_repairs(tables.to_frame(first), None, tmp_path / "r.csv", {})
     (tmp_path / "p.yaml").write_text("[]\n")
     plain = data(written(tmp_path, "r.csv"), "figures")
-    tables.write_rounds(tables.frame(first), tables.frame(later), tmp_path / "r.csv", {})
+    tables.write_with_repairs(
+        tables.to_frame(first), tables.to_frame(later), tmp_path / "r.csv", {}
+    )
     for name in ("r.csv", ""):
         page = written(tmp_path, name)
         shown = data(page, "figures")
@@ -131,7 +133,7 @@ def test_results_without_costs_times_or_repeats_say_so(tmp_path: Path) -> None:
     )
     rows = [row(**bare), row(**bare, problem_id="sub", outcome="provider_error", score=None,
                              passed=None, log_head="HTTP 500")]  # fmt: skip
-    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     (tmp_path / "p.yaml").write_text("[]\n")
     page = written(tmp_path, "r.csv")
     assert "No answer has a known cost" in page
@@ -146,14 +148,14 @@ def test_results_without_costs_times_or_repeats_say_so(tmp_path: Path) -> None:
 
 def test_a_cost_that_bought_nothing_is_not_called_unknown(tmp_path: Path) -> None:
     rows = [row(outcome="failed", score=0.0, passed=False)]
-    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     (tmp_path / "p.yaml").write_text("[]\n")
     assert "No answer with a known cost passed." in written(tmp_path, "r.csv")
 
 
 def test_a_wide_range_has_a_scale_of_powers_that_holds_it(tmp_path: Path) -> None:
     rows = [row(run=run, ttft_seconds=0.03 * 2**run) for run in range(1, 11)]
-    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     (tmp_path / "p.yaml").write_text("[]\n")
     figure = data(written(tmp_path, "r.csv"), "figures")["ttft_seconds"]
     across = figure["layer"][0]["encoding"]["x"]
@@ -167,13 +169,13 @@ def test_a_wide_range_has_a_scale_of_powers_that_holds_it(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["a.py", "a.go", "a.ts", "a.unknown"])
 @pytest.mark.parametrize("code", ["", "\n\n x\n", CODE, "\r\n\t🦊 'unclosed", "def f(): ...\n\n"])
 def test_the_lengths_of_tokens_are_those_of_the_text(name: str, code: str) -> None:
-    tokens = re.findall(r"([a-z]?)(\d+)", highlight.kinds(name, code))
+    tokens = re.findall(r"([a-z]?)(\d+)", highlight.token_spans(name, code))
     assert sum(int(length) for _, length in tokens) == len(code)
 
 
 def test_of_a_text_that_is_too_long_the_middle_is_left_out_and_said() -> None:
     text = "a" * 30_000 + "b" * 30_000
-    (pack,) = attempts.packs([row()], [(0, [Section("answer", text)])])
+    (pack,) = attempts.chunks([row()], [(0, [Section("answer", text)])])
     (told,) = json.loads(zlib.decompress(base64.b64decode(pack.data))).values()
     (section,) = told["sections"]
     assert "[20000 characters left out]" in section["text"]

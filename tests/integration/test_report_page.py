@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from kept_runs import ANSWER, CODE, ENDS, IDS, LOG, MARKUP, MODELS, RUNS, keep
+from helpers.factories import alike, result
+from helpers.killed_runs import ANSWER, CODE, ENDS, IDS, LOG, MARKUP, MODELS, RUNS, keep
 from playwright.sync_api import Browser, Dialog, Error, Page, Route, expect, sync_playwright
-from records_of import alike, result
 
 from llmbench.cli import main
 from llmbench.store import tables

@@ -4,20 +4,20 @@ from collections.abc import Iterable
 
 import anyio
 import pytest
-from sandboxes_of import CONFINED, opened
+from helpers.sandboxes import CONFINED, opened
 
 from llmbench import problems
-from llmbench.config import TEST_TIMEOUT_SECONDS, shipped
+from llmbench.plan import TEST_TIMEOUT_SECONDS, bundled_dir
 from llmbench.records import AttemptKey, Outcome, Problem
-from llmbench.sandboxes.allowance import Allowances
+from llmbench.runners import load_runners
 from llmbench.sandboxes.base import Sandbox
-from llmbench.sandboxes.runners import load_runners
+from llmbench.sandboxes.time_limits import TimeLimits
 
 pytestmark = pytest.mark.anyio
 
-RUNNERS = load_runners(shipped("runners"))
+RUNNERS = load_runners(bundled_dir("runners"))
 PROBLEMS = problems.load(
-    [shipped("problems")], {lang: runner.option_values for lang, runner in RUNNERS.items()}
+    [bundled_dir("problems")], {lang: runner.option_values for lang, runner in RUNNERS.items()}
 )
 AT_ONCE = 2
 
@@ -27,7 +27,7 @@ async def outcomes(
 ) -> dict[str, Outcome]:
     """The outcome of each code, under the problem's id and the code's name."""
     found: dict[str, Outcome] = {}
-    allowances = Allowances(sandbox, RUNNERS, TEST_TIMEOUT_SECONDS)
+    allowances = TimeLimits(sandbox, RUNNERS, TEST_TIMEOUT_SECONDS)
     limiter = anyio.CapacityLimiter(AT_ONCE)
 
     async def one(problem: Problem, name: str, code: str) -> None:
@@ -56,7 +56,7 @@ async def test_every_reference_passes(kind: str) -> None:
 
 @pytest.mark.bubblewrap
 async def test_every_wrong_answer_and_an_empty_one_fails() -> None:
-    wrong = [(p, name, code) for p in PROBLEMS for name, code in p.wrong.items()]
+    wrong = [(p, name, code) for p in PROBLEMS for name, code in p.wrong_answers.items()]
     wrong += [(p, "empty", "") for p in PROBLEMS]
     async with opened("bubblewrap", RUNNERS) as sandbox:
         found = await outcomes(sandbox, wrong)
@@ -69,4 +69,4 @@ def test_each_language_has_twenty_problems_each_with_a_reference_and_wrong_answe
     for lang in RUNNERS:
         own = [problem for problem in PROBLEMS if problem.lang == lang]
         assert len(own) >= 20
-        assert all(problem.reference and len(problem.wrong) >= 3 for problem in own)
+        assert all(problem.reference and len(problem.wrong_answers) >= 3 for problem in own)

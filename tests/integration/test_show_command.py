@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cli_runs import run
-from records_of import attempt, row
+from helpers.cli import run
+from helpers.factories import attempt, row
 
 from llmbench.records import Completion
 from llmbench.store import journal, tables
-from llmbench.store.journal import Bought, Journal, Judged
-from llmbench.store.work import WorkFolder
+from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
+from llmbench.store.run_dir import RunDirectory
 
 pytestmark = pytest.mark.anyio
 
@@ -25,33 +25,33 @@ PROBLEM = """\
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> WorkFolder:
+def work(tmp_path: Path) -> RunDirectory:
     """The folder of a run with two attempts; its table is `r.csv` beside `_work`."""
-    made = WorkFolder(tmp_path / "_work")
+    made = RunDirectory(tmp_path / "_work")
     rows = []
     with Journal(made.path) as written:
         for number, seconds in ((1, 2.125), (2, 3.25)):
             asked = attempt(run=number)
             answer = Completion(ANSWER, reasoning="Let me \u202e see.", llm_seconds=seconds)
-            written.append(Bought(asked.key, answer))
+            written.append(CompletionEntry(asked.key, answer))
             ended = row(
                 run=number,
                 llm_seconds=seconds,
                 log_head="3 passed",
                 problem_sha256=asked.problem.sha256,
             )
-            written.append(Judged(ended))
+            written.append(ResultEntry(ended))
             code = f"# code of run {number}\n"
             texts = {"answer.md": ANSWER, "solution.py": code, "log.txt": "3 passed\nin \x1b[5mall"}
             made.keep(asked, texts)
             rows.append(ended)
-    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     (tmp_path / "p.yaml").write_text(PROBLEM)
     return made
 
 
 async def test_an_attempt_is_shown_with_prompt_reasoning_answer_code_and_log(
-    tmp_path: Path, work: WorkFolder
+    tmp_path: Path, work: RunDirectory
 ) -> None:
     ran = await run(tmp_path, "show", "r.csv", "add#2", "--problems", "p.yaml")
     assert ran.code == 0, ran.err
@@ -66,7 +66,7 @@ async def test_an_attempt_is_shown_with_prompt_reasoning_answer_code_and_log(
     assert not set(ran.out) & {"\x1b", "\x07", "\u202e"}
 
 
-async def test_what_is_not_there_any_more_is_said(tmp_path: Path, work: WorkFolder) -> None:
+async def test_what_is_not_there_any_more_is_said(tmp_path: Path, work: RunDirectory) -> None:
     shutil.rmtree(work.path / "lmstudio_m")
     half = await run(tmp_path, "show", "r.csv", "add")
     assert half.code == 0
@@ -80,7 +80,7 @@ async def test_what_is_not_there_any_more_is_said(tmp_path: Path, work: WorkFold
 
 
 async def test_the_journal_may_be_gone_and_the_folder_there(
-    tmp_path: Path, work: WorkFolder
+    tmp_path: Path, work: RunDirectory
 ) -> None:
     (work.path / journal.NAME).unlink()
     ran = await run(tmp_path, "show", "r.csv", "add")
@@ -89,7 +89,7 @@ async def test_the_journal_may_be_gone_and_the_folder_there(
 
 
 async def test_a_run_elsewhere_is_found_where_it_is_said_to_be(
-    tmp_path: Path, work: WorkFolder
+    tmp_path: Path, work: RunDirectory
 ) -> None:
     (tmp_path / "_work").rename(tmp_path / "moved")
     ran = await run(tmp_path, "show", "r.csv", "add", "--work", "moved")
@@ -97,7 +97,7 @@ async def test_a_run_elsewhere_is_found_where_it_is_said_to_be(
 
 
 async def test_a_result_in_its_work_folder_is_found_beside_it(
-    tmp_path: Path, work: WorkFolder
+    tmp_path: Path, work: RunDirectory
 ) -> None:
     shutil.move(tmp_path / "r.csv", work.path / "results.csv")
     ran = await run(work.path, "show", "results.csv", "add")
@@ -109,7 +109,7 @@ async def test_an_attempt_that_got_no_answer_shows_why(tmp_path: Path) -> None:
         outcome="provider_error", score=None, passed=None, llm_seconds=None, log_head="HTTP 500"
     )
     other = replace(bad, target="lmstudio/n", model="n")
-    tables.write(tables.frame([bad, other]), tmp_path / "r.parquet")
+    tables.write(tables.to_frame([bad, other]), tmp_path / "r.parquet")
     ran = await run(tmp_path, "show", "r.parquet", "add", "--target", "n")
     assert "not there: the server gave no answer" in ran.out
     assert "HTTP 500" in ran.out
@@ -126,7 +126,7 @@ async def test_an_attempt_that_got_no_answer_shows_why(tmp_path: Path) -> None:
     ],
 )
 async def test_what_cannot_be_shown_is_one_line(
-    tmp_path: Path, work: WorkFolder, flags: list[str], words: str
+    tmp_path: Path, work: RunDirectory, flags: list[str], words: str
 ) -> None:
     ran = await run(tmp_path, "show", *flags)
     assert ran.code == 2
@@ -136,7 +136,7 @@ async def test_what_cannot_be_shown_is_one_line(
 
 async def test_of_several_targets_one_is_chosen(tmp_path: Path) -> None:
     rows = [row(), row(target="lmstudio/n", model="n")]
-    tables.write(tables.frame(rows), tmp_path / "r.csv")
+    tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     ran = await run(tmp_path, "show", "r.csv", "add")
     assert ran.code == 2
     assert "several targets: choose with --target from lmstudio/m, lmstudio/n" in ran.err

@@ -14,14 +14,14 @@ import docs
 import polars as pl
 import pytest
 import yaml
-from cli_runs import Ran, command, environment, interrupted, run
-from records_of import alike, result
-from sandboxes_of import opened
+from helpers.cli import Ran, command, environment, interrupted, run
+from helpers.factories import alike, result
+from helpers.sandboxes import opened
 
 from llmbench.cli.options.sweep import Options
 from llmbench.cli.sweep import steps_of
-from llmbench.config import shipped
-from llmbench.sandboxes.runners import load_runners
+from llmbench.plan import bundled_dir
+from llmbench.runners import load_runners
 from llmbench.store import tables
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ def write(folder: Path, **changes: object) -> None:
 async def test_a_sweep_leaves_a_dated_file_per_set_and_target_and_does_nothing_twice(
     tmp_path: Path,
 ) -> None:
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     write(tmp_path)
     ran = await run(tmp_path, "sweep", "sweep.yaml", "--date", "2026-01-31")
@@ -76,7 +76,7 @@ async def test_a_sweep_leaves_a_dated_file_per_set_and_target_and_does_nothing_t
 async def test_a_sweep_cut_short_goes_on_with_the_step_it_was_in(
     tmp_path: Path, ending: signal.Signals
 ) -> None:
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     write(tmp_path, run={"runs": 6, "sandbox": "bubblewrap", "concurrency": 1})
     sweep = ["sweep", "sweep.yaml", "--date", "2026-01-31"]
@@ -99,7 +99,7 @@ async def test_a_sweep_cut_short_goes_on_with_the_step_it_was_in(
 async def test_ctrl_c_while_a_step_is_being_written_ends_the_sweep_after_it(
     tmp_path: Path,
 ) -> None:
-    async with opened("bubblewrap", load_runners(shipped("runners"))):
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     write(tmp_path)
     ran = interrupted_while_it_tells(tmp_path, "sweep", "sweep.yaml", "--date", "2026-01-31")
@@ -206,9 +206,9 @@ def had(folder: Path, night: str, *, good: bool, set_: str = "all", **changes: o
 def test_a_night_is_compared_with_the_last_good_one_until_it_is_good_again(tmp_path: Path) -> None:
     # All files are there, so that the sweep has nothing left to ask.
     write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
-    story = [("2026-01-01", True, 0), ("2026-01-02", False, 1), ("2026-01-03", False, 1),
+    limit_notes = [("2026-01-01", True, 0), ("2026-01-02", False, 1), ("2026-01-03", False, 1),
              ("2026-01-04", True, 0)]  # fmt: skip
-    for night, good, code in story:
+    for night, good, code in limit_notes:
         had(tmp_path, night, good=good)
         ran = nightly(tmp_path, night, "3")
         assert ran.returncode == code, ran.stderr

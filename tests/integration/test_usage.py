@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from cli_runs import environment, run, serving
+from helpers.cli import environment, run, serving
 
 pytestmark = pytest.mark.anyio
 

@@ -8,28 +8,28 @@ from pathlib import Path
 
 import anyio
 import pytest
-from records_of import attempt
+from helpers.factories import attempt
 
-from llmbench import config
-from llmbench.attempt import Bench
-from llmbench.cli.conclude import refusals
-from llmbench.config import Lane, Plan
-from llmbench.engine import Engine, Share
+from llmbench import plan as config
+from llmbench.attempt import AttemptPipeline
 from llmbench.errors import (
     AttemptError,
+    CancelledBeforeSendError,
     ModelError,
-    NotAskedError,
     SandboxError,
     TargetError,
     TransientError,
 )
-from llmbench.events import BudgetSpent, Event, Finished, TargetStopped
+from llmbench.events import AttemptFinished, BudgetExhausted, Event, TargetStopped
+from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import Completion, Message, Outcome, Row, Submission, Target, Verdict
-from llmbench.sandboxes.runners import load_runners
+from llmbench.runners import load_runners
+from llmbench.runs.finish import refusals
+from llmbench.scheduler import Scheduler, Workload
 from llmbench.store import journal
 from llmbench.store.journal import Journal
-from llmbench.store.ledger import Ledger
-from llmbench.store.work import WorkFolder
+from llmbench.store.journal_index import JournalIndex
+from llmbench.store.run_dir import RunDirectory
 
 pytestmark = pytest.mark.anyio
 
@@ -43,8 +43,8 @@ class ScriptedModel:
     target: Target
     script: Sequence[Completion | ModelError]
     asked: Counter[int] = field(default_factory=Counter)
-    learned: Mapping[str, str | None] = field(default_factory=dict)
-    story: Iterable[str] = ()
+    unsupported_params: Mapping[str, str | None] = field(default_factory=dict)
+    limit_notes: Iterable[str] = ()
     drained: int = 0
 
     async def complete(
@@ -92,7 +92,7 @@ class Result:
     events: list[Event]
     model: ScriptedModel
     sandbox: ScriptedSandbox
-    bench: Bench
+    pipeline: AttemptPipeline
 
 
 async def run(
@@ -103,26 +103,26 @@ async def run(
     max_cost: float | None = None,
 ) -> Result:
     asked = attempt()
-    lane = Lane((asked.target,), 1, local=True)
-    plan = Plan((lane,), (asked.problem,), runs or len(script), 1, 9.0, max_cost)
+    endpoint = EndpointPlan((asked.target,), 1, local=True)
+    plan = Plan((endpoint,), (asked.problem,), runs or len(script), 1, 9.0, max_cost)
     model, sandbox = ScriptedModel(asked.target, script), ScriptedSandbox(verdict)
     events: list[Event] = []
-    work = WorkFolder(tmp_path)
+    work = RunDirectory(tmp_path)
     with Journal(work.path) as written:
-        bench = Bench(
+        pipeline = AttemptPipeline(
             plan,
             {asked.target.label: model},
-            load_runners(config.shipped("runners")),
+            load_runners(config.bundled_dir("runners")),
             sandbox,
             written,
             work,
             events.append,
         )
-        engine = Engine(bench.ask, bench.grade, sandboxes=1)
-        await engine.run(Share([plan.attempts()], anyio.CapacityLimiter(1), 1))
+        engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=1)
+        await engine.run(Workload([plan.attempts()], anyio.CapacityLimiter(1), 1))
     rows = list(journal.rows(written.path, pytest.fail))
-    assert rows == [event.row for event in events if isinstance(event, Finished)]
-    return Result(rows, events, model, sandbox, bench)
+    assert rows == [event.row for event in events if isinstance(event, AttemptFinished)]
+    return Result(rows, events, model, sandbox, pipeline)
 
 
 async def test_a_right_answer_scores_100_and_its_parts_are_kept(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ async def test_a_right_answer_scores_100_and_its_parts_are_kept(tmp_path: Path) 
     (row,) = result.rows
     assert (row.outcome, row.score, row.passed, row.exit_code) == ("passed", 100.0, True, 0)
     assert (row.extraction, row.tests_passed, row.sandbox) == ("fence", 3, "scripted")
-    kept = {p.name: p.read_text() for p in result.bench.work.path.rglob("1/*")}
+    kept = {p.name: p.read_text() for p in result.pipeline.work.path.rglob("1/*")}
     assert kept == {
         "answer.md": CODE,
         "reasoning.md": "Hm.",
@@ -181,7 +181,7 @@ async def test_a_fault_of_the_provider_is_never_scored(tmp_path: Path, fault: Mo
     result = await run(tmp_path, [fault, Completion(CODE)])
     first, second = result.rows
     assert (first.outcome, first.score, first.passed) == ("provider_error", None, None)
-    assert (first.log_head, first.llm_seconds, first.tries) == (str(fault), None, None)
+    assert (first.log_head, first.llm_seconds, first.requests) == (str(fault), None, None)
     assert second.outcome == "passed"
 
 
@@ -198,7 +198,7 @@ async def test_a_fatal_fault_stops_its_target_and_the_rest_is_counted(tmp_path: 
     ]
     result = await run(tmp_path, script, runs=9)
     assert [row.outcome for row in result.rows] == ["passed", "provider_error"]
-    assert result.bench.not_asked == 7
+    assert result.pipeline.skipped == 7
     assert set(result.model.asked) == {1, 2}
     stops = [event for event in result.events if isinstance(event, TargetStopped)]
     assert stops == [TargetStopped("lmstudio/m", "no credit: top up")]
@@ -208,18 +208,20 @@ async def test_a_fatal_fault_stops_its_target_and_the_rest_is_counted(tmp_path: 
 async def test_an_attempt_sent_away_before_it_was_asked_has_no_row_and_is_counted(
     tmp_path: Path,
 ) -> None:
-    result = await run(tmp_path, [Completion(CODE), NotAskedError("nothing more is asked")], runs=4)
+    result = await run(
+        tmp_path, [Completion(CODE), CancelledBeforeSendError("nothing more is asked")], runs=4
+    )
     assert [row.run for row in result.rows] == [1, 3]
-    assert (result.bench.not_asked, result.bench.broken) == (2, 0)
+    assert (result.pipeline.skipped, result.pipeline.infrastructure_errors) == (2, 0)
 
 
 async def test_once_the_budget_is_spent_nothing_more_is_asked(tmp_path: Path) -> None:
     script = [Completion(CODE, cost_usd=0.25)]
     result = await run(tmp_path, script, runs=9, max_cost=0.5)
     assert [row.outcome for row in result.rows] == ["passed", "passed"]
-    assert (result.bench.not_asked, set(result.model.asked)) == (7, {1, 2})
-    said = [event for event in result.events if isinstance(event, BudgetSpent)]
-    assert said == [BudgetSpent(0.5, 0.5)]
+    assert (result.pipeline.skipped, set(result.model.asked)) == (7, {1, 2})
+    said = [event for event in result.events if isinstance(event, BudgetExhausted)]
+    assert said == [BudgetExhausted(0.5, 0.5)]
     assert result.model.drained == 1
 
 
@@ -229,11 +231,15 @@ async def test_tries_that_brought_no_answer_are_counted_and_spend_the_budget(
     fault = TransientError("broke")
     fault.requests, fault.cost_usd = 3, 0.375
     result = await run(tmp_path, [fault, Completion(CODE, cost_usd=0.25)], runs=9, max_cost=0.5)
-    told = [(row.outcome, row.tries, row.cost_usd) for row in result.rows]
+    told = [(row.outcome, row.requests, row.cost_usd) for row in result.rows]
     assert told == [("provider_error", 3, 0.375), ("passed", 1, 0.25)]
-    assert result.bench.not_asked == 7
+    assert result.pipeline.skipped == 7
     # A run that goes on knows of both.
-    assert Ledger(result.bench.journal.path, pytest.fail).spent == result.bench.spent == 0.625
+    assert (
+        JournalIndex(result.pipeline.journal.path, pytest.fail).cost_usd
+        == result.pipeline.cost_usd
+        == 0.625
+    )
 
 
 async def test_the_seed_of_a_row_is_that_of_its_run(tmp_path: Path) -> None:
@@ -242,20 +248,22 @@ async def test_the_seed_of_a_row_is_that_of_its_run(tmp_path: Path) -> None:
 
 
 async def test_a_parameter_that_was_not_sent_is_null_in_its_row(tmp_path: Path) -> None:
-    result = await run(tmp_path, [Completion(CODE, unsent=("seed", "temperature"))])
+    result = await run(tmp_path, [Completion(CODE, unsupported_params=("seed", "temperature"))])
     (row,) = result.rows
     assert (row.max_tokens, row.temperature, row.seed) == (4096, None, None)
 
 
 async def test_a_completion_is_journaled_before_it_is_graded(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion(CODE)])
-    kinds = [type(entry).__name__ for entry in journal.read(result.bench.journal.path, pytest.fail)]
-    assert kinds == ["Bought", "Judged"]
+    kinds = [
+        type(entry).__name__ for entry in journal.read(result.pipeline.journal.path, pytest.fail)
+    ]
+    assert kinds == ["CompletionEntry", "ResultEntry"]
 
 
 def test_parameters_that_a_server_refused_are_said_in_the_end() -> None:
-    learned = {"temperature": None, "max_tokens": "max_completion_tokens"}
-    model = ScriptedModel(attempt().target, [], learned=learned)
+    unsupported_params = {"temperature": None, "max_tokens": "max_completion_tokens"}
+    model = ScriptedModel(attempt().target, [], unsupported_params=unsupported_params)
     assert list(refusals({"lmstudio/m": model})) == [
         "lmstudio/m: the server refuses temperature, which is not sent",
         "lmstudio/m: the server refuses max_tokens, which is sent as max_completion_tokens",

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from records_of import alike, result
+from helpers.factories import alike, result
 from rich.console import Console
 
 from llmbench import stats
 from llmbench.cli.history import main
 from llmbench.cli.options.history import Options
 from llmbench.errors import ResultFileError
-from llmbench.reports import trend
+from llmbench.reports import history as trend
 from llmbench.store import tables
-from llmbench.store.nights import nights, stamp_of
+from llmbench.store.dated_results import date_in_name, nights
 
 FIRST = alike(x=[1, 1, 1], y=[1, 1, 1])
 SECOND = alike(x=[0, 0, 0], y=[1, 1, 0])
@@ -37,7 +37,7 @@ THIRD = alike(x=[1, 1, 1], y=[1, 1, 0])
     ],
 )
 def test_the_date_is_in_the_name_of_the_file_or_its_folder(name: str, stamp: str | None) -> None:
-    assert stamp_of(Path("here") / name) == stamp
+    assert date_in_name(Path("here") / name) == stamp
 
 
 def test_nights_are_in_order_and_may_have_several_files(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_each_night_is_compared_with_the_one_before() -> None:
     assert lines["broken"].to_list() == [None, 1, 0]
     assert lines["fixed"].to_list() == [None, 0, 1]
     for line, passes in zip(lines.to_dicts(), (FIRST, SECOND, THIRD), strict=True):
-        assert line["pass_rate"] == stats.rates(result(passes), ["target"])["pass_rate"][0]
+        assert line["pass_rate"] == stats.summarize(result(passes), ["target"])["pass_rate"][0]
 
 
 def test_problems_that_have_all_changed_break_the_comparison_and_not_the_trend() -> None:
@@ -101,11 +101,11 @@ def test_a_trend_is_shown_as_text_markdown_and_json() -> None:
         for words in ("lmstudio/m", "night 0", "night 1", "-16.7", "against the night before"):
             assert words in text
     assert json.loads(trend.as_json(lines)) == lines.to_dicts()
-    assert "no model was asked" in trend.markdown(lines.with_columns(recorded=True))
+    assert "no model was asked" in trend.markdown(lines.with_columns(replayed=True))
 
 
 def test_rates_are_bars() -> None:
-    assert trend.bars([0, 0.5, None, 1]) == "▁▅ █"
+    assert trend.sparkline([0, 0.5, None, 1]) == "▁▅ █"
 
 
 def test_the_same_attempt_in_two_files_of_a_night_is_refused(tmp_path: Path) -> None:

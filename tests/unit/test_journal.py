@@ -11,16 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.factories import attempt, row
 from hypothesis import given
 from hypothesis import strategies as st
-from records_of import attempt, row
 
 from llmbench.errors import OutputError
 from llmbench.records import Completion, Usage
 from llmbench.store import journal
 from llmbench.store.cache import Cache
-from llmbench.store.journal import Bought, Journal, Judged
-from llmbench.store.ledger import Ledger
+from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
+from llmbench.store.journal_index import JournalIndex
 
 
 def fail(line: str) -> None:
@@ -29,10 +29,10 @@ def fail(line: str) -> None:
 
 @given(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.none() | st.integers(0, 9))
 def test_entries_come_back_as_they_went_in(text: str, seconds: float, tokens: int | None) -> None:
-    completion = Completion(text, usage=Usage(tokens), llm_seconds=seconds, tries=2)
+    completion = Completion(text, usage=Usage(tokens), llm_seconds=seconds, requests=2)
     entries: list[journal.Entry] = [
-        Bought(attempt().key, completion),
-        Judged(row(log_head=text, llm_seconds=seconds)),
+        CompletionEntry(attempt().key, completion),
+        ResultEntry(row(log_head=text, llm_seconds=seconds)),
     ]
     with tempfile.TemporaryDirectory() as folder:
         with Journal(Path(folder)) as written:
@@ -43,8 +43,8 @@ def test_entries_come_back_as_they_went_in(text: str, seconds: float, tokens: in
 
 def test_a_torn_last_line_costs_only_that_line(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
-        written.append(Judged(row(run=1)))
-        written.append(Judged(row(run=2)))
+        written.append(ResultEntry(row(run=1)))
+        written.append(ResultEntry(row(run=2)))
     whole = written.path.read_bytes()
     first = whole.index(b"\n") + 1
     for length in range(first, len(whole)):
@@ -78,7 +78,7 @@ def test_a_damaged_line_in_the_middle_costs_itself_and_is_told(
 ) -> None:
     with Journal(tmp_path) as written:
         for run in (1, 3):
-            written.append(Judged(row(run=run)))
+            written.append(ResultEntry(row(run=run)))
     first, third = written.path.read_bytes().splitlines(keepends=True)
     written.path.write_bytes(first + damaged + b"\n" + third)
     heard: list[str] = []
@@ -88,17 +88,17 @@ def test_a_damaged_line_in_the_middle_costs_itself_and_is_told(
 
 def test_a_row_whose_outcome_is_of_another_version_is_left_out_and_told(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
-        written.append(Judged(row(outcome="melted")))
-        written.append(Judged(row(run=2), "graded"))
+        written.append(ResultEntry(row(outcome="melted")))
+        written.append(ResultEntry(row(run=2), "graded"))
     heard: list[str] = []
-    ledger = Ledger(written.path, heard.append)
+    index = JournalIndex(written.path, heard.append)
     assert heard == [f"{written.path}:1: {OF_ANOTHER_VERSION}"]
-    assert ledger.is_done("graded")
+    assert index.is_done("graded")
 
 
 def test_what_a_later_version_adds_to_a_line_is_passed_over(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
-        written.append(Judged(row()))
+        written.append(ResultEntry(row()))
     line = json.loads(written.path.read_bytes())
     line["row"]["colour"] = line["colour"] = "blue"
     written.path.write_text(json.dumps(line) + "\n")
@@ -107,7 +107,7 @@ def test_what_a_later_version_adds_to_a_line_is_passed_over(tmp_path: Path) -> N
 
 def test_each_line_is_on_its_way_before_the_call_returns(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
-        written.append(Judged(row()))
+        written.append(ResultEntry(row()))
         assert json.loads(written.path.read_text())["row"]["problem_id"] == "add"
 
 
@@ -118,11 +118,11 @@ def test_a_full_disk_is_one_line_and_ends_the_writing(tmp_path: Path) -> None:
     written = Journal(tmp_path)
     real, written._file = written._file, full.open("ab", buffering=0)
     with pytest.raises(OutputError, match="No space left"):
-        written.append(Judged(row()))
+        written.append(ResultEntry(row()))
     written._file.close()
     written._file = real
     with pytest.raises(OutputError, match="No space left"):
-        written.append(Judged(row()))
+        written.append(ResultEntry(row()))
     written.close()
     assert written.path.read_bytes() == b""
 
@@ -135,7 +135,7 @@ def test_what_is_journaled_is_put_on_the_disk_within_a_second(
         monkeypatch.setattr(os, "fsync", lambda _: synced.set())
         assert not synced.wait(journal.SYNC_SECONDS)
         for run in (1, 2):
-            written.append(Judged(row(run=run)))
+            written.append(ResultEntry(row(run=run)))
             began = time.monotonic()
             assert not synced.is_set()
             assert synced.wait(30)
@@ -165,7 +165,7 @@ REAL_FSYNC = os.fsync
 def failed(written: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the disk fail below a journal."""
     monkeypatch.setattr(os, "fsync", failing_once)
-    written.append(Judged(row()))
+    written.append(ResultEntry(row()))
     written._syncing.join(30)
 
 
@@ -175,7 +175,7 @@ def test_a_disk_that_fails_ends_the_writing(
     with Journal(tmp_path) as written:
         failed(written, monkeypatch)
         with pytest.raises(OutputError, match=r"journal\.jsonl: cannot be written: Input/output"):
-            written.append(Judged(row()))
+            written.append(ResultEntry(row()))
 
 
 def test_a_disk_that_failed_after_the_last_line_is_told_at_the_end(
@@ -192,19 +192,19 @@ def test_a_disk_that_failed_after_the_last_line_is_told_at_the_end(
 def test_a_journal_that_was_removed_takes_no_more_lines(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
         written.path.unlink()
-        written.append(Judged(row()))
+        written.append(ResultEntry(row()))
         written._syncing.join(30)
         with pytest.raises(OutputError, match="was removed"):
-            written.append(Judged(row()))
+            written.append(ResultEntry(row()))
 
 
 def test_a_torn_line_stays_alone_when_the_journal_goes_on(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
-        written.append(Judged(row(run=1)))
-        written.append(Judged(row(run=2)))
+        written.append(ResultEntry(row(run=1)))
+        written.append(ResultEntry(row(run=2)))
     written.path.write_bytes(written.path.read_bytes()[:-9])
     with Journal(tmp_path) as again:
-        again.append(Judged(row(run=3)))
+        again.append(ResultEntry(row(run=3)))
     told: list[str] = []
     assert [r.run for r in journal.rows(again.path, told.append)] == [1, 3]
     assert told == [f"{again.path}:2: damaged line, left out"]
@@ -213,10 +213,10 @@ def test_a_torn_line_stays_alone_when_the_journal_goes_on(tmp_path: Path) -> Non
 def test_an_entry_is_found_again_by_its_place(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
         for run in (1, 2, 3):
-            written.append(Judged(row(run=run, log_head="§")))
+            written.append(ResultEntry(row(run=run, log_head="§")))
     with written.path.open("rb") as file:
-        for offset, entry in reversed(list(journal.places(written.path, fail))):
-            assert journal.entry_at(file, offset) == entry
+        for offset, entry in reversed(list(journal.scan(written.path, fail))):
+            assert journal.read_entry(file, offset) == entry
 
 
 def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
@@ -244,11 +244,11 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 
 def test_an_answer_whose_run_was_removed_is_not_in_the_cache(tmp_path: Path) -> None:
     with Journal(tmp_path / "old") as written:
-        written.append(Bought(attempt().key, Completion("text", cost_usd=1.0), "asked"))
+        written.append(CompletionEntry(attempt().key, Completion("text", cost_usd=1.0), "asked"))
     cache = Cache(tmp_path, tmp_path / "new" / journal.NAME)
     found = cache.completion("asked")
     assert found is not None
-    assert (found.text, found.cached, found.cost_usd) == ("text", True, None)
+    assert (found.text, found.from_cache, found.cost_usd) == ("text", True, None)
     assert cache.completion("other") is None
     written.path.unlink()
     assert cache.completion("asked") is None

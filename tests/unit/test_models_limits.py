@@ -5,14 +5,14 @@ import time
 import anyio
 import pytest
 
-from llmbench.models.limits import Allowed, Traffic
+from llmbench.models.limits import AdaptiveConcurrency, ServerLimits
 from llmbench.records import Usage
 
 pytestmark = pytest.mark.anyio
 
 
-def traffic(at_once: int = 8, *, local: bool = False) -> Traffic:
-    return Traffic("cloud", Allowed(at_once), local=local)
+def traffic(at_once: int = 8, *, local: bool = False) -> AdaptiveConcurrency:
+    return AdaptiveConcurrency("cloud", ServerLimits(at_once), local=local)
 
 
 async def test_one_episode_of_refusals_halves_the_slots_once() -> None:
@@ -26,7 +26,7 @@ async def test_one_episode_of_refusals_halves_the_slots_once() -> None:
     for _ in range(9):
         one.refused(time.monotonic())
     assert one.slots.total_tokens == 1
-    (said,) = one.story
+    (said,) = one.limit_notes
     assert said == "cloud refused 11 times for its rate or load: down to 1 of 8 answers at once"
 
 
@@ -82,7 +82,7 @@ async def test_a_local_server_that_answers_one_after_another_is_not_over_driven(
         waited = 0.1 + answer * (one.slots.total_tokens - 1)
         one.answered(waited, waited + answer)
     assert one.slots.total_tokens <= 2
-    assert "made first tokens wait" in next(iter(one.story))
+    assert "made first tokens wait" in next(iter(one.limit_notes))
 
 
 async def test_a_local_server_that_batches_soon_has_all_its_slots() -> None:
@@ -94,7 +94,7 @@ async def test_a_local_server_that_batches_soon_has_all_its_slots() -> None:
     for number in range(60):
         one.answered(0.1 + 0.01 * (number % 9), 0.5)
     assert one.slots.total_tokens == 16
-    assert list(one.story) == []
+    assert list(one.limit_notes) == []
 
 
 async def test_prompts_in_the_cache_of_a_local_server_make_the_others_not_late() -> None:
@@ -103,7 +103,7 @@ async def test_prompts_in_the_cache_of_a_local_server_make_the_others_not_late()
         prompt = 0.03 if number % 10 == 9 else 1.0 + 0.1 * (number % 5)
         one.answered(prompt, prompt + 10.0)
     assert one.slots.total_tokens == 8
-    assert list(one.story) == []
+    assert list(one.limit_notes) == []
 
 
 @pytest.mark.parametrize("places", [1, 2, 4])
@@ -128,7 +128,7 @@ async def test_a_local_server_that_has_room_again_gets_more() -> None:
 
 
 async def test_requests_are_spaced_over_the_minute() -> None:
-    pace = Traffic("cloud", Allowed(8, requests=60 / 0.05)).pace
+    pace = AdaptiveConcurrency("cloud", ServerLimits(8, requests=60 / 0.05)).pace
     waits: list[float] = []
 
     async def ask() -> None:
@@ -144,16 +144,18 @@ async def test_requests_are_spaced_over_the_minute() -> None:
 
 
 async def test_a_servers_minute_goes_on_in_the_next_run() -> None:
-    allowed = Allowed(1, requests=60 / 0.2)
-    pace = Traffic("cloud", allowed).pace
+    allowed = ServerLimits(1, requests=60 / 0.2)
+    pace = AdaptiveConcurrency("cloud", allowed).pace
     await pace.turn()
-    after = Traffic("cloud", allowed, pace=pace)
+    after = AdaptiveConcurrency("cloud", allowed, pace=pace)
     assert (await after.pace.turn()).seconds == pytest.approx(0.2, abs=0.05)
     assert after.pace.waited == pytest.approx(0.2, abs=0.05)
 
 
 async def test_tokens_that_were_used_delay_the_next_request() -> None:
-    pace = Traffic("cloud", Allowed(1, tokens=60_000)).pace  # a thousand in a second
+    pace = AdaptiveConcurrency(
+        "cloud", ServerLimits(1, tokens=60_000)
+    ).pace  # a thousand in a second
     first = await pace.turn()
     pace.used(first, Usage(100, 200))
     second = await pace.turn()
@@ -166,4 +168,4 @@ async def test_tokens_that_were_used_delay_the_next_request() -> None:
 async def test_without_a_limit_nothing_waits() -> None:
     one = traffic(2)
     assert [(await one.pace.turn()).seconds for _ in range(100)] == [0] * 100
-    assert list(one.story) == []
+    assert list(one.limit_notes) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from llmbench.errors import UsageError
-from llmbench.models.pricing import Price, offered_price, price_of, read_prices
+from llmbench.models.pricing import Price, find_price, offered_price, read_prices
 from llmbench.records import Target, Usage
 
 TARGET = Target("openrouter", "a/m", "https://openrouter.ai/api/v1")
@@ -84,7 +84,7 @@ def test_a_price_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_users_own_price_counts_more_than_the_servers() -> None:
     label, model, server = Price(1, 1), Price(2, 2), Price(3, 3)
     offered = {"a/m": server}
-    assert price_of(TARGET, {"openrouter/a/m": label, "a/m": model}, offered) == label
-    assert price_of(TARGET, {"a/m": model}, offered) == model
-    assert price_of(TARGET, {"b": model}, offered) == server
-    assert price_of(TARGET, {}, {}) is None
+    assert find_price(TARGET, {"openrouter/a/m": label, "a/m": model}, offered) == label
+    assert find_price(TARGET, {"a/m": model}, offered) == model
+    assert find_price(TARGET, {"b": model}, offered) == server
+    assert find_price(TARGET, {}, {}) is None

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from llmbench import mutations
-from llmbench.config import shipped
 from llmbench.errors import RunnerFileError, UsageError
 from llmbench.mutations import Mutant, Operator, Rules
-from llmbench.sandboxes.runners import AUTHORING, load_runners
+from llmbench.plan import bundled_dir
+from llmbench.runners import AUTHORING, load_runners
 
 pytest.importorskip("tree_sitter", reason=f"not installed: {mutations.INSTALL}")
 
 RULES = {
     lang: mutations.load_rules(runner.folder / AUTHORING)
-    for lang, runner in load_runners(shipped("runners")).items()
+    for lang, runner in load_runners(bundled_dir("runners")).items()
 }
 CODE = {
     "python": 'def f(a):\n    """Doc 1."""\n    if not a < 3:\n        g(a)\n    return a\n',

@@ -19,8 +19,8 @@ TARGET = {
 RECORD: dict[str, Any] = {
     "run": "r",
     "commands": [["--runs", "2"], ["--resume"]],
-    "plan": {"lanes": [{"targets": [TARGET]}], "problems": {"add": "0"}, "test_timeout": 45.0},
-    "part_of": None,
+    "plan": {"endpoints": [{"targets": [TARGET]}], "problems": {"add": "0"}, "test_timeout": 45.0},
+    "sweep_step": None,
     "prompt_template_sha256": {"python": "0"},
     "sessions": [{"sandbox": "docker", "versions": {"python": "3.11"}, "end": None}],
 }
@@ -39,7 +39,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
         ({"commands": [[3]]}, "commands.0.0: Input should be a valid string"),
         ({"sessions": []}, "sessions: List should have at least 1 item"),
         ({"sessions": [{}]}, "sessions.0.sandbox: Field required"),
-        ({"plan": {"lanes": [{"targets": [{}]}]}}, "plan.lanes.0.targets.0.provider: "),
+        ({"plan": {"endpoints": [{"targets": [{}]}]}}, "plan.endpoints.0.targets.0.provider: "),
         ({"plan": None}, "plan: "),
     ],
 )
@@ -74,8 +74,8 @@ def test_a_record_that_is_none_is_refused(tmp_path: Path, data: bytes | None, fa
 
 
 def test_the_commit_is_that_of_the_checkout() -> None:
-    commit = provenance.machine()["git_commit"]
+    commit = provenance.environment()["git_commit"]
     checkout = (Path(__file__).parents[2] / ".git").exists()
     assert (commit is not None) == checkout
     assert commit is None or len(commit.removesuffix("-dirty")) == 40
-    json.dumps(provenance.machine())
+    json.dumps(provenance.environment())

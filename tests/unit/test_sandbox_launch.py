@@ -7,10 +7,11 @@ import pytest
 
 from llmbench.errors import SandboxError
 from llmbench.records import AttemptKey, Submission
-from llmbench.sandboxes.base import Execution, Limits
-from llmbench.sandboxes.launch import Bounded, Capture, Launch, pack
+from llmbench.runners import ResourceLimits
+from llmbench.sandboxes.base import Execution
+from llmbench.sandboxes.launch import Capture, HeadTailBuffer, Launch, pack
 
-LIMITS = Limits(log_kb=1, report_kb=1)
+LIMITS = ResourceLimits(log_kb=1, report_kb=1)
 
 
 def a_launch(
@@ -48,21 +49,21 @@ def test_a_path_that_leaves_the_work_folder_is_refused(path: str) -> None:
 
 
 def test_a_bounded_stream_keeps_head_and_tail_and_says_what_is_missing() -> None:
-    kept = Bounded(10)
+    kept = HeadTailBuffer(10)
     for byte in b"abcdefghijklmnopqrstuvwxyz":
         kept.feed(bytes([byte]))
     assert kept.kept() == b"abcde\n[16 bytes left out]\nvwxyz"
 
 
 def test_a_bounded_stream_keeps_all_that_fits() -> None:
-    kept = Bounded(10)
+    kept = HeadTailBuffer(10)
     kept.feed(b"abcdefg")
     kept.feed(b"hij")
     assert (kept.kept(), kept.dropped) == (b"abcdefghij", 0)
 
 
 def test_a_bounded_stream_holds_little_of_a_flood() -> None:
-    kept = Bounded(1000)
+    kept = HeadTailBuffer(1000)
     for _ in range(1000):
         kept.feed(b"x" * 65536)
     assert len(kept.kept()) < 1100

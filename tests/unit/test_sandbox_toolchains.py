@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from llmbench.config import shipped
 from llmbench.errors import NoSandboxError
-from llmbench.sandboxes.runners import Runner, load_runners
-from llmbench.sandboxes.toolchains import set_up
+from llmbench.plan import bundled_dir
+from llmbench.runners import Runner, load_runners
+from llmbench.sandboxes.local.toolchains import set_up
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +75,7 @@ async def test_packages_that_are_missing_refuse_the_language(
     bare.parent.mkdir()
     bare.write_text('#!/bin/sh\nexec /usr/bin/env python3 -S -I "$@"\n')
     bare.chmod(0o755)
-    python = load_runners(shipped("runners"))["python"]
-    monkeypatch.setattr("llmbench.sandboxes.toolchains._find", lambda *_: bare)
+    python = load_runners(bundled_dir("runners"))["python"]
+    monkeypatch.setattr("llmbench.sandboxes.local.toolchains._find", lambda *_: bare)
     with pytest.raises(NoSandboxError, match="Python packages are missing: pytest"):
         await set_up({"python": python}, print)

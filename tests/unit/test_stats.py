@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 import scipy.stats
 import statsmodels.api as sm
+from helpers.factories import row
 from hypothesis import given
 from hypothesis import strategies as st
-from records_of import row
 from statsmodels.stats.proportion import proportion_confint
 
 from llmbench import stats
@@ -41,13 +41,13 @@ def rows_of(counts: Counts, **changes: object) -> list[Row]:
 
 
 def line_of(counts: Counts, **changes: object) -> dict[str, float]:
-    (line,) = stats.rates(tables.frame(rows_of(counts, **changes)), ["target"]).to_dicts()
+    (line,) = stats.summarize(tables.to_frame(rows_of(counts, **changes)), ["target"]).to_dicts()
     return line
 
 
 @given(st.integers(1, 400), st.sampled_from([0.6, 0.9, 0.975, 0.995, 0.01]))
 def test_student_quantiles_are_those_of_scipy(freedom: int, probability: float) -> None:
-    ours = stats.student_quantile(probability, freedom)
+    ours = stats.t_quantile(probability, freedom)
     assert ours == pytest.approx(scipy.stats.t.ppf(probability, freedom), rel=1e-9)
 
 
@@ -83,7 +83,7 @@ def test_with_equal_runs_the_clustered_error_is_that_of_the_problems_rates() -> 
 def test_student_intervals_are_those_of_scipy() -> None:
     values = [0.1, -0.4, 0.3, 0.25, 0.0]
     theirs = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert stats.student_interval(values) == pytest.approx((theirs.low, theirs.high))
+    assert stats.t_interval(values) == pytest.approx((theirs.low, theirs.high))
 
 
 @given(COUNTS)
@@ -164,7 +164,7 @@ def test_wilson_intervals_cover_a_true_rate_95_times_of_100(n: int) -> None:
 
 def test_student_intervals_cover_the_true_mean_95_times_of_100() -> None:
     draws = np.random.default_rng(7).normal(0.2, 1, size=(4000, 12))
-    bounds = [stats.student_interval(values) for values in draws.tolist()]
+    bounds = [stats.t_interval(values) for values in draws.tolist()]
     assert 0.93 <= fmean(low <= 0.2 <= high for low, high in bounds) <= 0.97
 
 
@@ -205,7 +205,7 @@ def test_pass_at_k_is_that_of_the_paper() -> None:
 
 
 def test_pass_rates_at_k_are_means_over_the_problems_that_have_k_runs() -> None:
-    table = tables.frame(rows_of([(3, 3), (3, 1), (2, 1)]))
+    table = tables.to_frame(rows_of([(3, 3), (3, 1), (2, 1)]))
     one, three, four = stats.pass_rates_at(table, ["target"], [1, 3, 4]).to_dicts()
     assert one["pass_at_k"] == pytest.approx(fmean([1, 1 / 3, 1 / 2])) == one["pass_hat_k"]
     assert (three["problems"], three["pass_at_k"], three["pass_hat_k"]) == (2, 1, 0.5)
@@ -232,7 +232,7 @@ def test_intervals_of_pass_at_k_cover_it_95_times_of_100(k: int, at: float) -> N
 
 def test_pass_at_k_that_is_perfect_is_not_taken_for_certain() -> None:
     (line,) = stats.pass_rates_at(
-        tables.frame(rows_of([(3, 3), (3, 1), (3, 2)] * 5)), ["target"], [3]
+        tables.to_frame(rows_of([(3, 3), (3, 1), (3, 2)] * 5)), ["target"], [3]
     ).to_dicts()
     assert line["pass_at_k"] == line["pass_at_k_high"] == 1
     assert line["pass_at_k_low"] < 0.9
@@ -253,7 +253,7 @@ def test_cost_per_solved_is_what_a_passing_answer_takes() -> None:
 def test_what_failed_tries_cost_is_no_cost_of_an_answer() -> None:
     lost = row(score=None, passed=None, outcome="provider_error", cost_usd=5.0)
     rows = [*rows_of([(4, 1)], cost_usd=0.01), lost]
-    (line,) = stats.rates(tables.frame(rows), ["target"]).to_dicts()
+    (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
     assert line["cost_per_solved_usd"] == pytest.approx(0.04)
     assert line["cost_usd"] == pytest.approx(5.04)
 
@@ -262,13 +262,13 @@ def test_answers_without_score_or_cost_are_not_in_the_cost_per_solved() -> None:
     rows = rows_of([(4, 2)], cost_usd=0.01)
     rows.append(row(problem_id="q", cost_usd=9.0, score=None, passed=None, outcome="sandbox_error"))
     rows.append(row(problem_id="r", cost_usd=None))
-    (line,) = stats.rates(tables.frame(rows), ["target"]).to_dicts()
+    (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
     assert line["cost_per_solved_usd"] == pytest.approx(0.02)
 
 
 def test_the_cost_per_solved_has_bounds_that_cover_it_95_times_of_100() -> None:
     true, passes = simulated(40, 3, 2, 1, times=1000)
-    lines = stats.cost_bounds(repeated(passes, 3), ["target"])
+    lines = stats.cost_interval(repeated(passes, 3), ["target"])
     cost = 0.01 / true
     assert 0.93 <= fmean((lines["cost_low"] <= cost) & (cost <= lines["cost_high"])) <= 0.97
 
@@ -284,7 +284,7 @@ def test_the_cost_per_solved_has_bounds_that_cover_it_95_times_of_100() -> None:
 def test_what_is_solved_seldom_has_no_bounds_of_its_cost(
     counts: Counts, bounds: list[tuple[float | None, float | None]]
 ) -> None:
-    found = stats.cost_bounds(tables.frame(rows_of(counts, cost_usd=0.01)), ["target"])
+    found = stats.cost_interval(tables.to_frame(rows_of(counts, cost_usd=0.01)), ["target"])
     assert found.select("cost_low", "cost_high").rows() == [
         (low if low is None else pytest.approx(low), high) for low, high in bounds
     ]
@@ -292,21 +292,23 @@ def test_what_is_solved_seldom_has_no_bounds_of_its_cost(
 
 def test_a_group_where_nothing_was_scored_has_no_interval() -> None:
     bad = row(score=None, passed=None, outcome="provider_error")
-    (line,) = stats.rates(tables.frame([bad]), ["target"]).to_dicts()
+    (line,) = stats.summarize(tables.to_frame([bad]), ["target"]).to_dicts()
     assert line["problems"] == 0
     assert line["low"] is line["high"] is line["std_error"] is line["flaky"] is None
 
 
 def test_groups_may_be_problems_languages_targets_or_several_of_them() -> None:
-    table = tables.frame([*rows_of([(2, 1), (2, 2)]), *rows_of([(2, 0)], lang="go", target="x/y")])
-    lines = stats.rates(table, ["problem_id", "lang", "target"])
+    table = tables.to_frame(
+        [*rows_of([(2, 1), (2, 2)]), *rows_of([(2, 0)], lang="go", target="x/y")]
+    )
+    lines = stats.summarize(table, ["problem_id", "lang", "target"])
     assert lines["problems"].to_list() == [1, 1, 1]
-    assert stats.rates(table, ["lang"])["pass_rate"].to_list() == [0.75, 0.0]
-    assert stats.rates(table, ["difficulty"])["scored"].to_list() == [6]
+    assert stats.summarize(table, ["lang"])["pass_rate"].to_list() == [0.75, 0.0]
+    assert stats.summarize(table, ["difficulty"])["scored"].to_list() == [6]
 
 
 def test_a_row_counts_under_each_of_its_tags() -> None:
-    table = tables.frame(
+    table = tables.to_frame(
         [*rows_of([(2, 2)], tags="async,http"), *rows_of([(2, 0)], tags="http", problem_id="q"),
          *rows_of([(2, 1)], tags="", problem_id="r")]
     )  # fmt: skip
@@ -318,16 +320,16 @@ def test_percentiles_are_those_of_numpy() -> None:
     values = [0.1, 0.5, 0.2, 0.9, 0.7]
     rows = [row(run=i, ttft_seconds=v) for i, v in enumerate(values, 1)]
     rows.append(row(run=9, ttft_seconds=None))
-    (line,) = stats.percentiles(tables.frame(rows), ["target"], at=(10, 50, 90)).to_dicts()
+    (line,) = stats.percentiles(tables.to_frame(rows), ["target"], at=(10, 50, 90)).to_dicts()
     for q in (10, 50, 90):
         assert line[f"ttft_seconds_p{q}"] == pytest.approx(np.percentile(values, q))
     assert line["ttft_seconds_p50"] == median(values)
 
 
 def test_rates_of_ten_thousand_rows_are_quick_enough_to_show() -> None:
-    table = tables.frame(rows_of([(5, i % 6) for i in range(2000)]))
-    assert len(stats.rates(table, ["problem_id", "target"])) == 2000
-    assert isinstance(stats.rates(table, ["target"]), pl.DataFrame)
+    table = tables.to_frame(rows_of([(5, i % 6) for i in range(2000)]))
+    assert len(stats.summarize(table, ["problem_id", "target"])) == 2000
+    assert isinstance(stats.summarize(table, ["target"]), pl.DataFrame)
 
 
 Chains = list[list[bool]]  # of each attempt, whether it passed in each round that it had
@@ -355,9 +357,9 @@ def test_the_rate_of_a_round_is_of_all_first_answers_and_counts_every_pass_until
         for number, passed in enumerate(chain, 1)
     ]
     first, later = (
-        tables.frame(r for r in rows if (r.round == 1) is first) for first in (True, False)
+        tables.to_frame(r for r in rows if (r.round == 1) is first) for first in (True, False)
     )
-    lines = stats.by_round(first, later).to_dicts()
+    lines = stats.repair_rounds(first, later).to_dicts()
     assert [line["round"] for line in lines] == list(range(1, 1 + max(map(len, chains))))
     for line in lines:
         number = line["round"]
@@ -368,7 +370,7 @@ def test_the_rate_of_a_round_is_of_all_first_answers_and_counts_every_pass_until
         assert line["cost_usd"] == pytest.approx(len(made) * 0.001)
         by_then = [any(chain[:number]) for chain in chains]
         assert line["pass_rate"] == pytest.approx(fmean(by_then))
-    (plain,) = stats.rates(first, ["target"]).to_dicts()
+    (plain,) = stats.summarize(first, ["target"]).to_dicts()
     assert all(lines[0][name] == plain[name] for name in ("pass_rate", "low", "high"))
 
 
@@ -382,7 +384,7 @@ def test_what_is_not_scored_raises_no_rate_of_a_round() -> None:
         row(target="b/n", **lost),
     ]
     later = [row(run=1, round=2), row(run=2, round=2, **lost)]
-    lines = stats.by_round(tables.frame(first), tables.frame(later)).to_dicts()
+    lines = stats.repair_rounds(tables.to_frame(first), tables.to_frame(later)).to_dicts()
     shown = ("target", "round", "attempts", "scored", "passed", "pass_rate")
     assert [tuple(line[name] for name in shown) for line in lines] == [
         ("b/n", 1, 1, 0, 0, None),

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from records_of import attempt, row
+from helpers.factories import attempt, row
 
 from llmbench.errors import OutputError
 from llmbench.records import columns
-from llmbench.store import files, outputs, tables
-from llmbench.store.work import WorkFolder
+from llmbench.store import atomic, result_paths, tables
+from llmbench.store.run_dir import RunDirectory
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_a_table_reads_back_equal(tmp_path: Path, name: str) -> None:
     rows = [row(run=2), row(run=1, score=None, passed=None, log_head='a "b",\nc\r\n§')]
-    table = tables.frame(rows)
+    table = tables.to_frame(rows)
     tables.write(table, tmp_path / name)
     path = tmp_path / name
     read = (
@@ -52,23 +52,23 @@ def test_rows_fill_the_columns_in_order() -> None:
 
 
 def test_no_rows_make_an_empty_table_with_all_columns() -> None:
-    assert tables.frame([]).schema == tables.SCHEMA
+    assert tables.to_frame([]).schema == tables.SCHEMA
 
 
 def test_there_is_a_writer_for_each_output_format() -> None:
-    assert tuple(tables.WRITERS) == outputs.FORMATS
+    assert tuple(tables.WRITERS) == result_paths.FORMATS
 
 
 def test_a_table_is_streamed_in_batches_with_its_metadata(tmp_path: Path) -> None:
     runs = range(1, 2 * tables.BATCH_ROWS + 2)
-    table = tables.stream(lambda: (row(run=run) for run in runs))
+    table = tables.scan_rows(lambda: (row(run=run) for run in runs))
     tables.write(table, tmp_path / "t.parquet", {"llmbench": "§"})
     tables.write(table, tmp_path / "t.csv")
     for read in (
         pl.read_parquet(tmp_path / "t.parquet"),
         pl.read_csv(tmp_path / "t.csv", schema=tables.SCHEMA),
     ):
-        assert read.equals(tables.frame(row(run=run) for run in runs), null_equal=True)
+        assert read.equals(tables.to_frame(row(run=run) for run in runs), null_equal=True)
     assert pl.read_parquet_metadata(tmp_path / "t.parquet")["llmbench"] == "§"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.csv", "t.parquet"]
 
@@ -76,7 +76,7 @@ def test_a_table_is_streamed_in_batches_with_its_metadata(tmp_path: Path) -> Non
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "t.csv"
     with pytest.raises(OutputError, match="cannot be written"):
-        tables.write(tables.frame([row()]), path)
+        tables.write(tables.to_frame([row()]), path)
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
@@ -85,9 +85,9 @@ def test_a_writer_that_fails_or_is_killed_leaves_the_old_table_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, failing_at: tuple[object, str]
 ) -> None:
     path = tmp_path / name
-    tables.write(tables.frame([row(run=1)]), path)
+    tables.write(tables.to_frame([row(run=1)]), path)
     old = path.read_bytes()
-    table = tables.frame([row(run=run) for run in (1, 2)])
+    table = tables.to_frame([row(run=run) for run in (1, 2)])
     with monkeypatch.context() as failing:
         failing.setattr(*failing_at, unable)
         with pytest.raises(OutputError, match="No space left"):
@@ -95,7 +95,7 @@ def test_a_writer_that_fails_or_is_killed_leaves_the_old_table_whole(
     assert path.read_bytes() == old
     assert [p.name for p in tmp_path.iterdir()] == [name]
     with monkeypatch.context() as killed:
-        killed.setattr(files, "settle", unable)
+        killed.setattr(atomic, "replace_atomically", unable)
         killed.setattr(Path, "unlink", lambda *_, **__: None)
         with pytest.raises(OutputError):
             tables.write(table, path, writer="run")
@@ -123,7 +123,7 @@ def test_a_written_file_is_on_the_disk_before_its_name_and_its_name_before_the_e
         return rename(fresh, path)
 
     monkeypatch.setattr(Path, "replace", replace)
-    tables.write(tables.frame([row()]), tmp_path / "t.csv")
+    tables.write(tables.to_frame([row()]), tmp_path / "t.csv")
     file = (tmp_path / "t.csv").stat().st_ino
     assert done == [file, "named", tmp_path.stat().st_ino]
 
@@ -140,19 +140,19 @@ def test_an_output_that_cannot_be_is_refused_beforehand(
     tmp_path: Path, name: str, reason: str
 ) -> None:
     with pytest.raises(OutputError, match=reason):
-        outputs.check([tmp_path / name])
+        result_paths.check([tmp_path / name])
 
 
 def test_trying_an_output_leaves_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("old")
-    outputs.check([path])
+    result_paths.check([path])
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
 
 
 def test_the_work_folder_keeps_texts_by_target_problem_and_run(tmp_path: Path) -> None:
-    work = WorkFolder(tmp_path)
+    work = RunDirectory(tmp_path)
     asked = attempt(run=3)
     odd = replace(asked, target=replace(asked.target, model="org/../model:free"))
     work.keep(odd, {"answer.md": "a\ud800b"})
@@ -166,6 +166,6 @@ def test_the_work_folder_keeps_texts_by_target_problem_and_run(tmp_path: Path) -
 
 
 def test_a_missing_number_is_null_and_never_nought() -> None:
-    table = tables.frame([row(ttft_seconds=None, cost_usd=None)])
+    table = tables.to_frame([row(ttft_seconds=None, cost_usd=None)])
     assert table["ttft_seconds"].null_count() == table["cost_usd"].null_count() == 1
     assert not any(math.isnan(v) for v in table["score"])

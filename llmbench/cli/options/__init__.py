@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from llmbench import config
+from llmbench import plan
 from llmbench.errors import UsageError
-from llmbench.sandboxes.base import SandboxChoice
+from llmbench.sandboxes.base import SandboxSpec
 
 SANDBOXES = ("auto", "docker", "bubblewrap", "dask")
 CLUSTER_SLOTS = 1000
@@ -51,7 +51,7 @@ class ProblemOptions:
 class SandboxOptions:
     """Where tests run, how many at once, and their longest time in seconds."""
 
-    choice: SandboxChoice
+    choice: SandboxSpec
     slots: int
     timeout: float
 
@@ -60,7 +60,7 @@ def problem_flags(group: argparse._ActionsContainer) -> None:
     """Add --problems, --langs and --only."""
     group.add_argument(
         "--langs",
-        type=words,
+        type=comma_list,
         action="append",
         default=[],
         metavar="L,L",
@@ -75,7 +75,7 @@ def problem_flags(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--only",
-        type=words,
+        type=comma_list,
         action="append",
         default=[],
         metavar="GLOB,GLOB",
@@ -86,13 +86,13 @@ def problem_flags(group: argparse._ActionsContainer) -> None:
 def problem_options(given: argparse.Namespace) -> ProblemOptions:
     """What `problem_flags` read."""
     return ProblemOptions(
-        paths=tuple(given.problems or [config.shipped("problems")]),
+        paths=tuple(given.problems or [plan.bundled_dir("problems")]),
         langs=tuple(dict.fromkeys(name for group in given.langs for name in group)),
         only=tuple(glob for group in given.only for glob in group),
     )
 
 
-def cores() -> int:
+def available_cores() -> int:
     """The processor cores that this process may use."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return allowed or 1
@@ -114,14 +114,14 @@ def sandbox_flags(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--sandboxes",
-        type=whole(1),
+        type=positive_int(1),
         metavar="N",
         help="test runs at once (default: cores; of a cluster, the threads of its workers)",
     )
     group.add_argument(
         "--docker-timeout",
-        type=number(0.1, 86400),
-        default=config.TEST_TIMEOUT_SECONDS,
+        type=float_range(0.1, 86400),
+        default=plan.TEST_TIMEOUT_SECONDS,
         metavar="S",
         help="longest test run in seconds by the clock, in any sandbox (default: %(default)g)",
     )
@@ -141,8 +141,8 @@ def sandbox_flags(group: argparse._ActionsContainer) -> None:
 
 def sandbox_options(given: argparse.Namespace) -> SandboxOptions:
     """What `sandbox_flags` read."""
-    choice = SandboxChoice(given.sandbox, given.warm, given.docker_runtime, given.dask)
-    usual = CLUSTER_SLOTS if choice.kind == "dask" else cores()
+    choice = SandboxSpec(given.sandbox, given.warm, given.docker_runtime, given.dask)
+    usual = CLUSTER_SLOTS if choice.kind == "dask" else available_cores()
     return SandboxOptions(choice, given.sandboxes or usual, given.docker_timeout)
 
 
@@ -168,7 +168,7 @@ def format_flag(group: argparse._ActionsContainer, formats: Sequence[str]) -> No
     )
 
 
-def whole(least: int) -> Callable[[str], int]:
+def positive_int(least: int) -> Callable[[str], int]:
     """A reader of whole numbers from `least` up."""
 
     def read(text: str) -> int:
@@ -183,7 +183,7 @@ def whole(least: int) -> Callable[[str], int]:
     return read
 
 
-def number(least: float, most: float) -> Callable[[str], float]:
+def float_range(least: float, most: float) -> Callable[[str], float]:
     """A reader of numbers from `least` to `most`."""
 
     def read(text: str) -> float:
@@ -198,6 +198,6 @@ def number(least: float, most: float) -> Callable[[str], float]:
     return read
 
 
-def words(text: str) -> list[str]:
+def comma_list(text: str) -> list[str]:
     """The words between commas."""
     return [word.strip() for word in text.split(",") if word.strip()]

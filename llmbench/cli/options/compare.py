@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmbench.cli.options import FORMATS, Parser, format_flag, number
+from llmbench.cli.options import FORMATS, Parser, float_range, format_flag
 
 DESCRIPTION = """\
 Compares results problem by problem: what passes now that did not, what no longer does, and whether
@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _points(text: str) -> float | str:
-    return text if text == SIGNIFICANT else number(0, 100)(text)
+    return text if text == SIGNIFICANT else float_range(0, 100)(text)
 
 
 def _with_points(argv: Sequence[str]) -> Sequence[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmbench.cli.options import FORMATS, Parser, format_flag, whole
+from llmbench.cli.options import FORMATS, Parser, format_flag, positive_int
 
 DESCRIPTION = """\
 Shows the trend over the nights of a folder: result files with a date in their name, as
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("folder", type=Path, metavar="DIR", help="folder of dated result files")
     made.add_argument(
-        "--last", type=whole(1), metavar="N", help="only the last N nights (default: all)"
+        "--last", type=positive_int(1), metavar="N", help="only the last N nights (default: all)"
     )
     format_flag(made, FORMATS)
     return made

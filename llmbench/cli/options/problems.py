@@ -9,11 +9,11 @@ from llmbench.cli.options import (
     Parser,
     ProblemOptions,
     SandboxOptions,
+    positive_int,
     problem_flags,
     problem_options,
     sandbox_flags,
     sandbox_options,
-    whole,
 )
 from llmbench.importers import FORMATS
 
@@ -166,7 +166,7 @@ def _check_flags(made: argparse.ArgumentParser) -> None:
     sandbox_flags(made)
     made.add_argument(
         "--repeat",
-        type=whole(1),
+        type=positive_int(1),
         default=REPEAT,
         metavar="N",
         help="times each reference must pass (default: %(default)s)",
@@ -179,14 +179,14 @@ def _check_flags(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument(
         "--mutants",
-        type=whole(1),
+        type=positive_int(1),
         default=MUTANTS,
         metavar="N",
         help="most mistakes tried per reference, chosen by --seed (default: %(default)s)",
     )
     made.add_argument(
         "--seed",
-        type=whole(0),
+        type=positive_int(0),
         default=1,
         metavar="N",
         help="chooses the mistakes (default: %(default)s)",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmbench import config
+from llmbench import plan
 from llmbench.cli.options import Parser
 
 DESCRIPTION = """\
@@ -44,7 +44,7 @@ def parse(argv: Sequence[str]) -> Options:
         results=tuple(given.results),
         out=given.out,
         work=given.work,
-        problems=tuple(given.problems or [config.shipped("problems")]),
+        problems=tuple(given.problems or [plan.bundled_dir("problems")]),
     )
 
 

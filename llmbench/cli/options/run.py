@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmbench import __version__, config
+from llmbench import plan
+from llmbench._version import __version__
 from llmbench.cli import COMMANDS
 from llmbench.cli.options import (
     Parser,
     ProblemOptions,
     SandboxOptions,
-    number,
+    float_range,
     output_flags,
+    positive_int,
     problem_flags,
     problem_options,
     sandbox_flags,
     sandbox_options,
-    whole,
 )
-from llmbench.config import TimeLimits
-from llmbench.models.presets import PRESETS
+from llmbench.models.presets import PROVIDERS
+from llmbench.plan import RequestTimeouts
 
 DESCRIPTION = """\
 Asks models to solve the same coding problems, runs the same tests on each answer in a container,
@@ -46,7 +47,7 @@ examples:
 class Options:
     """The flags of a run, checked one by one but not yet against each other.
 
-    `words` are those given now, `commands` those of each part of a resumed run; `part_of` names
+    `words` are those given now, `commands` those of each part of a resumed run; `sweep_step` names
     what larger thing the run is a part of.
     """
 
@@ -66,7 +67,7 @@ class Options:
     max_tokens: int
     temperature: float | None
     seed: int | None
-    limits: TimeLimits
+    limits: RequestTimeouts
     prices: Path | None
     max_cost: float | None
     out: tuple[Path, ...]
@@ -75,7 +76,7 @@ class Options:
     resume: str | None
     words: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...]
-    part_of: str | None = None
+    sweep_step: str | None = None
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -122,7 +123,7 @@ def _options(given: argparse.Namespace, commands: Sequence[Sequence[str]]) -> Op
         seed=given.seed,
         prices=given.prices,
         max_cost=given.max_cost,
-        limits=TimeLimits(
+        limits=RequestTimeouts(
             connect=given.connect_timeout,
             first_token=given.first_token_timeout,
             between_tokens=given.token_timeout,
@@ -191,7 +192,7 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
         "--provider",
         default="lmstudio",
         metavar="NAME",
-        help=f"one of {', '.join(PRESETS)}, or one of --config (default: lmstudio)",
+        help=f"one of {', '.join(PROVIDERS)}, or one of --config (default: lmstudio)",
     )
     group.add_argument(
         "--model",
@@ -219,14 +220,14 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--runs",
-        type=whole(1),
-        default=config.RUNS,
+        type=positive_int(1),
+        default=plan.RUNS,
         metavar="N",
         help="times each problem is asked (default: %(default)s)",
     )
     group.add_argument(
         "--repair",
-        type=whole(0),
+        type=positive_int(0),
         default=0,
         metavar="N",
         help="most times that an answer which does not pass is asked for again, with the log of "
@@ -234,19 +235,19 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--concurrency",
-        type=whole(1),
+        type=positive_int(1),
         metavar="N",
         help="most answers that stream at once from a server (default: the provider's, 1 to 16)",
     )
     group.add_argument(
         "--rpm",
-        type=number(0.01, 1e6),
+        type=float_range(0.01, 1e6),
         metavar="N",
         help="most requests to a server per minute (default: no limit)",
     )
     group.add_argument(
         "--tpm",
-        type=number(1, 1e9),
+        type=float_range(1, 1e9),
         metavar="N",
         help="most tokens of a server per minute, prompts included (default: no limit)",
     )
@@ -257,20 +258,20 @@ def _model_flags(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--max-tokens",
-        type=whole(1),
-        default=config.MAX_TOKENS,
+        type=positive_int(1),
+        default=plan.MAX_TOKENS,
         metavar="N",
         help="longest answer, reasoning included (default: %(default)s)",
     )
     group.add_argument(
         "--temperature",
-        type=number(0, 2),
+        type=float_range(0, 2),
         metavar="T",
         help="sampling temperature (default: the server's)",
     )
     group.add_argument(
         "--seed",
-        type=whole(0),
+        type=positive_int(0),
         metavar="N",
         help="sampling seed of run 1; run n sends N + n - 1 (default: none)",
     )
@@ -286,7 +287,7 @@ def _cost_flags(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--max-cost",
-        type=number(1e-6, 1e9),
+        type=float_range(1e-6, 1e9),
         metavar="USD",
         help="ask nothing more once the run has cost so much; what is in flight then is still paid "
         "(default: no limit)",
@@ -294,7 +295,7 @@ def _cost_flags(group: argparse._ArgumentGroup) -> None:
 
 
 def _time_flags(group: argparse._ArgumentGroup) -> None:
-    default = TimeLimits()
+    default = RequestTimeouts()
     for flag, seconds, meaning in (
         ("--connect-timeout", default.connect, "longest wait for a connection"),
         ("--first-token-timeout", default.first_token, "longest wait from request to first token"),
@@ -303,7 +304,7 @@ def _time_flags(group: argparse._ArgumentGroup) -> None:
     ):
         group.add_argument(
             flag,
-            type=number(0.1, 86400),
+            type=float_range(0.1, 86400),
             default=seconds,
             metavar="S",
             help=f"{meaning}, in seconds (default: %(default)g)",

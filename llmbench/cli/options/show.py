@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmbench import config
-from llmbench.cli.options import Parser, whole
+from llmbench import plan
+from llmbench.cli.options import Parser, positive_int
 
 DESCRIPTION = """\
 Shows one attempt: the prompt, the answer, the code found in it, and the test log; then its repairs,
@@ -43,7 +43,7 @@ def parse(argv: Sequence[str]) -> Options:
     given = made.parse_args(argv)
     problem, _, run = given.problem.partition("#")
     try:
-        number = whole(1)(run or "1")
+        number = positive_int(1)(run or "1")
     except argparse.ArgumentTypeError as error:
         made.error(f"argument PROBLEM: {given.problem}: run {error}")
     return Options(
@@ -51,8 +51,8 @@ def parse(argv: Sequence[str]) -> Options:
         problem=problem,
         run=number,
         target=given.target,
-        work=(given.work or given.result.parent / config.WORK_FOLDER, config.WORK_FOLDER),
-        problems=tuple(given.problems or [config.shipped("problems")]),
+        work=(given.work or given.result.parent / plan.WORK_FOLDER, plan.WORK_FOLDER),
+        problems=tuple(given.problems or [plan.bundled_dir("problems")]),
     )
 
 

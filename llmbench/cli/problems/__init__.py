@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from llmbench import config
+from llmbench import plan
 from llmbench import problems as problem_files
 from llmbench.cli.options import ProblemOptions
 from llmbench.cli.options.problems import (
@@ -14,12 +14,12 @@ from llmbench.cli.options.problems import (
     ShowOptions,
 )
 from llmbench.records import Problem
-from llmbench.sandboxes.runners import Runner, load_runners
+from llmbench.runners import Runner, load_runners
 
 
 def main(options: Options) -> int:
     """Do one action and return its exit code."""
-    runners = load_runners(config.shipped("runners"))
+    runners = load_runners(plan.bundled_dir("runners"))
     # Each action loads only what it needs itself.
     match options:
         case ListOptions():
@@ -39,9 +39,9 @@ def main(options: Options) -> int:
 
             return check.check(options, chosen(options.problems, runners), runners)
         case ImportOptions():
-            from llmbench.cli.problems import imports
+            from llmbench.cli.problems import import_
 
-            return imports.import_all(options, runners)
+            return import_.import_all(options, runners)
 
 
 def languages(runners: dict[str, Runner]) -> problem_files.Languages:

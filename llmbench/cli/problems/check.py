@@ -6,14 +6,14 @@ from typing import NamedTuple
 import anyio
 
 from llmbench import mutations
-from llmbench.checks import Proof, Prover, Survey
 from llmbench.cli.options.problems import CheckOptions
-from llmbench.cli.screen import Screen
 from llmbench.mutations import Mutant
+from llmbench.problem_check import CheckResult, MutationResult, ProblemChecker
 from llmbench.records import Problem
-from llmbench.sandboxes.choose import open_sandbox
-from llmbench.sandboxes.runners import AUTHORING, Runner
-from llmbench.store.work import new_run_id
+from llmbench.reports.console import Console
+from llmbench.runners import AUTHORING, Runner
+from llmbench.sandboxes.open import open_sandbox
+from llmbench.store.run_dir import new_run_id
 
 LOG_LINES = 20
 """Most lines of a failed reference's log that are shown: its last, where summaries stand."""
@@ -27,7 +27,7 @@ def check(options: CheckOptions, problems: Sequence[Problem], runners: Mapping[s
 async def _check(
     options: CheckOptions, problems: Sequence[Problem], runners: Mapping[str, Runner]
 ) -> int:
-    screen = Screen(quiet=False)
+    console = Console(quiet=False)
     langs = sorted({p.lang for p in problems})
     needed = {lang: runners[lang] for lang in langs}
     mutants = _mutants(options, problems, needed) if options.mutants else {}
@@ -36,25 +36,27 @@ async def _check(
         needed,
         run_id=new_run_id(),
         own_answers=False,
-        notify=screen.note,
+        notify=console.info,
     )
     try:
-        prover = Prover(
+        prover = ProblemChecker(
             sandbox,
             runners,
             test_timeout=options.sandbox.timeout,
             slots=options.sandbox.slots,
         )
-        checked = await _check_all(_Checking(prover, options, mutants, screen), problems)
+        checked = await _check_all(_Checking(prover, options, mutants, console), problems)
     finally:
         await sandbox.aclose()
     held = sum(not proof.faults for proof, _ in checked)
     warned = sum(bool(proof.warnings) for proof, _ in checked)
-    screen.say(f"{held} of {len(checked)} problems hold, {warned} with a warning")
+    console.print(f"{held} of {len(checked)} problems hold, {warned} with a warning")
     surveys = [survey for _, survey in checked if survey is not None]
     if options.mutants:
         killed, judged = sum(s.killed for s in surveys), sum(s.judged for s in surveys)
-        screen.say(f"{_share(killed, judged)} of the mutants of {len(surveys)} references killed")
+        console.print(
+            f"{_share(killed, judged)} of the mutants of {len(surveys)} references killed"
+        )
     return 0 if held == len(checked) else 1
 
 
@@ -77,17 +79,17 @@ def _mutants(
 
 
 class _Checking(NamedTuple):
-    prover: Prover
+    prover: ProblemChecker
     options: CheckOptions
     mutants: Mapping[str, Sequence[Mutant]]
-    screen: Screen
+    console: Console
 
 
 async def _check_all(
     checking: _Checking, problems: Sequence[Problem]
-) -> list[tuple[Proof, Survey | None]]:
+) -> list[tuple[CheckResult, MutationResult | None]]:
     """What was found of each problem, told when it is there."""
-    checked: list[tuple[Proof, Survey | None]] = []
+    checked: list[tuple[CheckResult, MutationResult | None]] = []
     width = max(len(problem.id) for problem in problems)
     # One problem more than there are sandboxes keeps them busy to its last answer.
     under_way = anyio.CapacityLimiter(checking.options.sandbox.slots + 1)
@@ -99,9 +101,9 @@ async def _check_all(
             if problem.id in checking.mutants and not proof.faults:
                 survey = await checking.prover.mutate(problem, checking.mutants[problem.id])
         checked.append((proof, survey))
-        checking.screen.say(*lines(proof, checking.options.repeat, width))
+        checking.console.print(*lines(proof, checking.options.repeat, width))
         if survey is not None:
-            checking.screen.say(*_survey_lines(problem, survey))
+            checking.console.print(*_survey_lines(problem, survey))
 
     async with anyio.create_task_group() as tasks:
         for problem in problems:
@@ -109,7 +111,7 @@ async def _check_all(
     return checked
 
 
-def lines(proof: Proof, repeat: int, width: int) -> Iterator[str]:
+def lines(proof: CheckResult, repeat: int, width: int) -> Iterator[str]:
     """A line for the problem, and one for each thing to do about it."""
     mark = "FAIL" if proof.faults else "warn" if proof.warnings else "ok"
     facts = [f"{proof.refused} other answers fail"]
@@ -128,7 +130,7 @@ def lines(proof: Proof, repeat: int, width: int) -> Iterator[str]:
         yield from (f"     | {line}" for line in proof.log.strip().splitlines()[-LOG_LINES:])
 
 
-def _survey_lines(problem: Problem, survey: Survey) -> Iterator[str]:
+def _survey_lines(problem: Problem, survey: MutationResult) -> Iterator[str]:
     """The share of mutants killed, and each survivor as a diff."""
     facts = [f"mutants: {survey.killed} of {survey.judged} killed"]
     facts[0] += f" ({_share(survey.killed, survey.judged)})"

@@ -5,9 +5,9 @@ from pathlib import Path
 from llmbench import problems as problem_files
 from llmbench.cli.options.problems import NewOptions
 from llmbench.cli.problems import languages
-from llmbench.cli.screen import Screen
 from llmbench.errors import OutputError, RunnerFileError, UsageError
-from llmbench.sandboxes.runners import AUTHORING, Runner
+from llmbench.reports.console import Console
+from llmbench.runners import AUTHORING, Runner
 
 TEMPLATE = "template.yaml"
 PLACE = "PROBLEM-ID"
@@ -34,7 +34,7 @@ def new(options: NewOptions, runners: dict[str, Runner]) -> int:
         path.write_text(before + template.replace(PLACE, options.id), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-    Screen(quiet=False).say(
+    Console(quiet=False).print(
         f"{path}: {'added' if before else 'written'}, a problem that holds; "
         "now make prompt, tests, reference and wrong answers your own",
         f"then: llmbench problems check --problems {path} --only {options.id}",

@@ -6,10 +6,10 @@ from rich.table import Table
 
 from llmbench import prompts
 from llmbench.cli.options.problems import ShowOptions
-from llmbench.cli.screen import Screen
 from llmbench.errors import UsageError
 from llmbench.records import Problem
-from llmbench.sandboxes.runners import Runner
+from llmbench.reports.console import Console
+from llmbench.runners import Runner
 
 
 def list_all(problems: Sequence[Problem]) -> int:
@@ -23,12 +23,12 @@ def list_all(problems: Sequence[Problem]) -> int:
             problem.lang,
             problem.difficulty or "",
             "yes" if problem.reference is not None else "no",
-            str(len(problem.wrong)),
+            str(len(problem.wrong_answers)),
             ", ".join(problem.tags),
         )
-    screen = Screen(quiet=False)
-    screen.tell([view])
-    screen.say(f"{len(problems)} problems; llmbench problems show ID")
+    console = Console(quiet=False)
+    console.print_tables([view])
+    console.print(f"{len(problems)} problems; llmbench problems show ID")
     return 0
 
 
@@ -42,25 +42,25 @@ def show(options: ShowOptions, problems: Sequence[Problem], runners: Mapping[str
     if problem is None:
         raise UsageError(f"{options.id}: no such problem; llmbench problems list names them all")
     runner = runners[problem.lang]
-    screen = Screen(quiet=False)
-    screen.say(*_facts(problem, runner))
-    for message in prompts.messages(problem, runner.about.instructions):
-        screen.say("", f"── {message.role} ──", message.content)
+    console = Console(quiet=False)
+    console.print(*_facts(problem, runner))
+    for message in prompts.messages(problem, runner.config.instructions):
+        console.print("", f"── {message.role} ──", message.content)
     if options.everything:
         parts = {**problem.tests}
         if problem.reference is not None:
             parts["reference"] = problem.reference
-        parts |= {f"wrong: {name}": code for name, code in problem.wrong.items()}
+        parts |= {f"wrong: {name}": code for name, code in problem.wrong_answers.items()}
         for name, text in parts.items():
-            screen.say("", f"── {name} ──", text.rstrip())
+            console.print("", f"── {name} ──", text.rstrip())
     return 0
 
 
 def _facts(problem: Problem, runner: Runner) -> Iterator[str]:
     limit = problem.timeout if isinstance(problem.timeout, str) else f"{problem.timeout or '-'} s"
-    yield f"{problem.id}: {runner.about.title}, {problem.difficulty or 'no difficulty stated'}"
+    yield f"{problem.id}: {runner.config.title}, {problem.difficulty or 'no difficulty stated'}"
     yield f"tags: {', '.join(problem.tags) or '-'}"
     yield f"limit: {limit}; tests: {', '.join(problem.tests)}"
-    yield f"wrong answers: {', '.join(problem.wrong) or '-'}"
-    if problem.origin or problem.licence:
-        yield f"origin: {problem.origin or '-'}; licence: {problem.licence or '-'}"
+    yield f"wrong answers: {', '.join(problem.wrong_answers) or '-'}"
+    if problem.origin or problem.license:
+        yield f"origin: {problem.origin or '-'}; license: {problem.license or '-'}"

@@ -10,9 +10,9 @@ from typing import Any
 
 from llmbench.records import Row
 from llmbench.reports.attempt import facts
-from llmbench.reports.html.highlight import kinds
-from llmbench.reports.plain import harmless, one_line
-from llmbench.reports.texts import Section
+from llmbench.reports.html.highlight import token_spans
+from llmbench.reports.sanitize import escape_controls, single_line
+from llmbench.reports.sections import Section
 
 TOGETHER = 32
 """Attempts in a pack: a page unpacks only what is looked at."""
@@ -24,36 +24,36 @@ Given = tuple[int, Sequence[Section]]
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
+class Chunk:
     """The attempts at these places of the list, as base64 of deflated JSON."""
 
     places: Sequence[int]
     data: str
 
 
-def listed(rows: Sequence[Row], packs: Iterable[Pack]) -> dict[str, Any]:
+def attempt_index(rows: Sequence[Row], chunks: Iterable[Chunk]) -> dict[str, Any]:
     """All attempts, for a program: names once, a short list for each attempt.
 
     An attempt is target, problem, run, outcome, tests passed and total, seconds, tokens, USD, and
     its pack.
     """
-    targets = list(dict.fromkeys(one_line(row.target) for row in rows))
+    targets = list(dict.fromkeys(single_line(row.target) for row in rows))
     problems = {
-        one_line(row.problem_id): [row.lang, row.tags, row.difficulty or ""] for row in rows
+        single_line(row.problem_id): [row.lang, row.tags, row.difficulty or ""] for row in rows
     }
     outcomes = list(dict.fromkeys(row.outcome for row in rows))
     at_target, at_problem, at_outcome = (
         {name: place for place, name in enumerate(names)} for names in (targets, problems, outcomes)
     )
-    pack_of = {place: number for number, pack in enumerate(packs) for place in pack.places}
+    pack_of = {place: number for number, pack in enumerate(chunks) for place in pack.places}
     return {
         "targets": targets,
-        "problems": [[name, *map(one_line, about)] for name, about in problems.items()],
+        "problems": [[name, *map(single_line, about)] for name, about in problems.items()],
         "outcomes": outcomes,
         "attempts": [
             [
-                at_target[one_line(row.target)],
-                at_problem[one_line(row.problem_id)],
+                at_target[single_line(row.target)],
+                at_problem[single_line(row.problem_id)],
                 row.run,
                 at_outcome[row.outcome],
                 row.tests_passed,
@@ -68,13 +68,13 @@ def listed(rows: Sequence[Row], packs: Iterable[Pack]) -> dict[str, Any]:
     }
 
 
-def packs(rows: Sequence[Row], given: Iterable[Given]) -> Iterator[Pack]:
+def chunks(rows: Sequence[Row], given: Iterable[Given]) -> Iterator[Chunk]:
     """The texts of the attempts in `rows`, given by place, in packs as they come."""
     coming = iter(given)
     while some := list(islice(coming, TOGETHER)):
         told = {place: _told(rows[place], sections) for place, sections in some}
         data = zlib.compress(json.dumps(told, separators=(",", ":")).encode(), 6)
-        yield Pack([place for place, _ in some], base64.b64encode(data).decode("ascii"))
+        yield Chunk([place for place, _ in some], base64.b64encode(data).decode("ascii"))
 
 
 def _told(row: Row, sections: Sequence[Section]) -> dict[str, Any]:
@@ -84,8 +84,8 @@ def _told(row: Row, sections: Sequence[Section]) -> dict[str, Any]:
 def _section(section: Section) -> dict[str, str]:
     if section.text is None:
         return {"title": section.title, "missing": section.missing}
-    text = _shortened(harmless(section.text.rstrip("\n")))
-    coloured = {"kinds": kinds(section.name, text)} if section.name else {}
+    text = _shortened(escape_controls(section.text.rstrip("\n")))
+    coloured = {"kinds": token_spans(section.name, text)} if section.name else {}
     return {"title": section.title, "text": text} | coloured
 
 

@@ -23,7 +23,7 @@ KINDS: Mapping[_TokenType, str] = {
 """Tokens that have a colour, with those more special, and the name of it in the page's style."""
 
 
-def kinds(name: str, code: str) -> str:
+def token_spans(name: str, code: str) -> str:
     """Tokens as `k3 1 f5`: kind, none for plain text, and characters (code points), up to the end.
 
     The language is that of a file called `name`; all is plain where no lexer knows it.

@@ -12,12 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llmbench.records import Row
-from llmbench.reports.html import attempts, measures, rounds, scores
+from llmbench.reports.html import attempts, cost_charts, score_charts
+from llmbench.reports.html import repairs as rounds
 from llmbench.reports.html.figure import Figure
-from llmbench.reports.plain import one_line
+from llmbench.reports.sanitize import single_line
 from llmbench.reports.summary import NOT_MODEL
 
-PARTS = "parts"
+ASSETS = "assets"
 """Folder of the template, the style and the scripts."""
 
 SCRIPTS = ("plots.js", "attempts.js")
@@ -44,12 +45,12 @@ class Report:
 
 def page(report: Report) -> str:
     """The page, complete in itself: what is in it may run and be shown, and nothing be loaded."""
-    packs = list(attempts.packs(report.rows, report.texts))
+    packs = list(attempts.chunks(report.rows, report.texts))
     parts = list(_parts(_plain(report.table), report.trend, report.rounds))
     scripts = [_script(text) for text in _scripts()]
     figures = {figure.id: figure.spec for _, group in parts for figure in group if figure.spec}
     environment = Environment(
-        loader=PackageLoader(__package__, PARTS),
+        loader=PackageLoader(__package__, ASSETS),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -58,12 +59,12 @@ def page(report: Report) -> str:
     return environment.get_template("page.html").render(
         notices=_notices(report.rows),
         rows=report.rows,
-        sources=[one_line(source) for source in report.sources],
+        sources=[single_line(source) for source in report.sources],
         nights=sorted({night for night in report.table["night"].to_list() if night}),
         parts=parts,
         figures=figures,
         packs=packs,
-        listed=attempts.listed(report.rows, packs),
+        listed=attempts.attempt_index(report.rows, packs),
         style=Markup(_part("page.css")),  # our own file
         scripts=[Markup(text) for text in scripts],  # our own, and Vega's
         hashes=[_hash(text) for text in scripts],
@@ -74,23 +75,23 @@ def _parts(
     table: pl.DataFrame, trend: pl.DataFrame | None, repaired: pl.DataFrame | None
 ) -> Iterator[tuple[str, list[Figure]]]:
     """The parts of the page in their order, each with its figures."""
-    lines = scores.ranked(table)
+    lines = score_charts.ranked(table)
     targets = lines["target"].to_list()
-    yield "Leaderboard", [scores.leaderboard(lines), scores.outcomes(lines)]
-    yield "Problems", [scores.problems(table, targets), *scores.groups(table, targets)]
-    yield "Cost and latency", [measures.cost(table, lines), measures.latency(table, lines)]
+    yield "Leaderboard", [score_charts.leaderboard(lines), score_charts.outcomes(lines)]
+    yield "Problems", [score_charts.problems(table, targets), *score_charts.groups(table, targets)]
+    yield "Cost and latency", [cost_charts.cost(table, lines), cost_charts.latency(table, lines)]
     yield (
         "Speed",
         [
-            measures.speed(table, targets, "ttft_seconds", "Time to first token"),
-            measures.speed(table, targets, "tokens_per_second", "Tokens per second"),
+            cost_charts.speed(table, targets, "ttft_seconds", "Time to first token"),
+            cost_charts.speed(table, targets, "tokens_per_second", "Tokens per second"),
         ],
     )
-    yield "Stability", [measures.runs(table, targets), measures.several(table, targets)]
+    yield "Stability", [cost_charts.runs(table, targets), cost_charts.several(table, targets)]
     if repaired is not None:
         yield "Repairs", [rounds.repairs(_plain(repaired), targets)]
     if trend is not None:
-        yield "History", [scores.nights(_plain(trend), targets)]
+        yield "History", [score_charts.nights(_plain(trend), targets)]
 
 
 def _plain(table: pl.DataFrame) -> pl.DataFrame:
@@ -99,12 +100,12 @@ def _plain(table: pl.DataFrame) -> pl.DataFrame:
     for name in _NAMES:
         if name in table.columns:
             known = table[name].unique().to_list()
-            plain.append(table[name].replace_strict(known, [one_line(text) for text in known]))
+            plain.append(table[name].replace_strict(known, [single_line(text) for text in known]))
     return table.with_columns(plain)
 
 
 def _notices(rows: Sequence[Row]) -> Iterator[str]:
-    if any(row.recorded for row in rows):
+    if any(row.replayed for row in rows):
         yield NOT_MODEL
     lost = sum(row.score is None for row in rows)
     if lost:
@@ -115,7 +116,7 @@ def _notices(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _part(name: str) -> str:
-    loader = PackageLoader(__package__, PARTS)
+    loader = PackageLoader(__package__, ASSETS)
     source: str = loader.get_source(Environment(autoescape=True), name)[0]
     return source
 

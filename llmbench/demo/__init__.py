@@ -1,0 +1,1 @@
+"""The demo: a server that replays recorded answers, and the recordings."""

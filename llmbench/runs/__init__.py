@@ -1,0 +1,1 @@
+"""What a run is, from its options to its end."""

@@ -1,0 +1,1 @@
+"""Docker, or any engine that speaks its API."""

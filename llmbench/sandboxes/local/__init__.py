@@ -1,0 +1,1 @@
+"""Sandboxes on this machine that need no container engine."""

@@ -1,0 +1,341 @@
+"""A local process: what bubblewrap confines; on its own fit only for answers of our own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, NamedTuple, Self
+
+import anyio
+from anyio.to_thread import run_sync
+
+from llmbench.errors import NoSandboxError, SandboxError
+from llmbench.records import Submission
+from llmbench.runners import ResourceLimits, Runner
+from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, Execution
+from llmbench.sandboxes.grading import BaseSandbox
+from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
+from llmbench.sandboxes.local.cgroups import Group
+from llmbench.sandboxes.local.toolchains import Toolchain, set_up, version
+
+WATCH_SECONDS = 0.05
+"""How often memory and tasks are counted, where the kernel does not hold a group to its limits."""
+
+START_SECONDS = 30.0
+"""Longest wait for the files to be in place."""
+
+STOP_SECONDS = 0.2
+"""Longest wait for a process to heed that it is stopped; it takes microseconds."""
+
+LAST_WORDS_SECONDS = 1.0
+"""Longest wait for the end of a log whose writers are killed."""
+
+CHUNK = 2**16
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Start(NamedTuple):
+    """What to start, in which folder, with which environment and no other.
+
+    `private` says that the folder is of this start alone: who works in it later came from it.
+    `group` is what holds its processes to their limits; without one they are counted.
+    """
+
+    argv: list[str]
+    folder: Path
+    variables: dict[str, str]
+    private: bool
+    group: Group | None = None
+
+
+class ProcessSandbox(BaseSandbox):
+    """Runs each submission as a process in a folder of its own: bounded, but not confined."""
+
+    name = "process"
+
+    def __init__(self, runners: Mapping[str, Runner], toolchains: Mapping[str, Toolchain]) -> None:
+        """Serve the languages of these runners, which are ready in `toolchains`."""
+        super().__init__(runners)
+        self.toolchains = toolchains
+
+    @classmethod
+    async def open(cls, runners: Mapping[str, Runner], notify: Callable[[str], None]) -> Self:
+        """Make the languages ready; `notify` hears of what takes time.
+
+        Raises:
+            NoSandboxError: a program is missing; says how to install it.
+        """
+        for program in ("sh", "tar", "head", "timeout"):
+            if shutil.which(program) is None:
+                raise NoSandboxError(f"there is no program {program}: install tar and coreutils")
+        return cls(runners, await set_up(runners, notify))
+
+    async def execute(self, submission: Submission, runner: Runner) -> Execution:
+        """Run once in a fresh folder.
+
+        Raises:
+            SandboxError: the process could not be started, ended before the tests began, or was
+                ended by somebody else.
+        """
+        launch, archive = Launch(submission), pack(submission.files)
+        capture = Capture(launch, runner.limits)
+        try:
+            with ExitStack() as stack:
+                start = self.start(launch, archive, stack)
+                child = stack.enter_context(_Child(start, runner.limits))
+                timed_out = not await child.follow(launch, archive, capture)
+                out_of_memory, cpu_seconds = child.used(start.group, launch)
+        except OSError as error:
+            raise SandboxError(f"the test process could not be run: {error}") from error
+        # The launcher comes to its end, unless it is killed: by us, for memory, or from outside.
+        killed = capture.started and not capture.ended and child.exit_code is not None
+        if killed and not out_of_memory:
+            raise SandboxError(f"a test process was ended from outside, code {child.exit_code}")
+        return capture.execution(
+            child.exit_code,
+            timed_out=timed_out,
+            out_of_memory=out_of_memory,
+            cpu_seconds=cpu_seconds,
+        )
+
+    async def versions(self) -> dict[str, str]:
+        """The programs of each language, as they call themselves."""
+        return {
+            f"{lang} {path.name}": await version(path, toolchain.search_path)
+            for lang, toolchain in self.toolchains.items()
+            for path in toolchain.programs
+        }
+
+    async def aclose(self) -> None:
+        """Nothing outlives a run."""
+
+    def start(self, launch: Launch, archive: bytes, stack: ExitStack) -> Start:
+        """How to start the launcher; what must be undone after its end goes on the stack."""
+        folder = tempfile.TemporaryDirectory(prefix="llmbench-", ignore_cleanup_errors=True)
+        own = Path(stack.enter_context(folder)).resolve()
+        work, scratch = own / "work", own / "tmp"
+        work.mkdir()
+        scratch.mkdir()
+        toolchain = self.toolchains[launch.submission.lang]
+        argv = self.limited(launch, launch.argv(archive, str(toolchain.runner)))
+        variables = self.variables(launch, str(scratch), str(toolchain.support))
+        return Start(argv, work, variables, private=True)
+
+    def variables(self, launch: Launch, scratch: str, support: str) -> dict[str, str]:
+        """The whole environment of the tests."""
+        lang, options = launch.submission.lang, launch.submission.options
+        return {
+            "PATH": self.toolchains[lang].search_path,
+            "HOME": scratch,
+            "TMPDIR": scratch,
+            "RUNNER_HOME": support,
+            **self.runners[lang].environment(options),
+        }
+
+    def limited(self, launch: Launch, argv: list[str]) -> list[str]:
+        """The command under the limits that each process carries."""
+        limits = self.runners[launch.submission.lang].limits
+        script = (
+            f"ulimit -c 0 && ulimit -n {limits.open_files} "
+            f'&& ulimit -f {limits.file_mb * 2**20 // 512} && exec "$@"'
+        )
+        return ["sh", "-c", script, "sh", *argv]
+
+
+class _Child:
+    """One started process with all below it; none of them outlives the `with` block."""
+
+    def __init__(self, start: Start, limits: ResourceLimits) -> None:
+        self.exit_code: int | None = None
+        self._waited_for: float | None = None
+        self._over_memory = False
+        self._limits = limits
+        self._struck = False
+        self._private = start.folder if start.private else None
+        self._counted = start.group is None
+        self._process = subprocess.Popen(
+            start.argv,
+            cwd=start.folder,
+            env=start.variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C at the terminal is for us to act on
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._kill()
+            self._process.wait()
+        self._kill_strays()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    async def follow(self, launch: Launch, archive: bytes, capture: Capture) -> bool:
+        """Feed it, read it and watch it until its end; False when that did not come in time."""
+        stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
+        assert stdin
+        assert stdout
+        assert stderr
+        with anyio.move_on_after(START_SECONDS) as outer:
+
+            def log(data: bytes) -> None:
+                begun = capture.started
+                capture.stderr(data)
+                if capture.started and not begun:
+                    grace = launch.submission.timeout + OUTER_GRACE_SECONDS
+                    outer.deadline = anyio.current_time() + grace
+
+            async with anyio.create_task_group() as watching:
+                if self._counted:
+                    watching.start_soon(self._watch)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_write, stdin, launch.stdin(archive))
+                    group.start_soon(_read, stderr, log)
+                    # No process of the tests holds stdout: its end is the launcher's.
+                    await _read(stdout, capture.stdout)
+                    await self._wait()
+                    group.cancel_scope.deadline = anyio.current_time() + LAST_WORDS_SECONDS
+                watching.cancel_scope.cancel()
+        return not outer.cancelled_caught
+
+    def used(self, group: Group | None, launch: Launch) -> tuple[bool, float | None]:
+        """Whether it ran out of memory, and what it took of processor time, if that is known."""
+        if group is not None:
+            return group.out_of_memory, group.cpu_seconds
+        seconds = self._waited_for
+        # What the clock's guard kills is waited for by nobody: then the sum may lack it.
+        if self.exit_code == KILLED and seconds and seconds < launch.submission.cpu_seconds:
+            seconds = None
+        return self._over_memory, seconds
+
+    async def _wait(self) -> None:
+        _, status, used = await run_sync(os.wait4, self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._kill_strays()
+        if not self._struck:
+            self.exit_code = self._process.returncode
+            self._waited_for = used.ru_utime + used.ru_stime
+
+    async def _watch(self) -> None:
+        while True:
+            pids = processes_below(self._process.pid)
+            self._over_memory = _memory(pids) > self._limits.memory_mb * 2**20
+            if self._over_memory or _tasks(pids) > self._limits.pids:
+                self._struck = True
+                self._kill()
+                return
+            await anyio.sleep(WATCH_SECONDS)
+
+    def _kill(self) -> None:
+        # First stopped: a child that it makes while it dies would be nobody's and never end.
+        with suppress(ProcessLookupError, TimeoutError):
+            os.kill(self._process.pid, signal.SIGSTOP)
+            _await_stop(self._process.pid)
+        _kill([self._process.pid, *processes_below(self._process.pid)])
+
+    def _kill_strays(self) -> None:
+        """End what the launcher left behind, where no namespace of its own does it."""
+        if self._private:
+            _kill(_strays(self._process.pid, self._private))
+
+
+async def _write(pipe: IO[bytes], data: bytes) -> None:
+    descriptor, left = pipe.fileno(), memoryview(data)
+    os.set_blocking(descriptor, False)
+    with suppress(BrokenPipeError):  # it ended early: its output says why
+        while left:
+            try:
+                left = left[os.write(descriptor, left[:CHUNK]) :]
+            except BlockingIOError:
+                await anyio.wait_writable(descriptor)
+    with suppress(BrokenPipeError):
+        pipe.close()
+
+
+async def _read(pipe: IO[bytes], take: Callable[[bytes], None]) -> None:
+    descriptor = pipe.fileno()
+    os.set_blocking(descriptor, False)
+    while True:
+        # Waiting also when there is more: a flood must not keep others from their turn.
+        await anyio.wait_readable(descriptor)
+        with suppress(BlockingIOError):
+            data = os.read(descriptor, CHUNK)
+            if not data:
+                return
+            take(data)
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _await_stop(pid: int) -> None:
+    """Wait until a process does nothing more.
+
+    Raises:
+        TimeoutError: it is busy in the kernel.
+    """
+    until = time.monotonic() + STOP_SECONDS
+    while _stat(pid)[0] not in "TtZX":
+        if time.monotonic() > until:
+            raise TimeoutError
+        time.sleep(0.0005)
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process, from its state on; state X where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ["X"]
+
+
+def processes_below(root: int) -> list[int]:
+    """All processes below one, parents first."""
+    pids = [root]
+    for pid in pids:
+        with suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                pids += map(int, (task / "children").read_text().split())
+    return pids[1:]
+
+
+def _strays(leader: int, folder: Path) -> list[int]:
+    """The processes of a session whose leader is dead, and those that work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError, ValueError):
+            session = int(_stat(int(process.name))[3])
+            if session == leader or (process / "cwd").readlink().is_relative_to(folder):
+                found.append(int(process.name))
+    return found
+
+
+def _memory(pids: Iterable[int]) -> int:
+    """Bytes that these processes have in memory and share with no file."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError, IndexError):
+            resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+            total += (int(resident) - int(shared)) * PAGE
+    return total
+
+
+def _tasks(pids: Iterable[int]) -> int:
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            total += sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+    return total

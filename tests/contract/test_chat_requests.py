@@ -1,0 +1,72 @@
+"""What is sent to a server, and how a parameter that it refuses is learned."""
+
+import json
+
+import anyio
+import pytest
+from helpers.chat import ASK, KEY, ask, model_of
+from helpers.scripted_server import HELLO, Script, chunk, event, scripted
+
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+
+
+async def test_only_the_sampling_parameters_that_were_asked_for_are_sent() -> None:
+    async with scripted(Script([HELLO]), key=KEY) as (wire, server):
+        await ask(model_of(server))
+        await ask(model_of(server, max_tokens=9, temperature=0.0, seed=5), run=3)
+    plain, full = wire.bodies
+    assert plain == {
+        "model": "m",
+        "messages": [message._asdict() for message in ASK],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    assert (full["max_tokens"], full["temperature"], full["seed"]) == (9, 0.0, 7)
+    assert wire.heads[0].startswith("POST /v1/chat/completions HTTP/1.1")
+    assert f"authorization: bearer {KEY}" in wire.heads[0].lower()
+    assert KEY not in json.dumps(wire.bodies)
+
+
+async def test_a_connection_read_to_its_end_is_used_again() -> None:
+    async with scripted(Script([HELLO, 0.05])) as (wire, server):
+        for _ in range(5):
+            await ask(model_of(server))
+    assert wire.connections == 1
+
+
+async def test_no_pool_of_connections_bounds_what_the_slots_allow() -> None:
+    async with scripted(Script([event(chunk("Hel")), 30.0])) as (wire, server):
+        model = model_of(server)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(120):
+                tasks.start_soon(ask, model)
+            with anyio.fail_after(5):
+                while wire.connections < 120:
+                    await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+
+
+def refusal(message: str, param: str, status: int = 400) -> Script:
+    body = {"error": {"message": message, "param": param, "code": "unsupported_parameter"}}
+    return Script([json.dumps(body).encode()], status=status, content_type="application/json")
+
+
+async def test_a_parameter_that_the_server_refuses_is_learned_once_and_remembered() -> None:
+    async with scripted(
+        refusal("Extra inputs are not permitted", "stream_options", 422),
+        refusal("Unsupported parameter: use 'max_completion_tokens' instead.", "max_tokens"),
+        refusal("Unsupported value: 'temperature' does not support 0.2", "temperature"),
+        Script([HELLO]),
+    ) as (wire, server):
+        model = model_of(server, max_tokens=9, temperature=0.2)
+        first, second = await ask(model), await ask(model)
+        assert (first.requests, second.requests) == (4, 1)
+        assert first.unsupported_params == second.unsupported_params == ("temperature", "seed")
+    assert wire.bodies[3] == wire.bodies[4]
+    assert wire.bodies[3]["max_completion_tokens"] == 9
+    assert not {"stream_options", "max_tokens", "temperature"} & set(wire.bodies[3])
+    assert model.unsupported_params == {
+        "stream_options": None,
+        "max_tokens": "max_completion_tokens",
+        "temperature": None,
+    }

@@ -1,0 +1,102 @@
+"""What every model client owes the engine, over real HTTP on loopback."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from helpers.chat import ASK, ask, model_of
+from helpers.recordings import PROBLEM, RECORDING
+from helpers.scripted_server import Script, chunk, event, scripted
+
+from llmbench.demo import server as recorded
+from llmbench.models.chat import ChatModel
+from llmbench.models.presets import PROVIDERS
+from llmbench.models.server import Server, connect
+
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "small.yaml").write_text(RECORDING, encoding="utf-8")
+    return tmp_path
+
+
+@asynccontextmanager
+async def a_server(kind: str, folder: Path) -> AsyncIterator[tuple[Server, str]]:
+    """Each server that the shared cases run against, and a model it has."""
+    if kind == "scripted":
+        pauses: list[bytes | float] = [
+            0.1,
+            event(chunk(None, role="assistant", reasoning_content="I think.")),
+            event(chunk("Hello")),
+            0.05,
+            event(chunk(" world")),
+            event(chunk(None, "stop")),
+            event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 7}}),
+            b"data: [DONE]\n\n",
+        ]
+        async with scripted(Script(pauses)) as (_, client):
+            yield client, "served-model"
+        return
+    async with (
+        recorded.serve([PROBLEM], folder=folder) as server,
+        connect(PROVIDERS["demo"], server.base_url) as client,
+    ):
+        yield client, "small"
+
+
+@pytest.fixture(params=["scripted", "replayed"])
+async def served(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[ChatModel]:
+    async with a_server(request.param, folder) as (client, name):
+        yield model_of(client, name, seed=1)
+
+
+async def test_an_answer_comes_whole_with_reasoning_usage_and_finish_reason(
+    served: ChatModel,
+) -> None:
+    completion = await ask(served)
+    assert completion.text == "Hello world"
+    assert completion.reasoning == "I think."
+    assert completion.finish_reason == "stop"
+    assert not completion.truncated
+    assert completion.model == served.target.model
+    assert completion.requests == 1
+    assert completion.usage.completion_tokens == 7
+    assert completion.usage.prompt_tokens
+
+
+async def test_the_clock_tells_the_first_token_from_the_last(served: ChatModel) -> None:
+    began = time.perf_counter()
+    completion = await ask(served)
+    took = time.perf_counter() - began
+    assert completion.ttft_seconds is not None
+    assert 0.09 < completion.ttft_seconds < completion.llm_seconds
+    assert completion.llm_seconds <= took
+    assert completion.tokens_per_second is not None
+
+
+async def test_a_cancelled_request_frees_its_slot_at_once(served: ChatModel) -> None:
+    slot = anyio.Semaphore(1)
+    with anyio.move_on_after(0.12) as scope:
+        await served.complete(ASK, run=1, slot=slot)
+    assert scope.cancelled_caught
+    assert slot.value == 1
+    again = await served.complete(ASK, run=1, slot=slot)
+    assert again.text == "Hello world"
+
+
+async def test_requests_at_the_same_time_do_not_mix(served: ChatModel) -> None:
+    got = []
+
+    async def one() -> None:
+        got.append(await ask(served))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(one)
+    assert {(c.text, c.reasoning) for c in got} == {("Hello world", "I think.")}
+    assert len(got) == 20

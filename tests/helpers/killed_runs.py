@@ -1,0 +1,66 @@
+"""A run as it is kept, of answers that were written to do harm to whoever looks at them."""
+
+from pathlib import Path
+
+from helpers.factories import attempt, row
+from llmbench.records import Completion, Row
+from llmbench.store import tables
+from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
+from llmbench.store.run_dir import RunDirectory
+
+MARKUP = "<img src=x onerror=owned=1>"
+ENDS = "</script><script>owned=1</script><!--"
+TURNS = "\u202e"
+"""Turns the direction of writing."""
+
+ANSWER = (
+    f"Well, {MARKUP} {ENDS}\n```python\ndef add(a, b):\n    return a + b  # 🦊 {ENDS}{TURNS}\n```\n"
+)
+CODE = f'def add(a, b):\n    """🦊 {ENDS} {MARKUP}"""\n    return a + b  # {TURNS}\n'
+LOG = f"assert {MARKUP} {ENDS}\n3 passed"
+MODELS = ("m", f"n{MARKUP}")
+IDS = ("add", "sub", f"mul{ENDS}{MARKUP}")
+RUNS = 3
+PROBLEM = """\
+- id: add
+  lang: python
+  prompt: Write add.
+  tests: {test_add.py: assert True}
+"""
+
+
+def keep(folder: Path) -> list[Row]:
+    """`r.parquet` and `p.yaml` in `folder`, `_work` beside them; the rows in order."""
+    work = RunDirectory(folder / "_work")
+    rows = []
+    with Journal(work.path) as written:
+        for model in MODELS:
+            for id_ in IDS:
+                for number in range(1, RUNS + 1):
+                    asked = attempt(number, id_, model)
+                    seconds = 1 + number + len(id_) / 100
+                    passed = number <= RUNS - IDS.index(id_)
+                    answer = Completion(ANSWER, reasoning=f"Hm, {ENDS}", llm_seconds=seconds)
+                    ended = row(
+                        problem_id=id_,
+                        model=model,
+                        target=f"lmstudio/{model}",
+                        run=number,
+                        score=100.0 * passed,
+                        passed=passed,
+                        outcome="passed" if passed else "failed",
+                        llm_seconds=seconds,
+                        tags=f"sums,{MARKUP}",
+                        log_head=LOG,
+                        problem_sha256=asked.problem.sha256,
+                    )
+                    written.append(CompletionEntry(asked.key, answer))
+                    written.append(ResultEntry(ended))
+                    if id_ == IDS[0]:  # the others' names are no folders; their code is found again
+                        texts = {"answer.md": ANSWER, "solution.py": CODE, "log.txt": LOG}
+                        work.keep(asked, texts)
+                    rows.append(ended)
+    table = tables.to_frame(rows)
+    tables.write(table, folder / "r.parquet")
+    (folder / "p.yaml").write_text(PROBLEM)
+    return tables.rows(table)

@@ -1,0 +1,42 @@
+"""A recorded server in a process of its own, which outlives the runs that ask it.
+
+python logging_server.py FOLDER: writes `address` there, and a line to `requests` for each request.
+"""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import anyio
+
+from helpers.cli import LANGUAGES
+from llmbench import problems
+from llmbench.demo import server as recorded
+from llmbench.plan import bundled_dir
+
+
+class Logged(Counter[recorded.Asked]):
+    """Counts, and writes each count down."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("w", buffering=1)
+
+    def __setitem__(self, key: recorded.Asked, value: int) -> None:
+        super().__setitem__(key, value)
+        self._file.write(json.dumps(key) + "\n")
+
+
+async def main(folder: Path) -> None:
+    """Serve until killed."""
+    loaded = problems.load([bundled_dir("problems")], LANGUAGES)
+    async with recorded.serve(loaded) as server:
+        server.requests = Logged(folder / "requests")
+        (folder / "address.new").write_text(server.base_url)
+        (folder / "address.new").rename(folder / "address")
+        await anyio.sleep_forever()
+
+
+if __name__ == "__main__":
+    anyio.run(main, Path(sys.argv[1]))

@@ -1,0 +1,60 @@
+"""Where thoughts end and the answer begins, in pieces as they stream."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmbench.models.reasoning import AnswerStartDetector
+from llmbench.models.usage import estimate
+
+
+def start_of(*pieces: str) -> float | None:
+    """The number of the piece with which the answer begins, from 1."""
+    start = AnswerStartDetector()
+    for number, piece in enumerate(pieces, 1):
+        start.hear(piece, float(number))
+    return start.at
+
+
+@pytest.mark.parametrize(
+    ("pieces", "begins"),
+    [
+        (["def f():", " ..."], 1),
+        ([" ", "\n", "x"], 3),
+        (["<think>", "Hm.", "</think>", "\n\n", "x", "y"], 5),
+        (["\n<Thinking>Hm.</thinking>x"], 1),
+        (["<", "think", ">a", "</", "thi", "nk>", "x"], 7),
+        (["<", "ol>", "x"], 1),
+        (["<div>", "x"], 1),
+        (["Hm.", "So", "</think>", "x"], 4),
+        (["Hm.</think>", "x"], 2),
+        (["<think>", "never closed"], None),
+        (["<think>a</think>"], None),
+        ([], None),
+    ],
+)
+def test_the_answer_begins_after_the_thoughts(pieces: list[str], begins: float | None) -> None:
+    assert start_of(*pieces) == begins
+
+
+@given(st.data())
+def test_however_a_text_is_cut_its_answer_begins_with_the_same_character(
+    data: st.DataObject,
+) -> None:
+    text = "<think>if a < b: </thin> no</think>\nX = 1"
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(text) - 1))))
+    bounds = [0, *cuts, len(text)]
+    pieces = [text[a:b] for a, b in pairwise(bounds)]
+    begins = start_of(*pieces)
+    assert begins is not None
+    assert "X" in pieces[int(begins) - 1]
+
+
+def test_tokens_are_estimated_from_bytes_and_rounded_up() -> None:
+    assert estimate() == estimate("") == 0
+    assert estimate("a") == 1
+    assert estimate("abcd", "e") == 2
+    assert estimate("日本") == 2
+    assert estimate("\ud83c") == 1

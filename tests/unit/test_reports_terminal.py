@@ -1,0 +1,257 @@
+"""What people see: rates, tables, advice, progress."""
+
+import statistics
+from collections.abc import Iterable
+from io import StringIO
+
+import pytest
+from helpers.factories import row
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.table import Table
+
+from llmbench import stats
+from llmbench.events import (
+    AttemptFinished,
+    BudgetExhausted,
+    Draining,
+    Event,
+    RetryScheduled,
+    TargetStopped,
+)
+from llmbench.records import Outcome, Row
+from llmbench.reports import progress as progress_module
+from llmbench.reports.console import fit_table
+from llmbench.reports.progress import LiveProgress, PlainProgress
+from llmbench.reports.summary import summary
+from llmbench.store import tables
+
+INFRASTRUCTURE = {"score": None, "passed": None}
+
+
+def shown(rows: Iterable[Row], width: int = 100, later: Iterable[Row] | None = None) -> str:
+    console = Console(file=StringIO(), width=width, highlight=False, markup=False)
+    again = None if later is None else tables.to_frame(later)
+    for part in summary(tables.to_frame(rows), width, again):
+        console.print(part)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def failed(**changes: object) -> Row:
+    return row(outcome="failed", score=0.0, passed=False, **changes)
+
+
+@settings(deadline=None)  # what is slow is the first use of polars on a busy machine
+@given(st.lists(st.booleans(), min_size=1, max_size=30))
+def test_pass_rate_and_std_score_are_those_of_the_scores(passes: list[bool]) -> None:
+    rows = [row() if passed else failed() for passed in passes]
+    (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
+    scores = [100.0 * passed for passed in passes]
+    assert line["pass_rate"] == pytest.approx(statistics.fmean(passes))
+    assert line["std_score"] == pytest.approx(statistics.pstdev(scores), abs=1e-9)
+
+
+def test_infrastructure_errors_are_in_no_rate() -> None:
+    rows = [row(), failed(), row(outcome="provider_error", **INFRASTRUCTURE)]
+    (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
+    assert (line["attempts"], line["scored"], line["pass_rate"]) == (3, 2, 0.5)
+
+
+def test_where_nothing_was_scored_there_is_no_rate() -> None:
+    rows = [row(outcome="provider_error", **INFRASTRUCTURE)]
+    (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
+    assert line["pass_rate"] is line["std_score"] is None
+
+
+def test_infrastructure_errors_are_said_aloud_with_their_reason() -> None:
+    bad = row(outcome="provider_error", log_head="busy: wait\nmore", **INFRASTRUCTURE)
+    text = shown([row(), bad, bad])
+    assert "2 of 3 attempts were not scored" in text
+    assert "2 × provider_error: busy: wait" in text
+
+
+def test_a_summary_names_every_target_language_problem_and_outcome() -> None:
+    rows = [
+        row(target="a/x", problem_id="p", lang="go"),
+        failed(target="b/y", problem_id="q"),
+        row(target="b/y", problem_id="q", run=2),
+    ]
+    text = shown(rows)
+    for word in ("a/x", "b/y", "go", "python", "p ", "q ", "passed", "failed"):
+        assert word in text
+    assert "100% ± 0" in text
+    assert "50% ± 50" in text
+    assert "timeout" not in text
+
+
+def test_a_summary_shows_how_far_chance_could_move_each_rate() -> None:
+    rows = [row(problem_id=f"p{i}", run=run) for i in range(9) for run in (1, 2)]
+    rows += [failed(problem_id="q", run=1), row(problem_id="q", run=2)]
+    (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
+    text = shown(rows)
+    assert "95% interval" in text
+    assert f"{100 * line['low']:.0f}–{line['high']:.0%}" in text
+    assert " 10% " in text  # flaky: one problem of ten
+
+
+def test_repairs_have_a_table_of_their_own_and_change_no_other() -> None:
+    rows = [row(run=1), failed(run=2, cost_usd=0.5), failed(run=3), failed(run=4)]
+    again = [
+        row(run=2, round=2, cost_usd=0.25),
+        failed(run=3, round=2),
+        row(run=4, round=2, outcome="provider_error", log_head="busy", **INFRASTRUCTURE),
+        row(run=3, round=3),
+    ]
+    plain, text = shown(rows), shown(rows, later=again)
+    assert text.startswith(plain)
+    rounds = text.removeprefix(plain)
+    for words in (
+        "25.0%",
+        "50.0%",
+        "75.0%",
+        "All rounds cost 0.7560 $.",
+        "1 × provider_error: busy",
+    ):
+        assert words in rounds
+    assert "1 of 4 repairs were not scored" in rounds
+    assert "by round" not in plain
+
+
+NAMES = [f"openrouter/some-lab/coder-of-size-{size}-instruct" for size in range(12)]
+
+
+@pytest.mark.parametrize("width", [80, 120, 400])
+@pytest.mark.parametrize("targets", [1, 3, 12])
+def test_a_summary_tells_every_name_and_figure_whole_in_any_width(width: int, targets: int) -> None:
+    rows = [
+        row(target=name, problem_id=f"typescript-with-a-long-name-{number}", run=run, cost_usd=0.5)
+        if number < place
+        else failed(target=name, problem_id=f"typescript-with-a-long-name-{number}", run=run)
+        for place, name in enumerate(NAMES[:targets])
+        for number in range(12)
+        for run in (1, 2)
+    ]
+    text = shown(rows, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for name in NAMES[:targets]:
+        assert name in text
+    for number in range(12):
+        assert f"typescript-with-a-long-name-{number} " in text
+    for place in range(targets):
+        assert f" {place / 12:.1%} " in text
+    assert text.count("100% ± 0") == targets * (targets - 1) // 2
+
+
+def test_numbers_stand_for_names_that_do_not_fit_the_best_first() -> None:
+    text = shown([failed(target=NAMES[0]), row(target=NAMES[1])], 80)
+    assert text.startswith(f"1 {NAMES[1]}\n2 {NAMES[0]}\n")
+
+
+def test_a_table_of_long_texts_keeps_its_frame() -> None:
+    view = Table("name", "meaning")
+    view.add_row("x", "word " * 40)
+    assert not fit_table(view, 80)
+    assert view.box is not None
+    assert view.show_edge
+    assert view.padding == (0, 1, 0, 1)
+
+
+def test_recorded_answers_are_said_to_be_no_model() -> None:
+    assert "no model was asked" in shown([row(replayed=True)])
+    assert "no model was asked" not in shown([row()])
+
+
+def test_cut_answers_name_the_flag_to_try() -> None:
+    cut = failed(finish_reason="length")
+    text = shown([row(), row(**{**vars_of(cut), "outcome": "truncated"})])
+    assert "--max-tokens" in text
+
+
+def vars_of(given: Row) -> dict[str, object]:
+    return {name: getattr(given, name) for name in given.__slots__}
+
+
+def test_what_a_model_wrote_is_not_read_as_markup() -> None:
+    bad = row(outcome="provider_error", log_head="[bold]x[/red] [link=a]", **INFRASTRUCTURE)
+    assert "[bold]x[/red] [link=a]" in shown([bad])
+
+
+def test_no_row_makes_a_summary_that_says_so() -> None:
+    assert "No attempt has ended." in shown([])
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_progress_tells_outcomes_stops_and_drains(
+    kind: type[LiveProgress] | type[PlainProgress],
+) -> None:
+    console = Console(
+        file=StringIO(),
+        width=200,
+        force_terminal=kind is LiveProgress,
+        no_color=True,
+        highlight=False,
+        markup=False,
+    )
+    target = row().target
+    events: list[Event] = [
+        *(AttemptFinished(row(run=run)) for run in (1, 2)),
+        AttemptFinished(row(run=3, outcome=Outcome.OUT_OF_MEMORY.value)),
+        TargetStopped(target, f"{target}: no credit [top up]"),
+        Draining(4),
+    ]
+    with kind(console, {target: 3}) as progress:
+        for event in events:
+            progress(event)
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    stopped = f"stopped {target}: no credit [top up]"
+    for words in ("3/3", "2 passed", "1 out of memory", stopped, "4 attempts are"):
+        assert words in text
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_repairs_are_told_beside_the_attempts(
+    kind: type[LiveProgress] | type[PlainProgress], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "PLAIN_SECONDS", 0.0)
+    console = Console(file=StringIO(), width=200, force_terminal=kind is LiveProgress, markup=False)
+    with kind(console, {row().target: 2}) as progress:
+        for run in (1, 2):
+            progress(AttemptFinished(failed(run=run)))
+        progress(AttemptFinished(failed(run=1, round=2)))
+        progress(AttemptFinished(row(run=2, round=2)))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert "2/2" in text
+    assert "2 failed; repairs: 1 passed, 1 failed" in text
+    assert "3/2" not in text
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_a_long_wait_is_said_once_for_all_who_wait(
+    kind: type[LiveProgress] | type[PlainProgress],
+) -> None:
+    console = Console(file=StringIO(), width=200, highlight=False, markup=False)
+    with kind(console, {"a/m": 9, "b/m": 9}) as progress:
+        progress(RetryScheduled("a/m", 0.4, None, "a/m: HTTP 500"))
+        progress(RetryScheduled("a/m", 30.2, 600.0, "a/m: HTTP 429: slow down"))
+        progress(RetryScheduled("a/m", 31.0, 600.0, "a/m: HTTP 429: slow down"))
+        progress(RetryScheduled("b/m", 8.0, None, "b/m: HTTP 503"))
+    assert isinstance(console.file, StringIO)
+    said = [line for line in console.file.getvalue().splitlines() if "waiting" in line]
+    assert said == [
+        "waiting 30 s (the server asked for 600 s): a/m: HTTP 429: slow down",
+        "waiting 8 s: b/m: HTTP 503",
+    ]
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_a_spent_budget_is_one_line(kind: type[LiveProgress] | type[PlainProgress]) -> None:
+    console = Console(file=StringIO(), width=200, highlight=False, markup=False)
+    with kind(console, {"a/m": 9}) as progress:
+        progress(BudgetExhausted(0.51234, 0.5))
+    assert isinstance(console.file, StringIO)
+    assert "0.5123 $ of --max-cost 0.5 are spent: nothing new is asked" in console.file.getvalue()
