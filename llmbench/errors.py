@@ -1,40 +1,50 @@
-"""The error tree: every fault that llmbench reports to a person.
+"""The error tree: every error that llmbench reports to a person.
 
     LlmbenchError
-    ├── UsageError                exit 2: what was asked cannot be done as written
-    │   ├── ProblemFileError      one or many faults in problem files, each with file, line, field
-    │   ├── RunnerFileError       a fault in a runner folder
-    │   ├── OutputError           a result file cannot be written
-    │   └── ResultFileError       a result file cannot be read, or not be compared
-    └── RunError                  exit 1: what was asked failed while being done
+    ├── UsageError                     exit 2: the request cannot be carried out as written
+    │   ├── ProblemFileError           problem files have faults, each with file, line and field
+    │   ├── RunnerFileError            a runner folder has a fault
+    │   ├── OutputError                a result file cannot be written
+    │   └── ResultFileError            a result file cannot be read, or results cannot be compared
+    └── RunError                       exit 1: the request failed while it was carried out
         ├── ModelError
-        │   ├── TransientError    worth another try (connection, 429, 5xx, cut stream)
-        │   ├── AttemptError      this attempt cannot be answered (context too long, filtered)
-        │   ├── TargetError       nothing more can be had of this target (auth, quota, no model)
-        │   └── NotAskedError     the run was ended before it was asked, or asked again
-        └── SandboxError          the sandbox, not the code in it, failed
-            └── NoSandboxError    no sandbox of the asked kind works on this machine
+        │   ├── TransientError         worth another request (429, 5xx, broken stream)
+        │   │   └── UnreachableError   no connection to the server
+        │   ├── AttemptError           this attempt cannot be answered (context too long, filtered)
+        │   ├── TargetError            this target cannot answer anything (key, quota, no model)
+        │   └── CancelledBeforeSendError   the run ended before the request was sent
+        └── SandboxError               the sandbox failed, not the code in it
+            └── NoSandboxError         no sandbox of this kind works on this machine
 
-A message is one line: it names the offending value and says what to do next.
+A message is one line: it names the value at fault and ends with `hint`, the next thing to do.
 """
 
 from collections.abc import Sequence
 
 
 class LlmbenchError(Exception):
-    """Base of all faults that are shown as one line, without a traceback."""
+    """Base of all errors that are printed as one line, without a traceback.
+
+    `hint` is the next thing to do or to type; it is the end of the message. Code that needs the
+    two apart reads `message` and `hint`, never the text of the error.
+    """
 
     exit_code = 1
 
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{message}: {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
 
 class UsageError(LlmbenchError):
-    """What was asked cannot be done as written."""
+    """The request cannot be carried out as written."""
 
     exit_code = 2
 
 
 class ProblemFileError(UsageError):
-    """Problem files have faults; all of them are in `faults`, one line each."""
+    """Problem files have faults; `faults` has one line for each."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
@@ -54,14 +64,14 @@ class ResultFileError(UsageError):
 
 
 class RunError(LlmbenchError):
-    """What was asked failed while being done."""
+    """The request failed while it was carried out."""
 
 
 class ModelError(RunError):
-    """A model server could not give a usable answer.
+    """A model server gave no usable answer.
 
-    `requests` counts the requests that were made for it; `cost_usd` is what they cost as far as
-    the server told, or None.
+    `requests` counts the requests sent for the answer; `cost_usd` is their cost as far as the
+    server reported one, or None.
     """
 
     requests = 0
@@ -69,29 +79,33 @@ class ModelError(RunError):
 
 
 class TransientError(ModelError):
-    """A fault that another try may not meet again.
+    """A fault that another request may not meet.
 
-    `retry_after` is the wait in seconds that the server asked for, or None; `overload` says that
-    the server refused for its rate or load.
+    `retry_after` is the wait in seconds that the server asked for, or None; `overload` is True if
+    the server refused because of its rate limit or load.
     """
 
     overload = False
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.retry_after = retry_after
 
 
+class UnreachableError(TransientError):
+    """No connection to the server could be made."""
+
+
 class AttemptError(ModelError):
-    """A fault of this one attempt: its prompt does not fit, or its answer was withheld."""
+    """A fault of this attempt alone: its prompt does not fit, or its answer was filtered."""
 
 
 class TargetError(ModelError):
-    """A fault that every further request to this target would meet: it is stopped at once."""
+    """A fault that every further request to this target would meet: the target is stopped."""
 
 
 class CancelledBeforeSendError(ModelError):
-    """An attempt that waited to be asked, or asked again, when nothing more was to be asked."""
+    """The attempt waited to send a request when the run stopped sending."""
 
 
 class SandboxError(RunError):
@@ -99,4 +113,4 @@ class SandboxError(RunError):
 
 
 class NoSandboxError(SandboxError):
-    """No sandbox of the asked kind works on this machine."""
+    """No sandbox of this kind works on this machine."""
