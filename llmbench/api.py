@@ -1,92 +1,105 @@
-"""llmbench from Python: run, load, compare; the package offers these names as its own."""
+"""llmbench from Python: run, grade, load and compare; the package offers these names as its own."""
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import ParamSpec, cast
 
 import polars as pl
 from anyio.from_thread import start_blocking_portal
 
 from llmbench import stats
-from llmbench.attempt import AttemptPipeline
-from llmbench.cli import run as command
-from llmbench.cli.options.run import Options, from_flags
-from llmbench.reports.console import Console, RunStatus
-from llmbench.runs import record, resume
+from llmbench.reports.console import Console
+from llmbench.runs import grade as grading
+from llmbench.runs import resume
+from llmbench.runs import run as running
 from llmbench.runs.finish import finish_run
+from llmbench.runs.options import GradeOptions, RunOptions
+from llmbench.runs.run import Run
 from llmbench.stats import Comparison
 from llmbench.store import tables
 
-__all__ = ["Comparison", "Flags", "compare", "load", "run"]
+__all__ = ["Comparison", "compare", "grade", "load", "run"]
 
+P = ParamSpec("P")
 PathLike = str | Path
-Words = str | Sequence[str]
-Paths = PathLike | Sequence[PathLike]
 
 
-class Flags(TypedDict, total=False):
-    """What `run` takes: the flags of `llmbench run`, with their meaning, units and defaults.
+def _with_keywords_of(
+    options: Callable[P, object],
+) -> Callable[[Callable[..., pl.DataFrame]], Callable[P, pl.DataFrame]]:
+    """Give a function the signature of a class of options, for type checkers and editors."""
 
-    A flag that may be repeated takes one value or several. `quiet` is True unless given. `resume`
-    takes the name of a run, or True for the latest.
-    """
+    def decorate(function: Callable[..., pl.DataFrame]) -> Callable[P, pl.DataFrame]:
+        signature = inspect.signature(options).replace(return_annotation=pl.DataFrame)
+        function.__signature__ = signature  # type: ignore[attr-defined]  # read by inspect
+        return cast("Callable[P, pl.DataFrame]", function)
 
-    provider: str
-    model: Words
-    target: Words
-    config: PathLike
-    base_url: str
-    runs: int
-    repair: int
-    concurrency: int
-    rpm: float
-    tpm: float
-    no_warm_up: bool
-    max_tokens: int
-    temperature: float
-    seed: int
-    prices: PathLike
-    max_cost: float
-    connect_timeout: float
-    first_token_timeout: float
-    token_timeout: float
-    answer_timeout: float
-    langs: Words
-    problems: Paths
-    only: Words
-    sandbox: str
-    sandboxes: int
-    docker_timeout: float
-    warm: bool
-    docker_runtime: str
-    out: Paths
-    quiet: bool
-    cache: bool
-    resume: str | bool
+    return decorate
 
 
-def run(**flags: Unpack[Flags]) -> pl.DataFrame:
+@_with_keywords_of(RunOptions)
+def run(**keywords: object) -> pl.DataFrame:
     """Ask models, test their answers, and return a row per problem and run.
 
-    Columns are those that `llmbench schema` tells. Rows are of first answers; later rounds are in
-    the file beside each of `out`. Journal, answers and logs are kept in `_work`, as by the command.
-    Works in a notebook, too. An attempt that was never asked, because its target was stopped or the
-    money is spent, has no row, and a line on stderr says so.
+    Keywords are the options of `llmbench run`, with their meaning, units and defaults; `quiet` is
+    True unless it is given. An option that may be repeated takes one value or several. `resume`
+    takes the name of a run, or "latest".
+
+    Columns are those of `llmbench schema`. Rows are first answers; repairs are in the file beside
+    each of `out`. Journal, answers and logs are kept in `_work`. Also works in a notebook. An
+    attempt that was never asked, because its target stopped or the budget is spent, has no row, and
+    a line on stderr says so.
 
     Raises:
-        UsageError: what was asked cannot be done as written.
-        RunError: the run failed; what was done by then is in the work folder.
+        UsageError: an option is unknown or wrong, or something that it names is not there.
+        RunError: the run failed; finished attempts are in the work folder.
     """
-    options = resume.merge_options(from_flags({"quiet": True} | flags))
-    # A thread of its own: a notebook's is busy with a loop already.
+    given = RunOptions.from_values({"quiet": True, **keywords})
+    options = resume.merge_options(given)
+
+    def finish(ended: Run, console: Console) -> pl.DataFrame:
+        finish_run(options.out, ended, console)
+        return tables.to_frame(ended.view.rows())
+
+    async def start() -> pl.DataFrame:
+        return await running.run(options, finish, Console(options.quiet))
+
+    # A thread of its own: a notebook's thread runs an event loop already.
     with start_blocking_portal() as portal:
-        return portal.call(command.run, options, _frame)
+        return portal.call(start)
+
+
+@_with_keywords_of(GradeOptions)
+def grade(**keywords: object) -> pl.DataFrame:
+    """Grade answers from a file and return a row for each; no model is asked.
+
+    Keywords are the options of `llmbench grade`; `answers` is the path of the file or of an earlier
+    run's folder, and `quiet` is True unless it is given. A line that cannot be graded is skipped,
+    and a line on stderr says so.
+
+    Raises:
+        UsageError: an option is unknown or wrong, or something that it names is not there.
+        RunError: no answer can be graded, or the run failed.
+    """
+    options = GradeOptions.from_values({"quiet": True, **keywords})
+
+    def finish(ended: Run, console: Console) -> pl.DataFrame:
+        finish_run(options.out, ended, console)
+        return tables.to_frame(ended.view.rows())
+
+    async def start() -> pl.DataFrame:
+        table, _ = await grading.grade(options, finish, Console(options.quiet))
+        return table
+
+    with start_blocking_portal() as portal:
+        return portal.call(start)
 
 
 def load(*paths: PathLike) -> pl.DataFrame:
-    """The rows of result files, CSV and Parquet alike.
+    """Return the rows of result files, CSV and Parquet alike.
 
-    Columns are those that `llmbench schema` tells, and `source`, the path as it was given.
+    Columns are those of `llmbench schema`, and `source`, the path as it was given.
 
     Raises:
         ResultFileError: a file is not there, is no result table, or contradicts itself.
@@ -94,20 +107,21 @@ def load(*paths: PathLike) -> pl.DataFrame:
     return tables.load([Path(path) for path in paths])
 
 
-def compare(*results: PathLike | pl.DataFrame, base: str | None = None) -> Comparison:
-    """What differs between results: files, or frames as `run` and `load` return them.
+def compare(*results: PathLike | pl.DataFrame, baseline: str | None = None) -> Comparison:
+    """Compare results: files, or frames as `run` and `load` return them.
 
     A target of a later result is compared with the same target in the first, or with the only one
-    there; of one result, each two of its targets; with `base`, all others with that target.
+    there. Of one result, each two of its targets are compared; with `baseline`, all others with
+    that target.
 
     Raises:
-        ResultFileError: a file cannot be read, nothing can be compared, or there are later rounds.
+        ResultFileError: a file cannot be read, nothing can be compared, or there are repairs.
     """
-    return stats.compare(list(_named(results)), base)
+    return stats.compare(list(_named(results)), baseline)
 
 
 def _named(results: Sequence[PathLike | pl.DataFrame]) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Each result under its name; a frame that was loaded from several files is several."""
+    """Yield each result with its name; a frame that was loaded from several files is several."""
     for number, result in enumerate(results, 1):
         if not isinstance(result, pl.DataFrame):
             yield str(result), tables.read_result(Path(result))
@@ -118,10 +132,3 @@ def _named(results: Sequence[PathLike | pl.DataFrame]) -> Iterator[tuple[str, pl
                 yield str(source), rows
         else:
             yield f"result {number}", result
-
-
-def _frame(
-    options: Options, pipeline: AttemptPipeline, ended: RunStatus, console: Console
-) -> pl.DataFrame:
-    finish_run(options.out, pipeline, ended, console)
-    return tables.to_frame(record.rows(pipeline, record.journal_index(pipeline, console)))

@@ -1,11 +1,11 @@
-"""Meaning only: what one attempt is, from problem to row."""
+"""One attempt, from problem to row: ask the model, grade the answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from llmbench import extraction as answers
-from llmbench import fingerprint, prompts
+from llmbench import extraction, fingerprint, prompts
 from llmbench.errors import CancelledBeforeSendError, ModelError, SandboxError, TargetError
 from llmbench.events import (
     AttemptFinished,
@@ -17,118 +17,102 @@ from llmbench.events import (
 )
 from llmbench.fingerprint import Fingerprint
 from llmbench.models.base import Model
-from llmbench.plan import EndpointPlan, Plan
+from llmbench.plan import Plan
 from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Message, Outcome, Row, Verdict
 from llmbench.runners import Runner
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.time_limits import TimeLimits
-from llmbench.store.cache import Cache
-from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
-from llmbench.store.journal_index import JournalIndex
+from llmbench.store.journal import CompletionEntry, Entry, ResultEntry
 from llmbench.store.run_dir import RunDirectory
+
+PASSED_OR_UNGRADED = (Outcome.PASSED, Outcome.SANDBOX_ERROR)
+"""Outcomes that an answer keeps although it was cut at the token limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompter:
+    """The messages of each attempt and their hashes, from the languages of a run.
+
+    `test_timeout` is the longest test run in seconds; it is part of what decides a result.
+    """
+
+    runners: Mapping[str, Runner]
+    test_timeout: float
+
+    def messages(self, attempt: Attempt) -> tuple[Message, ...]:
+        """Return all messages of an attempt, those of its earlier rounds included."""
+        instructions = self.runners[attempt.problem.lang].config.instructions
+        return prompts.messages(attempt.problem, instructions) + attempt.followups
+
+    def fingerprint(self, attempt: Attempt) -> Fingerprint:
+        """Return the hashes of the request and of everything that decides the result."""
+        request = fingerprint.request_hash(attempt, self.messages(attempt))
+        return Fingerprint(request, self.result_hash(attempt, request))
+
+    def result_hash(self, attempt: Attempt, request_hash: str) -> str:
+        """Return the hash of everything that decides the result of an attempt."""
+        return fingerprint.result_hash(attempt, request_hash, self.test_timeout)
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredAttempt:
-    """An attempt with its completion, on its way to the sandbox.
-
-    `asked` is the hash of all that was asked.
-    """
+    """An attempt with its completion, ready to be graded."""
 
     attempt: Attempt
     completion: Completion
-    asked: str
+    request_hash: str
 
 
 @dataclass
 class AttemptPipeline:
-    """The parts that every attempt of a run passes through."""
+    """The two stages that every attempt of a run passes: `ask` and `grade`.
+
+    `record` writes an entry into the journal. `find_completion` returns an answer that was paid
+    for earlier, or None. `cost_usd` is the cost of the run so far. The counters and
+    `stopped_targets` tell what remained undone.
+    """
 
     plan: Plan
     models: Mapping[str, Model]
-    runners: Mapping[str, Runner]
+    prompter: Prompter
     sandbox: Sandbox
-    journal: Journal
-    work: RunDirectory
+    directory: RunDirectory
     emit: Listener
-    index: JournalIndex | None = None
-    cache: Cache | None = None
-    stopped_targets: set[str] = field(default_factory=set)
+    record: Callable[[Entry], None]
+    find_completion: Callable[[Attempt, str], Completion | None]
+    cost_usd: float = 0.0
     skipped: int = 0
     infrastructure_errors: int = 0
-    cost_usd: float = 0.0
+    stopped_targets: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        endpoints = (endpoint for endpoint in self.plan.endpoints if endpoint.replayed)
-        self._replayed = {target.label for endpoint in endpoints for target in endpoint.targets}
-        self._time_limits = TimeLimits(self.sandbox, self.runners, self.plan.test_timeout)
-
-    def resume_from(self, index: JournalIndex) -> None:
-        """Take what an earlier part of this run has bought and judged."""
-        self.index = index
-        self.cost_usd = index.cost_usd
-
-    def workloads(self) -> Iterator[tuple[EndpointPlan, Iterator[Iterator[Attempt]]]]:
-        """Each lane with what is left of it to do, group by group."""
-        for endpoint, groups in self.plan.workloads():
-            yield endpoint, map(self._remaining, groups)
-
-    def _remaining(self, attempts: Iterator[Attempt]) -> Iterator[Attempt]:
-        """The round to make of those that have no row yet, or that of an infrastructure error."""
-        for attempt in attempts:
-            if self.index is None:
-                yield attempt
-                continue
-            last, hashes = self.last_round(attempt, self.index)
-            if not self.index.is_done(hashes.result_hash):
-                yield last
-
-    def rounds(
-        self, attempt: Attempt, index: JournalIndex
-    ) -> Iterator[tuple[Attempt, Fingerprint]]:
-        """The rounds of an attempt that a ledger knows, and the one to make after those, if any."""
-        yield attempt, (hashes := self.identity(attempt))
-        while attempt.round <= self.plan.max_repairs and index.is_failed(hashes.result_hash):
-            row, completion = index.row(hashes.result_hash), index.completion(hashes.request_hash)
-            if row is None or completion is None:  # its line is damaged, which was told
-                return
-            attempt = prompts.repair_attempt(attempt, completion.text, row)
-            yield attempt, (hashes := self.identity(attempt))
-
-    def last_round(self, attempt: Attempt, index: JournalIndex) -> tuple[Attempt, Fingerprint]:
-        """The last of the `rounds`: it is done, or it is what is left to do."""
-        *_, last = self.rounds(attempt, index)
-        return last
-
-    def identity(self, attempt: Attempt) -> Fingerprint:
-        """Hashes of what is asked, and of that with what grades it."""
-        asked = fingerprint.request_hash(attempt, self._messages(attempt))
-        return Fingerprint(asked, fingerprint.result_hash(attempt, asked, self.plan.test_timeout))
-
-    def _messages(self, attempt: Attempt) -> tuple[Message, ...]:
-        about = self.runners[attempt.problem.lang].config
-        return prompts.messages(attempt.problem, about.instructions) + attempt.followups
+        runners, timeout = self.prompter.runners, self.plan.test_timeout
+        self._time_limits = TimeLimits(self.sandbox, runners, timeout)
 
     @property
     def budget_exhausted(self) -> bool:
         """True when the answers so far cost what the plan allows."""
         return self.plan.max_cost is not None and self.cost_usd >= self.plan.max_cost
 
+    def drain(self) -> int:
+        """Cancel all requests that wait to be sent, now and later; returns their number."""
+        return sum(model.drain() for model in self.models.values())
+
     async def ask(
         self, attempt: Attempt, slot: AbstractAsyncContextManager[object]
     ) -> AnsweredAttempt | None:
-        """Ask the model; None when there is nothing to grade.
+        """Ask the model; returns None when there is nothing to grade.
 
-        A fault of the provider ends the attempt in its row. One that every further request would
-        meet stops the target: its remaining attempts are not asked, get no row, and are counted.
+        A model error ends the attempt in its row. A `TargetError` also stops the target: its
+        remaining attempts are counted as skipped and get no row.
         """
         label = attempt.target.label
-        messages = self._messages(attempt)
-        asked = fingerprint.request_hash(attempt, messages)
-        earlier = self._known_completion(attempt, asked)
+        messages = self.prompter.messages(attempt)
+        request_hash = fingerprint.request_hash(attempt, messages)
+        earlier = self.find_completion(attempt, request_hash)
         if earlier is not None:
             self.emit(CompletionReceived(attempt.key, earlier))
-            return AnsweredAttempt(attempt, earlier, asked)
+            return AnsweredAttempt(attempt, earlier, request_hash)
         if label in self.stopped_targets or self.budget_exhausted:
             self.skipped += 1
             return None
@@ -141,69 +125,37 @@ class AttemptPipeline:
             self.skipped += 1
             return None
         except ModelError as error:
-            if isinstance(error, TargetError) and label not in self.stopped_targets:
-                self.stopped_targets.add(label)
-                self.models[label].drain()
-                self.emit(TargetStopped(label, str(error)))
-            verdict = Verdict(Outcome.PROVIDER_ERROR, log=str(error))
-            row = self._row(attempt, None, None, verdict)
-            lost = replace(row, requests=error.requests or None, cost_usd=error.cost_usd)
-            self._finish(attempt, asked, lost)
-            self._add_cost(error.cost_usd)
+            self._finish_unanswered(attempt, request_hash, error)
             return None
-        self.journal.append(CompletionEntry(attempt.key, completion, asked))
+        self.record(CompletionEntry(attempt.key, completion, request_hash))
         self.emit(CompletionReceived(attempt.key, completion))
         self._add_cost(completion.cost_usd)
-        return AnsweredAttempt(attempt, completion, asked)
+        return AnsweredAttempt(attempt, completion, request_hash)
 
-    def _known_completion(self, attempt: Attempt, asked: str) -> Completion | None:
-        """An answer that this run or, with a cache, another one has bought."""
-        found = self.index.completion(asked) if self.index else None
-        if found is None and self.cache is not None:
-            found = self.cache.completion(asked)
-            if found is not None:
-                self.journal.append(CompletionEntry(attempt.key, found, asked))
-        return found
+    async def grade(self, answered: AnsweredAttempt) -> Attempt | None:
+        """Extract the code, run the tests and finish the attempt in its row.
 
-    def _add_cost(self, cost_usd: float | None) -> None:
-        before = self.budget_exhausted
-        self.cost_usd += cost_usd or 0.0
-        if self.budget_exhausted and not before:
-            assert self.plan.max_cost is not None
-            self.drain()
-            self.emit(BudgetExhausted(self.cost_usd, self.plan.max_cost))
-
-    def drain(self) -> int:
-        """Have nothing more asked: what waits for that is given up, and counted."""
-        return sum(model.drain() for model in self.models.values())
-
-    async def grade(self, answer: AnsweredAttempt) -> Attempt | None:
-        """Find the code, run the tests, finish the attempt in its row; the next round, if any."""
-        attempt, completion = answer.attempt, answer.completion
-        problem = attempt.problem
-        runner = self.runners[problem.lang]
-        found = answers.extract(
-            completion.text, fences=runner.config.fences, code_patterns=runner.config.code_patterns
+        Returns the attempt that asks for a repair, or None if no repair is due.
+        """
+        attempt, completion = answered.attempt, answered.completion
+        runner = self.prompter.runners[attempt.problem.lang]
+        extracted = extraction.extract(
+            completion.text,
+            fences=runner.config.fences,
+            code_patterns=runner.config.code_patterns,
         )
-        files = {"answer.md": completion.text}
-        if attempt.followups:
-            files["question.md"] = attempt.followups[-1].content
-        if completion.reasoning:
-            files["reasoning.md"] = completion.reasoning
-        if found.code is None:
+        files = _texts(attempt, completion)
+        if extracted.code is None:
             verdict = Verdict(Outcome.NO_CODE, log="the answer holds no code")
         else:
-            files[runner.config.solution] = found.code
-            verdict = await self._run_tests(attempt, runner, found.code)
+            files[runner.config.solution] = extracted.code
+            verdict = await self._run_tests(attempt, runner, extracted.code)
             files["log.txt"] = verdict.log
-        if completion.truncated and verdict.outcome not in (
-            Outcome.PASSED,
-            Outcome.SANDBOX_ERROR,
-        ):
+        if completion.truncated and verdict.outcome not in PASSED_OR_UNGRADED:
             verdict = replace(verdict, outcome=Outcome.TRUNCATED)
-        self.work.keep(attempt, files)
-        row = self._row(attempt, completion, str(found.method), verdict)
-        self._finish(attempt, answer.asked, row)
+        self.directory.keep(attempt, files)
+        row = self._row(attempt, completion, verdict, str(extracted.method))
+        self._finish(attempt, answered.request_hash, row)
         if row.passed is not False or attempt.round > self.plan.max_repairs:
             return None
         return prompts.repair_attempt(attempt, completion.text, row)
@@ -222,41 +174,66 @@ class AttemptPipeline:
         self,
         attempt: Attempt,
         completion: Completion | None,
-        extraction: str | None,
         verdict: Verdict,
+        extraction_method: str | None = None,
     ) -> Row:
         return make_row(
             attempt,
             completion,
             verdict,
-            extraction,
+            extraction=extraction_method,
             sandbox=self.sandbox.name if verdict.seconds is not None else None,
-            replayed=attempt.target.label in self._replayed,
+            replayed=self.plan.is_replayed(attempt.target.label),
         )
 
-    def _finish(self, attempt: Attempt, asked: str, row: Row) -> None:
+    def _finish_unanswered(self, attempt: Attempt, request_hash: str, error: ModelError) -> None:
+        label = attempt.target.label
+        if isinstance(error, TargetError) and label not in self.stopped_targets:
+            self.stopped_targets.add(label)
+            self.models[label].drain()
+            self.emit(TargetStopped(label, str(error)))
+        verdict = Verdict(Outcome.PROVIDER_ERROR, log=str(error))
+        row = self._row(attempt, None, verdict)
+        row = replace(row, requests=error.requests or None, cost_usd=error.cost_usd)
+        self._finish(attempt, request_hash, row)
+        self._add_cost(error.cost_usd)
+
+    def _finish(self, attempt: Attempt, request_hash: str, row: Row) -> None:
         self.infrastructure_errors += Outcome(row.outcome).is_infrastructure
-        graded = fingerprint.result_hash(attempt, asked, self.plan.test_timeout)
-        self.journal.append(ResultEntry(row, graded))
+        self.record(ResultEntry(row, self.prompter.result_hash(attempt, request_hash)))
         self.emit(AttemptFinished(row))
+
+    def _add_cost(self, cost_usd: float | None) -> None:
+        exhausted_before = self.budget_exhausted
+        self.cost_usd += cost_usd or 0.0
+        if self.budget_exhausted and not exhausted_before:
+            assert self.plan.max_cost is not None
+            self.drain()
+            self.emit(BudgetExhausted(self.cost_usd, self.plan.max_cost))
+
+
+def _texts(attempt: Attempt, completion: Completion) -> dict[str, str]:
+    """Return the texts of an answer by the names of their files."""
+    files = {"answer.md": completion.text}
+    if attempt.followups:
+        files["question.md"] = attempt.followups[-1].content
+    if completion.reasoning:
+        files["reasoning.md"] = completion.reasoning
+    return files
 
 
 def make_row(
     attempt: Attempt,
     completion: Completion | None,
     verdict: Verdict,
-    extraction: str | None,
     *,
+    extraction: str | None = None,
     sandbox: str | None = None,
     replayed: bool = False,
 ) -> Row:
-    """Everything that is known of an attempt, flat."""
-    target, problem, sampling = attempt.target, attempt.problem, attempt.target.sampling
+    """Return everything about an attempt as a row."""
+    target, problem = attempt.target, attempt.problem
     score = verdict.outcome.score
-    usage = completion.usage if completion else None
-    unsent = completion.unsupported_params if completion else ()
-    seed = None if sampling.seed is None else sampling.seed + attempt.run - 1
-    timed = completion if completion and completion.has_timings else None
     return Row(
         problem_id=problem.id,
         lang=problem.lang,
@@ -265,38 +242,56 @@ def make_row(
         score=score,
         passed=None if score is None else score == 100,
         exit_code=verdict.exit_code,
-        llm_seconds=timed.llm_seconds if timed else None,
         log_head=verdict.log[:LOG_HEAD_CHARS],
         outcome=verdict.outcome.value,
         provider=target.provider,
         model=target.model,
         target=target.label,
-        model_reported=completion.model if completion else None,
-        provider_reported=completion.provider if completion else None,
-        finish_reason=completion.finish_reason if completion else None,
         extraction=extraction,
         tests_passed=verdict.tests_passed,
         tests_total=verdict.tests_total,
-        ttft_seconds=completion.ttft_seconds if completion else None,
-        ttfa_seconds=completion.ttfa_seconds if completion else None,
-        tokens_per_second=completion.tokens_per_second if completion else None,
-        queue_seconds=timed.queue_seconds if timed else None,
         test_seconds=verdict.seconds,
         test_cpu_seconds=verdict.cpu_seconds,
-        usage_source=completion.usage_source if completion else None,
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        completion_tokens=usage.completion_tokens if usage else None,
-        reasoning_tokens=usage.reasoning_tokens if usage else None,
-        cached_tokens=usage.cached_tokens if usage else None,
-        cost_usd=completion.cost_usd if completion else None,
-        requests=timed.requests if timed else None,
-        max_tokens=None if "max_tokens" in unsent else sampling.max_tokens,
-        temperature=None if "temperature" in unsent else sampling.temperature,
-        seed=None if "seed" in unsent else seed,
         replayed=replayed,
-        from_cache=completion is not None and completion.from_cache,
         sandbox=sandbox,
         difficulty=problem.difficulty,
         tags=",".join(problem.tags),
         problem_sha256=problem.sha256,
+        **_sampling_columns(attempt, completion),
+        **_completion_columns(completion or Completion("", has_timings=False)),
     )
+
+
+def _sampling_columns(attempt: Attempt, completion: Completion | None) -> dict[str, Any]:
+    """Return the sampling parameters that were sent; those that a server refused are None."""
+    sampling = attempt.target.sampling
+    seed = None if sampling.seed is None else sampling.seed + attempt.run - 1
+    sent = {
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "seed": seed,
+    }
+    return sent | dict.fromkeys(completion.unsupported_params if completion else ())
+
+
+def _completion_columns(completion: Completion) -> dict[str, Any]:
+    """Return the columns that come from the answer alone."""
+    timed = completion.has_timings
+    return {
+        "llm_seconds": completion.llm_seconds if timed else None,
+        "queue_seconds": completion.queue_seconds if timed else None,
+        "requests": completion.requests if timed else None,
+        "model_reported": completion.model,
+        "provider_reported": completion.provider,
+        "finish_reason": completion.finish_reason,
+        "ttft_seconds": completion.ttft_seconds,
+        "ttfa_seconds": completion.ttfa_seconds,
+        "tokens_per_second": completion.tokens_per_second,
+        "usage_source": completion.usage_source,
+        "prompt_tokens": completion.usage.prompt_tokens,
+        "completion_tokens": completion.usage.completion_tokens,
+        "reasoning_tokens": completion.usage.reasoning_tokens,
+        "cached_tokens": completion.usage.cached_tokens,
+        "cost_usd": completion.cost_usd,
+        "from_cache": completion.from_cache,
+    }

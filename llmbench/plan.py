@@ -101,6 +101,15 @@ class Plan:
         """True when no model is asked at all."""
         return all(endpoint.replayed for endpoint in self.endpoints)
 
+    def is_replayed(self, label: str) -> bool:
+        """True when the answers of the target with this label are replayed."""
+        return any(
+            target.label == label
+            for endpoint in self.endpoints
+            if endpoint.replayed
+            for target in endpoint.targets
+        )
+
     @property
     def outline(self) -> str:
         """What there is to do, in a line for people."""

@@ -1,52 +1,92 @@
-"""The command line: `llmbench COMMAND …`, where no command means `run`."""
+"""The command line: `llmbench COMMAND …`; without a command it is `run`."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from llmbench.cli.command import Command, add_version
 from llmbench.errors import LlmbenchError, UsageError
+from llmbench.options import Parser
 
 RUN = "run"
 COMMANDS = {
     RUN: "ask models, test their answers, write rows; also without its name",
-    "grade": "test answers that are there already, and ask no model",
-    "compare": "say what differs between results, and whether chance explains it",
+    "grade": "test answers from a file, ask no model",
+    "compare": "compare results, and tell differences from chance",
     "show": "show one attempt: prompt, answer, code, log",
     "report": "write one HTML page about results, with every attempt",
-    "schema": "tell what each column of a result file means",
+    "schema": "show the meaning of each column of a result file",
     "history": "show the trend over a folder of dated results",
     "sweep": "run targets × problem sets, one dated file per target",
-    "models": "list what a server offers, and what of it is loaded",
-    "doctor": "say what works on this machine, and what to do about the rest",
+    "models": "list the models that a server offers",
+    "doctor": "check this machine, and name what to do",
     "problems": "list, show, write, check and import problems",
+    "completion": "print the script that completes commands in a shell",
 }
-"""Command to what it does. Its flags are in `options/`, the command beside this file."""
+"""Name and summary of each command: its options are in `options/`, its work is beside this file."""
+
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     code = _run(list(sys.argv[1:] if argv is None else argv))
     if argv is None:
-        # What is left is the interpreter's own end: it would die of a Ctrl-C, its work done.
+        # Only the interpreter's own end remains: a Ctrl-C now would make a finished run look killed.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
 
+def load_command(name: str) -> Command:
+    """Import the options of a command, which loads nothing slow."""
+    command: Command = import_module(f"{__name__}.options.{name}").COMMAND
+    return command
+
+
+def overview() -> Parser:
+    """Make the parser whose help lists the commands and the everyday options of `run`."""
+    command = load_command(RUN)
+    commands = "\n".join(f"  {name:12}{summary}" for name, summary in COMMANDS.items())
+    parser = Parser(
+        prog="llmbench",
+        usage="llmbench [COMMAND] [OPTIONS]",
+        description=f"{command.description}\n\ncommands, each with its own --help:\n{commands}",
+        epilog=f"All options of a run: llmbench run --help\n\n{command.epilog}",
+    )
+    command.fill(parser, everyday=True)
+    add_version(parser, help="show the version")
+    return parser
+
+
 def _run(words: list[str]) -> int:
-    name = words.pop(0) if words and not words[0].startswith("-") else RUN
-    if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        sys.stderr.write(f"llmbench: no command {name!r}; there are: {known}; see --help\n")
-        return UsageError.exit_code
+    name = words.pop(0) if words and not words[0].startswith("-") else ""
     try:
-        options = import_module(f"{__name__}.options.{name}").parse(words)
+        if name and name not in COMMANDS:
+            raise UsageError(f"no command {name!r}; there are: {', '.join(COMMANDS)}; see --help")
+        if not name and {"-h", "--help", "--version"} & set(words):
+            overview().parse_args(words)
+        options = load_command(name or RUN).parse(words)
         # Only now: commands import what is slow to load; --help and wrong usage must not wait.
-        code: int = import_module(f"{__name__}.{name}").main(options)
+        code: int = import_module(f"{__name__}.{name or RUN}").main(options)
     except LlmbenchError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"llmbench: {line}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return code
+
+
+def _complete() -> None:
+    """Answer a shell that completes a command line, and exit."""
+    import argcomplete
+
+    parser = overview()
+    subparsers = parser.add_subparsers()
+    for name, summary in COMMANDS.items():
+        load_command(name).fill(subparsers.add_parser(name, help=summary, add_help=False))
+    argcomplete.autocomplete(parser)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import anyio
 
 from llmbench import plan
-from llmbench.cli.options.doctor import Options
+from llmbench.cli.options.doctor import DoctorOptions
 from llmbench.errors import LlmbenchError
 from llmbench.models.presets import PROVIDERS, Provider, read_key
 from llmbench.models.server import connect
@@ -23,12 +23,12 @@ SERVER_SECONDS = 2.0
 """How long a local server may take to say what it offers."""
 
 
-def main(options: Options) -> int:
+def main(options: DoctorOptions) -> int:
     """Look at everything, tell it, and return the exit code."""
     return anyio.run(_doctor, options)
 
 
-async def _doctor(options: Options) -> int:
+async def _doctor(options: DoctorOptions) -> int:
     console = Console(quiet=False)
     runners = load_runners(plan.bundled_dir("runners"))
     found = [f async for f in engine_health.findings(runners, fix=options.fix)]
@@ -38,7 +38,7 @@ async def _doctor(options: Options) -> int:
     found += await _servers()
     found.append(_keys(os.environ))
     usable = list(_usable(found, runners))
-    if options.json:
+    if options.format == "json":
         told = {"usable": usable, "findings": [asdict(finding) for finding in found]}
         console.print_raw([json.dumps(told, indent=2, ensure_ascii=False)])
     else:

@@ -3,14 +3,14 @@
 import sys
 
 from llmbench import stats
-from llmbench.cli.options.history import Options
+from llmbench.cli.options.history import HistoryOptions
 from llmbench.reports import history as trend
 from llmbench.reports.console import Console
 from llmbench.store import tables
 from llmbench.store.dated_results import nights
 
 
-def main(options: Options) -> int:
+def main(options: HistoryOptions) -> int:
     """Show the trend and return the exit code.
 
     Raises:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import anyio
 from rich.table import Table
 
-from llmbench.cli.options.models import Options
+from llmbench.cli.options.models import ModelsOptions
 from llmbench.errors import RunError, UsageError
 from llmbench.models.presets import read_key
 from llmbench.models.pricing import MILLION
@@ -20,7 +20,7 @@ from llmbench.reports.console import Console
 LOADED = {True: "yes", False: "no", None: ""}
 
 
-def main(options: Options) -> int:
+def main(options: ModelsOptions) -> int:
     """Show the models and return the exit code.
 
     Raises:
@@ -34,14 +34,14 @@ def main(options: Options) -> int:
     ]
     if not offers:
         raise RunError("the server offers no such chat model" if options.only else "no chat model")
-    if options.json:
+    if options.format == "json":
         sys.stdout.write(json.dumps([asdict(offer) for offer in offers], indent=1) + "\n")
     else:
         Console(quiet=False).print_tables([_table(offers)])
     return 0
 
 
-async def _offers(options: Options) -> list[ModelInfo]:
+async def _offers(options: ModelsOptions) -> list[ModelInfo]:
     preset = get_provider(options.provider, load_providers(options.config))
     if preset.base_url is None and options.base_url is None and preset.local:
         raise UsageError(f"--provider {preset.name}: its models are not on a server")

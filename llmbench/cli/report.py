@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from llmbench import plan, stats
-from llmbench.cli.options.report import Options
+from llmbench.cli.options.report import ReportOptions
 from llmbench.errors import OutputError, ResultFileError, UsageError
 from llmbench.records import Row
 from llmbench.reports.console import Console
@@ -19,7 +19,7 @@ from llmbench.store.dated_results import dated, result_files
 NEEDED = ("altair", "jinja2", "pygments", "vl_convert")
 
 
-def main(options: Options) -> int:
+def main(options: ReportOptions) -> int:
     """Write the page and return the exit code.
 
     Raises:
@@ -40,7 +40,7 @@ def main(options: Options) -> int:
     both = tables.with_repairs(table)
     rounds = stats.repair_rounds(*both) if both else None
     rows, sources = tables.rows(table), table[tables.SOURCE].to_list()
-    texts = AttemptSections.load(options.problems, load_runners(plan.bundled_dir("runners")))
+    texts = AttemptSections.load(options.problem_paths, load_runners(plan.bundled_dir("runners")))
     attempts = _attempts(options, rows, sources, texts)
     written = page(Report(table, rows, trend, rounds, attempts, [str(path) for path in paths]))
     try:
@@ -53,14 +53,14 @@ def main(options: Options) -> int:
 
 
 def _attempts(
-    options: Options, rows: Sequence[Row], sources: Sequence[str], texts: AttemptSections
+    options: ReportOptions, rows: Sequence[Row], sources: Sequence[str], texts: AttemptSections
 ) -> Iterator[tuple[int, Sequence[Section]]]:
     """The texts of each attempt, with the place of its row."""
     beside = defaultdict(list)  # files of one folder share their work folders
     for place, source in enumerate(sources):
         beside[Path(source).parent].append(place)
     for folder, places in beside.items():
-        roots = (options.work or folder / plan.WORK_FOLDER, plan.WORK_FOLDER)
+        roots = (options.work_dir or folder / plan.WORK_FOLDER, plan.WORK_FOLDER)
         folders = artifacts.work_folders(folder, roots)
         lost = set(places)
         for number, found in artifacts.find_artifacts([rows[place] for place in places], folders):

@@ -2,12 +2,12 @@
 
 import sys
 
-from llmbench.cli.options.schema import Options
+from llmbench.cli.options.schema import SchemaOptions
 from llmbench.reports import schema
 from llmbench.reports.console import Console
 
 
-def main(options: Options) -> int:
+def main(options: SchemaOptions) -> int:
     """Show the columns and return the exit code."""
     if options.format == "json":
         sys.stdout.write(schema.as_json())

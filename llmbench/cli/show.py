@@ -5,7 +5,7 @@ from itertools import pairwise
 from operator import attrgetter
 
 from llmbench import plan
-from llmbench.cli.options.show import Options
+from llmbench.cli.options.show import ShowOptions
 from llmbench.errors import ResultFileError
 from llmbench.records import Row
 from llmbench.reports.attempt import attempt, later_round
@@ -16,7 +16,7 @@ from llmbench.store import artifacts, tables
 from llmbench.store.artifacts import AttemptArtifacts
 
 
-def main(options: Options) -> int:
+def main(options: ShowOptions) -> int:
     """Show an attempt and return the exit code.
 
     Raises:
@@ -27,15 +27,17 @@ def main(options: Options) -> int:
     row = next((row for row in runs if row.run == options.run), None)
     if row is None:
         known = ", ".join(f"#{row.run}" for row in runs)
-        raise ResultFileError(f"{options.problem}#{options.run}: no such run; there are: {known}")
+        raise ResultFileError(
+            f"{options.problem_id}#{options.run}: no such run; there are: {known}"
+        )
     rounds = [row, *_later(table, row)]
     found = dict(
         artifacts.find_artifacts(
-            rounds, artifacts.work_folders(options.result.parent, options.work)
+            rounds, artifacts.work_folders(options.result.parent, options.work_dirs)
         )
     )
     first = found.get(0, AttemptArtifacts())
-    texts = AttemptSections.load(options.problems, load_runners(plan.bundled_dir("runners")))
+    texts = AttemptSections.load(options.problem_paths, load_runners(plan.bundled_dir("runners")))
     outcomes = [f"#{each.run} {each.outcome.replace('_', ' ')}" for each in runs]
     console = Console(quiet=False)
     console.print_raw(attempt(row, outcomes, list(texts.sections(row, first))))
@@ -55,13 +57,13 @@ def _later(table: tables.Table, first: Row) -> list[Row]:
     return sorted((row for row in rows if same(row) == same(first)), key=lambda row: row.round)
 
 
-def _runs(options: Options, rows: Sequence[Row]) -> list[Row]:
+def _runs(options: ShowOptions, rows: Sequence[Row]) -> list[Row]:
     """The rows of one problem and target, in the order of their runs."""
-    asked = [row for row in rows if row.problem_id == options.problem]
+    asked = [row for row in rows if row.problem_id == options.problem_id]
     if not asked:
         known = ", ".join(sorted({row.problem_id for row in rows}))
         raise ResultFileError(
-            f"{options.problem}: no such problem in {options.result}; there are: {known}"
+            f"{options.problem_id}: no such problem in {options.result}; there are: {known}"
         )
     targets = sorted({row.target for row in asked})
     if options.target is not None:

@@ -1,98 +1,112 @@
-"""The end of a run: tables, summary, what is missing, exit code."""
+"""The end of a run: tables, summary, missing attempts, exit code."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from llmbench.attempt import AttemptPipeline
 from llmbench.errors import OutputError, RunError, UsageError
 from llmbench.models.base import Model
 from llmbench.records import Outcome
-from llmbench.reports.console import Console, RunStatus
+from llmbench.reports.console import Console
 from llmbench.reports.summary import summary
 from llmbench.runs import record
+from llmbench.runs.run import Run
 from llmbench.store import tables
 
 INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
-def finish_run(
-    out: Sequence[Path], pipeline: AttemptPipeline, ended: RunStatus, console: Console
-) -> int:
-    """Write what there is, show it, say what is missing, and return the exit code.
+def finish_run(out: Sequence[Path], run: Run, console: Console) -> int:
+    """Write the tables, print the summary, and return the exit code.
 
     Raises:
         RunError: the run was cut short, or a table could not be written; the rest was done.
     """
-    plan = pipeline.plan
-    faults = [str(ended.failure)] if ended.failure else []
-    written = []
+    faults = [str(run.status.failure)] if run.status.failure else []
     try:
-        index, about = record.journal_index(pipeline, console), _ended(pipeline, faults)
+        metadata = _end_record(run, faults)
     except UsageError as error:  # somebody has removed the run's folder
         raise RunError("\n".join([*faults, str(error)])) from None
-    stream = tables.scan_rows(lambda: record.rows(pipeline, index))
-    later = (
-        tables.scan_rows(lambda: record.repair_rows(pipeline, index)) if plan.max_repairs else None
-    )
-    for path in out or [pipeline.work.path / "results.csv"]:
+    first = tables.scan_rows(run.view.rows)
+    repairs = tables.scan_rows(run.view.repairs) if run.plan.max_repairs else None
+    written: list[Path] = []
+    for path in out or [run.directory.path / "results.csv"]:
         try:
-            written += tables.write_with_repairs(stream, later, path, about, pipeline.work.run_id)
+            written += tables.write_with_repairs(
+                first, repairs, path, metadata, run.directory.run_id
+            )
         except OutputError as error:
             faults.append(str(error))
-    table = tables.without_logs(stream)
-    again = None if later is None else tables.without_logs(later)
-    console.print_tables([*summary(table, console.width, again)])
-    console.print(*refusals(pipeline.models))
-    # Models of one server tell the same.
-    console.print(
-        *dict.fromkeys(line for model in pipeline.models.values() for line in model.limit_notes)
-    )
-    console.print(
-        *(f"rows: {path}" for path in written), f"answers, code, logs: {pipeline.work.path}"
-    )
-    missing = plan.size - len(table)
-    if missing:
-        console.warn(f"{missing} of {plan.size} attempts have no row: {_why(pipeline, ended)}")
-    unrepaired = record.missing_repairs(pipeline, index).total() if plan.max_repairs else 0
-    if unrepaired:
-        console.warn(f"{unrepaired} answers were not asked for again: {_why(pipeline, ended)}")
+    table = tables.without_logs(first)
+    repaired = None if repairs is None else tables.without_logs(repairs)
+    console.print_tables([*summary(table, console.width, repaired)])
+    _print_notes(run, written, console)
+    missing, repairs_missing = _warn_of_missing(run, len(table), console)
     if faults:
         raise RunError("\n".join(faults))
-    if ended.interrupted:
+    if run.status.interrupted:
         return INTERRUPTED
-    rows = [table] if again is None else [table, again]
-    broken = any((each["outcome"] == Outcome.SANDBOX_ERROR.value).any() for each in rows)
-    scored = table.filter(table["score"].is_not_null())["target"]
-    unscored = scored.n_unique() < table["target"].n_unique()
-    return 1 if missing or unrepaired or pipeline.stopped_targets or broken or unscored else 0
+    all_tables = [table] if repaired is None else [table, repaired]
+    failed = missing or repairs_missing or run.pipeline.stopped_targets
+    return 1 if failed or _has_sandbox_error(all_tables) or _has_unscored_target(table) else 0
 
 
-def _ended(pipeline: AttemptPipeline, faults: list[str]) -> dict[str, str]:
-    """What made the run, once its end is written down; that this was not possible is a fault."""
+def _end_record(run: Run, faults: list[str]) -> dict[str, str]:
+    """Write the end of the run into its record, and return the record; a failure is a fault."""
     try:
-        record.end(pipeline)
+        record.end(run)
     except OutputError as error:
         faults.append(str(error))
-    return record.about(pipeline)
+    return record.metadata(run)
 
 
-def refusals(models: Mapping[str, Model]) -> Iterator[str]:
-    """A line for each parameter that a target's server refused."""
+def _print_notes(run: Run, written: Sequence[Path], console: Console) -> None:
+    console.print(*unsupported_params(run.models))
+    # Models of one server have the same notes.
+    notes = (line for model in run.models.values() for line in model.limit_notes)
+    console.print(*dict.fromkeys(notes))
+    console.print(
+        *(f"rows: {path}" for path in written), f"answers, code, logs: {run.directory.path}"
+    )
+
+
+def unsupported_params(models: Mapping[str, Model]) -> Iterator[str]:
+    """Yield a line for each parameter that a target's server refused."""
     for label, model in models.items():
-        for name, instead in model.unsupported_params.items():
-            done = f"sent as {instead}" if instead else "not sent"
-            yield f"{label}: the server refuses {name}, which is {done}"
+        for name, replacement in model.unsupported_params.items():
+            instead = f"sent as {replacement}" if replacement else "not sent"
+            yield f"{label}: the server refuses {name}, which is {instead}"
 
 
-def _why(pipeline: AttemptPipeline, ended: RunStatus) -> str:
-    if ended.interrupted:
+def _warn_of_missing(run: Run, rows: int, console: Console) -> tuple[int, int]:
+    """Warn of attempts without a row and of answers without their repair; returns their numbers."""
+    missing = run.plan.size - rows
+    if missing:
+        console.warn(f"{missing} of {run.plan.size} attempts have no row: {_reason(run)}")
+    repairs = run.view.missing_repairs().total()
+    if repairs:
+        console.warn(f"{repairs} answers were not asked for again: {_reason(run)}")
+    return missing, repairs
+
+
+def _reason(run: Run) -> str:
+    pipeline, plan = run.pipeline, run.plan
+    if run.status.interrupted:
         return "the run was interrupted"
-    if ended.failure:
+    if run.status.failure:
         return "the run failed"
     if pipeline.budget_exhausted:
-        return (
-            f"the run cost {pipeline.cost_usd:.4f} $, and --max-cost is {pipeline.plan.max_cost:g}"
-        )
+        return f"the run cost {pipeline.cost_usd:.4f} $, and --max-cost is {plan.max_cost:g}"
     if pipeline.stopped_targets:
         return f"not asked after {', '.join(sorted(pipeline.stopped_targets))} stopped"
-    return "the run ended early, which is a fault of llmbench's own: please report it"
+    return "the run ended early, which is a fault of llmbench: please report it"
+
+
+def _has_sandbox_error(all_tables: Sequence[tables.Table]) -> bool:
+    return any((table["outcome"] == Outcome.SANDBOX_ERROR.value).any() for table in all_tables)
+
+
+def _has_unscored_target(table: tables.Table) -> bool:
+    """True if some target has rows and none of them is scored."""
+    scored = table.filter(table["score"].is_not_null())["target"]
+    return scored.n_unique() < table["target"].n_unique()

@@ -1,120 +1,115 @@
-"""What a run tells of itself: `run.json`, the metadata of tables, its rows."""
+"""`run.json`: the record of a run, written when it begins and when it ends."""
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmbench import prompts
-from llmbench.attempt import AttemptPipeline
+from llmbench.options import Parser, as_json, fill
 from llmbench.plan import Plan
-from llmbench.records import Row
-from llmbench.reports.console import Console
+from llmbench.runs.options import RunOptions
 from llmbench.store import provenance
-from llmbench.store.journal_index import JournalIndex
+
+if TYPE_CHECKING:
+    from llmbench.runs.run import Run
+
+NOT_STORED = ("quiet", "resume")
+"""Options of one part of a run that its next part does not inherit."""
 
 
 def begin(
-    pipeline: AttemptPipeline,
+    run: "Run",
     versions: Mapping[str, str],
-    commands: Sequence[Sequence[str]],
+    options: Mapping[str, Any] | None,
     sweep_step: str | None = None,
 ) -> None:
-    """Write `run.json` before anything is asked; without commands, nothing resumes the run.
+    """Write the record before the first request; without options, the run cannot be resumed.
 
-    `versions` tells what runs the tests.
+    `versions` are those of the programs that run the tests.
 
     Raises:
         OutputError: it cannot be written.
     """
-    before = [] if pipeline.index is None else provenance.read(pipeline.work.path)["sessions"]
+    earlier = provenance.read(run.directory.path) if provenance.exists(run.directory.path) else None
     session: dict[str, Any] = {
         "start": provenance.utc_now(),
         "end": None,
         **provenance.environment(),
-        "sandbox": pipeline.sandbox.name,
+        "sandbox": run.sandbox.name,
         "versions": versions,
     }
     record: dict[str, Any] = {
-        "run": pipeline.work.run_id,
-        "commands": commands,
-        "plan": _plan(pipeline.plan),
-        "sweep_step": sweep_step,
-        "prompt_template_sha256": template_sha256(pipeline),
-        "sessions": [*before, session],
+        "run": run.directory.run_id,
+        "options": options,
+        "plan": _plan(run.plan),
+        "sweep_step": earlier["sweep_step"] if earlier else sweep_step,
+        "prompt_template_sha256": template_sha256(run),
+        "sessions": [*(earlier["sessions"] if earlier else ()), session],
     }
-    provenance.write(pipeline.work.path, record)
+    provenance.write(run.directory.path, record)
 
 
-def template_sha256(pipeline: AttemptPipeline) -> dict[str, str]:
-    """Hash of all in a prompt that no problem says, by language."""
-    again = [prompts.WRONG, prompts.LOG, prompts.AGAIN] if pipeline.plan.max_repairs else []
-    return {
-        lang: prompts.sha256(json.dumps([prompts.SYSTEM, runner.config.instructions, *again]))
-        for lang, runner in pipeline.runners.items()
-    }
-
-
-def about(pipeline: AttemptPipeline) -> dict[str, str]:
-    """What made the run, as the metadata of tables."""
-    record = provenance.read(pipeline.work.path)
-    return {"llmbench": json.dumps(record, ensure_ascii=False)}
-
-
-def end(pipeline: AttemptPipeline) -> None:
-    """Write the end into `run.json`.
+def end(run: "Run") -> None:
+    """Write the end of the run into its record.
 
     Raises:
         OutputError: it cannot be written.
     """
-    record = provenance.read(pipeline.work.path)
+    record = provenance.read(run.directory.path)
     record["sessions"][-1]["end"] = provenance.utc_now()
-    provenance.write(pipeline.work.path, record)
+    provenance.write(run.directory.path, record)
 
 
-def journal_index(pipeline: AttemptPipeline, console: Console) -> JournalIndex:
-    """All that the run's journal holds by now; damage that is known already is not told again.
+def metadata(run: "Run") -> dict[str, str]:
+    """Return the record as the metadata of tables."""
+    record = provenance.read(run.directory.path)
+    return {"llmbench": json.dumps(record, ensure_ascii=False)}
+
+
+def stored_options(options: RunOptions, plan: Plan) -> dict[str, Any]:
+    """Return the options of a run for its next part, by name.
+
+    A model that was chosen because it was the only one stays the model of the run.
+    """
+    given = as_json({n: value for n, value in options.given.items() if n not in NOT_STORED})
+    if not options.model and not options.target:
+        given["model"] = [target.model for target in plan.targets]
+    return given
+
+
+def options_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the options in a record; None for a run that cannot be resumed.
+
+    Records of version 0.1 hold the command lines of all parts of the run instead.
 
     Raises:
-        OutputError: the journal is gone.
+        UsageError: an option is unknown, or its value is wrong.
     """
-    heard = (lambda _: None) if pipeline.index is not None else console.warn
-    return JournalIndex(pipeline.journal.path, heard)
+    if "commands" not in record:
+        options: dict[str, Any] | None = record["options"]
+        return options
+    values: dict[str, Any] = {}
+    for words in record["commands"]:
+        parser = Parser(prog="llmbench")
+        fill(parser, RunOptions)
+        values |= vars(parser.parse_args(words))
+    for name in NOT_STORED:
+        values.pop(name, None)
+    return as_json(values) if record["commands"] else None
 
 
-def rows(pipeline: AttemptPipeline, journal_index: JournalIndex) -> Iterator[Row]:
-    """The latest row of each attempt of the plan, by target, language, problem and run."""
-    with journal_index.rows() as find:
-        for attempt in pipeline.plan.ordered():
-            row = find(pipeline.identity(attempt).result_hash)
-            if row is not None:
-                yield row
-
-
-def repair_rows(pipeline: AttemptPipeline, journal_index: JournalIndex) -> Iterator[Row]:
-    """The rows of later rounds, in the same order."""
-    with journal_index.rows() as find:
-        for attempt in pipeline.plan.ordered():
-            for later, hashes in pipeline.rounds(attempt, journal_index):
-                row = find(hashes.result_hash) if later.round > 1 else None
-                if row is not None:
-                    yield row
-
-
-def missing_repairs(pipeline: AttemptPipeline, journal_index: JournalIndex) -> Counter[str]:
-    """How many answers of each target, by its label, were to be asked for again and were not."""
-    missing: Counter[str] = Counter()
-    for attempt in pipeline.plan.ordered():
-        last, hashes = pipeline.last_round(attempt, journal_index)
-        missing[last.target.label] += last.round > 1 and not journal_index.has_row(
-            hashes.result_hash
-        )
-    return missing
+def template_sha256(run: "Run") -> dict[str, str]:
+    """Return the hash of every fixed part of a prompt, by language."""
+    repair = [prompts.WRONG, prompts.LOG, prompts.AGAIN] if run.plan.max_repairs else []
+    return {
+        lang: prompts.sha256(json.dumps([prompts.SYSTEM, runner.config.instructions, *repair]))
+        for lang, runner in run.prompter.runners.items()
+    }
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
-    whole = {name: getattr(plan, name) for name in Plan.__slots__}
-    whole["endpoints"] = [asdict(endpoint) for endpoint in plan.endpoints]
-    whole["problems"] = {problem.id: problem.sha256 for problem in plan.problems}
-    return whole
+    fields = {name: getattr(plan, name) for name in Plan.__slots__}
+    fields["endpoints"] = [asdict(endpoint) for endpoint in plan.endpoints]
+    fields["problems"] = {problem.id: problem.sha256 for problem in plan.problems}
+    return fields

@@ -1,54 +1,51 @@
-"""`--resume`: which run, with which flags, and what of it is left to do."""
+"""`--resume`: the run to continue, its options, and a report of what is done again."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from llmbench import plan as config
-from llmbench.attempt import AttemptPipeline
-from llmbench.cli.options import run as flags
-from llmbench.cli.options.run import Options
 from llmbench.errors import UsageError
 from llmbench.models.presets import check_open
-from llmbench.plan import Plan
+from llmbench.plan import WORK_FOLDER
 from llmbench.records import Attempt
 from llmbench.reports.console import Console
 from llmbench.runs import record
+from llmbench.runs.options import LATEST, RunOptions
+from llmbench.runs.view import Change
 from llmbench.store import journal, provenance
-from llmbench.store.journal_index import JournalIndex
 
-LATEST = "latest"
+if TYPE_CHECKING:
+    from llmbench.runs.run import Run
 
 
-def merge_options(options: Options) -> Options:
-    """The flags of the run to resume, with those given now in their place.
+def merge_options(options: RunOptions) -> RunOptions:
+    """Return the options of the run to resume, replaced by those that are given now.
 
     Raises:
-        UsageError: there is no such run, or it cannot be gone on with.
+        UsageError: there is no such run, or it cannot be continued.
     """
-    check_open(options.base_url or "")  # also where nobody uses it, the flags are kept
+    check_open(options.base_url or "")  # even an unused address is written down
     if options.resume is None:
         return options
     folder = _folder(options.resume)
     if not (folder / journal.NAME).exists():
         raise UsageError(
-            f"--resume {folder.name}: {folder / journal.NAME} is gone, and with it every answer: "
-            "start a new run"
+            f"--resume {folder.name}: {folder / journal.NAME} is gone, and with it every answer",
+            hint="start a new run",
         )
-    known = provenance.read(folder)
     try:
-        merge_options = flags.merge([*known["commands"], list(options.words)])
-    except UsageError as error:  # those given now were read before
-        raise UsageError(f"{folder / provenance.NAME}: {error}: start a new run") from None
-    return replace(
-        merge_options, resume=folder.name, sweep_step=known["sweep_step"], quiet=options.quiet
-    )
+        stored = record.options_of(provenance.read(folder)) or {}
+        merged = {**stored, **options.given, "quiet": options.quiet, "resume": folder.name}
+        return RunOptions.from_values(merged)
+    except UsageError as error:  # the options given now were checked before
+        where = folder / provenance.NAME
+        raise UsageError(f"{where}: {error.message}", hint="start a new run") from None
 
 
 def find_unfinished(sweep_step: str) -> str | None:
-    """The latest run that was begun as this part of something larger, by its name."""
+    """Return the name of the latest run that was begun as this step of a sweep, or None."""
     for folder in reversed(_runs()):
         try:
             if provenance.read(folder)["sweep_step"] == sweep_step:
@@ -58,82 +55,67 @@ def find_unfinished(sweep_step: str) -> str | None:
     return None
 
 
-def session_argv(options: Options, plan: Plan) -> list[list[str]]:
-    """The flags of each part of this run, as a later one merges them."""
-    session_argv = [list(words) for words in options.commands]
-    # A model that was chosen because it was the only one is the model of this run for good.
-    if not options.models and not options.targets:
-        session_argv[0] += [w for t in plan.targets for w in ("--model", t.model)]
-    return session_argv
-
-
-def report_resume(
-    pipeline: AttemptPipeline, versions: Mapping[str, str], console: Console
-) -> set[str]:
-    """Say what a resumed run has, and what is done again because something changed.
+def report_resume(run: "Run", versions: Mapping[str, str], console: Console) -> frozenset[str]:
+    """Print what a resumed run has, and what is done again because something changed.
 
     Returns the labels of the targets that are asked.
     """
-    counts: Counter[str] = Counter()
-    changed: Counter[tuple[str, str]] = Counter()
-    wanted = set()
-    index = pipeline.index
-    assert index is not None
-    before = provenance.read(pipeline.work.path)
-    reasons = _reasons(before, pipeline)
-    for attempt in pipeline.plan.attempts():
-        last, hashes = pipeline.last_round(attempt, index)
-        asked, graded = hashes
-        counts["known"] += attempt.key in index.problems
-        if index.is_done(graded):
-            counts["done"] += 1
-            continue
-        done_again = "graded" if index.is_answered(asked) else "asked"
-        counts[done_again] += 1
-        if done_again == "asked":
-            wanted.add(attempt.target.label)
-        if reason := _changed(index, last, hashes, reasons):
-            changed[reason, done_again] += 1
-    for line in _other_sandbox(before["sessions"][-1], pipeline.sandbox.name, versions):
-        console.warn(f"{line}: what is done is kept")
-    for (reason, done_again), number in changed.items():
-        console.warn(f"{reason}: {number} attempts are {done_again} again")
-    left_out = sum(key.round == 1 for key in index.problems) - counts["known"]
-    if left_out and before["sweep_step"] is None:  # a sweep has put what is whole into files
-        console.warn(f"{left_out} attempts are not in the plan any more, and not in the tables")
-    if not counts["graded"] and not counts["asked"]:
-        console.info(f"run {pipeline.work.run_id} is complete: nothing is left to do")
-        return wanted
-    console.info(
-        f"resuming {pipeline.work.run_id}: {counts['done']} attempts are done, {counts['graded']} "
-        f"answers are graded without asking again, {counts['asked']} are asked"
-    )
-    return wanted
+    earlier = provenance.read(run.directory.path)
+    reason = _reasons(earlier, run)
+    repeated: Counter[tuple[str, bool]] = Counter()
+
+    def count(change: Change) -> None:
+        if change.problem_changed:
+            why = f"problem {change.attempt.problem.id} has changed"
+        else:
+            why = reason(change.attempt)
+        repeated[why, change.only_graded] += 1
+
+    remaining = run.view.resume(count)
+    for line in _other_sandbox(earlier["sessions"][-1], run.sandbox.name, versions):
+        console.warn(f"{line}: finished attempts are kept")
+    for (why, only_graded), number in repeated.items():
+        action = "graded" if only_graded else "asked"
+        console.warn(f"{why}: {number} attempts are {action} again")
+    outside = run.view.outside_plan()
+    if outside and earlier["sweep_step"] is None:  # a sweep has written the complete targets
+        console.warn(f"{outside} attempts are not in the plan any more, and not in the tables")
+    name = run.directory.run_id
+    if not remaining.graded and not remaining.asked:
+        console.info(f"run {name} is complete: nothing remains to be done")
+    else:
+        console.info(
+            f"resuming {name}: {remaining.done} attempts are done, {remaining.graded} answers are "
+            f"graded without asking again, {remaining.asked} are asked"
+        )
+    return remaining.targets
 
 
-def _reasons(before: Mapping[str, Any], pipeline: AttemptPipeline) -> Callable[[Attempt], str]:
-    """What tells why an attempt is not as it was when this run was last gone on with."""
-    plan, templates = before["plan"], record.template_sha256(pipeline)
+def _reasons(earlier: Mapping[str, Any], run: "Run") -> Callable[[Attempt], str]:
+    """Return a function that says why an attempt differs from the last part of the run."""
+    plan, templates = earlier["plan"], record.template_sha256(run)
     targets = [target for endpoint in plan["endpoints"] for target in endpoint["targets"]]
     known = {f"{target['provider']}/{target['model']}": _parameters(target) for target in targets}
-    limits = f"{plan['test_timeout']:g}", f"{pipeline.plan.test_timeout:g}"
+    limits = f"{plan['test_timeout']:g}", f"{run.plan.test_timeout:g}"
 
     def reason(attempt: Attempt) -> str:
         label, lang, sha256 = attempt.target.label, attempt.problem.lang, attempt.problem.sha256
         now = _parameters(asdict(attempt.target))
-        was = now | known.get(label, {})
-        found = [
-            f"{name} was {was[name]}, is {now[name]}" for name in now if was[name] != now[name]
+        before = now | known.get(label, {})
+        reasons = [
+            f"{name} was {before[name]}, is {now[name]}"
+            for name in now
+            if before[name] != now[name]
         ]
-        if before["prompt_template_sha256"].get(lang, templates[lang]) != templates[lang]:
-            found.append(f"the prompt template of {lang} has changed")
+        if earlier["prompt_template_sha256"].get(lang, templates[lang]) != templates[lang]:
+            reasons.append(f"the prompt template of {lang} has changed")
         if plan["problems"].get(attempt.problem.id, sha256) != sha256:
-            found.append(f"problem {attempt.problem.id} has changed")
+            reasons.append(f"problem {attempt.problem.id} has changed")
         if limits[0] != limits[1]:
-            found.append(f"--docker-timeout was {limits[0]}, is {limits[1]}")
-        # What was changed earlier still is not told apart by the latest record.
-        found = found or ["address, parameters, prompt or time limit have changed"]
-        return f"{label}: {'; '.join(found)}"
+            reasons.append(f"--test-timeout was {limits[0]}, is {limits[1]}")
+        # The latest record does not show changes before it.
+        reasons = reasons or ["address, parameters, prompt or time limit have changed"]
+        return f"{label}: {'; '.join(reasons)}"
 
     return reason
 
@@ -143,46 +125,31 @@ def _parameters(target: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _other_sandbox(
-    before: Mapping[str, Any], sandbox: str, versions: Mapping[str, str]
+    session: Mapping[str, Any], sandbox: str, versions: Mapping[str, str]
 ) -> Iterator[str]:
-    """What runs the tests otherwise than before."""
-    if before["sandbox"] != sandbox:
-        yield f"sandbox was {before['sandbox']}, is {sandbox}"
-    for part in sorted(before["versions"].keys() & versions.keys()):
-        if before["versions"][part] != versions[part]:
-            yield f"{part} was {before['versions'][part]}, is {versions[part]}"
-
-
-def _changed(
-    index: JournalIndex, attempt: Attempt, hashes: tuple[str, str], reason: Callable[[Attempt], str]
-) -> str | None:
-    """Why an attempt that has an answer or a row is done again, if something has changed."""
-    asked, graded = hashes
-    if attempt.key not in index.problems or index.has_row(graded):
-        return None
-    before = index.problems[attempt.key]
-    if before is None and index.is_answered(asked):
-        return None  # it came to no row yet
-    if before not in (None, attempt.problem.sha256):
-        return f"problem {attempt.problem.id} has changed"
-    return reason(attempt)
+    """Yield a line for each part of the sandbox that is not as it was in this session."""
+    if session["sandbox"] != sandbox:
+        yield f"sandbox was {session['sandbox']}, is {sandbox}"
+    for part in sorted(session["versions"].keys() & versions.keys()):
+        if session["versions"][part] != versions[part]:
+            yield f"{part} was {session['versions'][part]}, is {versions[part]}"
 
 
 def _folder(name: str) -> Path:
     runs = _runs()
     if name == LATEST:
         for folder in reversed(runs):
-            if provenance.read(folder)["commands"]:
+            if record.options_of(provenance.read(folder)) is not None:
                 return folder
-        raise UsageError(f"--resume: no run in {config.WORK_FOLDER}")
-    folder = config.WORK_FOLDER / Path(name).name
+        raise UsageError(f"--resume: no run in {WORK_FOLDER}")
+    folder = WORK_FOLDER / Path(name).name
     if not folder.is_dir():
-        there = f" (the latest is {runs[-1].name})" if runs else ""
-        raise UsageError(f"--resume {name}: no such run{there}")
-    if not provenance.read(folder)["commands"]:
-        raise UsageError(f"--resume {name}: it graded answers that were given: do it again")
+        latest = f" (the latest is {runs[-1].name})" if runs else ""
+        raise UsageError(f"--resume {name}: no such run{latest}")
+    if record.options_of(provenance.read(folder)) is None:
+        raise UsageError(f"--resume {name}: it graded answers from a file", hint="grade them again")
     return folder
 
 
 def _runs() -> list[Path]:
-    return sorted(path.parent for path in config.WORK_FOLDER.glob(f"*/{provenance.NAME}"))
+    return sorted(path.parent for path in WORK_FOLDER.glob(f"*/{provenance.NAME}"))

@@ -7,7 +7,6 @@ from json import dumps
 
 import anyio
 
-from llmbench.cli.options.run import Options
 from llmbench.demo import server as recorded
 from llmbench.errors import ModelError, TransientError, UsageError
 from llmbench.events import Listener, RetryScheduled
@@ -21,6 +20,7 @@ from llmbench.models.server import ModelInfo, Server, choose_model, connect
 from llmbench.plan import EndpointPlan
 from llmbench.records import Problem, Sampling, Target
 from llmbench.reports.console import Console
+from llmbench.runs.options import ModelOptions, RequestOptions
 
 DEMO = "demo"
 
@@ -38,7 +38,7 @@ class OpenTargets:
     prices: dict[str, Price] = field(default_factory=dict)
     warm_up: bool = True
 
-    def model(self, target: Target, emit: Listener) -> ChatModel:
+    def open_model(self, target: Target, emit: Listener) -> ChatModel:
         """A target's client; what its retries wait for is told."""
         server = self.servers[target.provider]
 
@@ -81,7 +81,7 @@ class LimiterRegistry:
         return self._here[address]
 
 
-def with_recorded_answers(options: Options, problems: Sequence[Problem]) -> list[Problem]:
+def with_recorded_answers(options: ModelOptions, problems: Sequence[Problem]) -> list[Problem]:
     """All problems, or for the demo those of them to which it has recorded answers.
 
     Raises:
@@ -101,7 +101,11 @@ def with_recorded_answers(options: Options, problems: Sequence[Problem]) -> list
 
 @asynccontextmanager
 async def open_targets(
-    options: Options, problems: Sequence[Problem], console: Console, paces: dict[str, RateLimiter]
+    options: RequestOptions,
+    problems: Sequence[Problem],
+    console: Console,
+    rate_limiters: dict[str, RateLimiter],
+    resuming: bool = False,
 ) -> AsyncIterator[OpenTargets]:
     """Open the server of each provider, and find out what to ask there.
 
@@ -115,7 +119,7 @@ async def open_targets(
     given = read_prices(options.prices) if options.prices else {}
     targets = OpenTargets(warm_up=options.warm_up)
     endpoints: dict[str, EndpointPlan] = {}
-    traffics = LimiterRegistry(paces)
+    traffics = LimiterRegistry(rate_limiters)
     async with AsyncExitStack() as stack:
         for name, models in _wanted(options).items():
             preset = _with_flags(get_provider(name, presets), options)
@@ -125,7 +129,7 @@ async def open_targets(
             try:
                 offers = await _offered(server, needed=not models)
             except ModelError as error:
-                if options.resume is None or not models:
+                if not resuming or not models:
                     raise
                 targets.unreached[name], offers = error, []
             asked = [
@@ -143,12 +147,12 @@ async def open_targets(
         yield targets
 
 
-def _wanted(options: Options) -> Mapping[str, list[str]]:
+def _wanted(options: ModelOptions) -> Mapping[str, list[str]]:
     """The models to ask of each provider; where none is named, the only one that it offers."""
     wanted: dict[str, list[str]] = {}
-    if options.models or not options.targets:
-        wanted[options.provider] = list(options.models)
-    for target in options.targets:
+    if options.model or not options.target:
+        wanted[options.provider] = list(options.model)
+    for target in options.target:
         provider, _, model = target.partition("/")
         if not model:
             raise UsageError(f"--target {target}: give PROVIDER/MODEL")
@@ -156,7 +160,7 @@ def _wanted(options: Options) -> Mapping[str, list[str]]:
     return {provider: list(dict.fromkeys(models)) for provider, models in wanted.items()}
 
 
-def _with_flags(preset: Provider, options: Options) -> Provider:
+def _with_flags(preset: Provider, options: ModelOptions) -> Provider:
     """A provider with the limits that flags give to all."""
     return replace(
         preset,
@@ -171,7 +175,7 @@ async def _enter(
     preset: Provider,
     url: str | None,
     problems: Sequence[Problem],
-    options: Options,
+    options: RequestOptions,
     traffics: LimiterRegistry,
 ) -> Server:
     """The server to ask; for the demo, one of our own that replays recorded answers."""
@@ -181,7 +185,7 @@ async def _enter(
     else:
         key = read_key(preset)
     traffic = traffics.of(resolve_base_url(preset, url), preset)
-    server = connect(preset, url, key, options.limits, traffic)
+    server = connect(preset, url, key, options.timeouts, traffic)
     return await stack.enter_async_context(server)
 
 
@@ -190,7 +194,7 @@ def _is_local(preset: Provider) -> bool:
     return preset.local and preset.name != DEMO
 
 
-def _target(server: Server, model: str, options: Options) -> Target:
+def _target(server: Server, model: str, options: RequestOptions) -> Target:
     preset = server.preset
     # The demo's answer to run n is chosen by the seed, which makes a demo repeatable.
     seed = 1 if preset.name == DEMO and options.seed is None else options.seed
@@ -204,7 +208,7 @@ def _prices(
     targets: Sequence[Target],
     given: Mapping[str, Price],
     offers: Sequence[ModelInfo],
-    options: Options,
+    options: RequestOptions,
 ) -> dict[str, Price]:
     """The price of each target that has one, by label.
 

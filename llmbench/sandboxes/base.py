@@ -17,7 +17,7 @@ class SandboxSpec:
     a cluster too; `scheduler` is the address of a Dask cluster's.
     """
 
-    kind: Literal["auto", "docker", "bubblewrap", "dask"] = "auto"
+    kind: str = "auto"
     warm: bool = False
     runtime: str | None = None
     scheduler: str | None = None

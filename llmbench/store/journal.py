@@ -90,6 +90,7 @@ class Journal:
                 self._file = self.path.open("ab", buffering=0)
                 if torn:
                     self._file.write(b"\n")
+                self._end = self._file.tell()
                 for holding in (folder, *folder.absolute().parents[:2]):
                     atomic.sync_folder(holding)
         except OutputError:
@@ -98,16 +99,16 @@ class Journal:
         self._syncing = threading.Thread(target=self._sync_often, name="journal", daemon=True)
         self._syncing.start()
 
-    def append(self, parse_entry: Entry) -> None:
-        """Write one entry as one line.
+    def append(self, entry: Entry) -> int:
+        """Write one entry as one line; returns the byte at which the line begins.
 
         Raises:
             OutputError: the disk is full, or within SYNC_SECONDS has failed or the file was
                 removed; what stands in it stays good, and nothing more is written.
         """
         self._check()
-        adapter = _RESULT if isinstance(parse_entry, ResultEntry) else _COMPLETION
-        line = adapter.dump_json(parse_entry) + b"\n"
+        adapter = _RESULT if isinstance(entry, ResultEntry) else _COMPLETION
+        line = adapter.dump_json(entry) + b"\n"
         try:
             with _told(self.path):
                 written = self._file.write(line)
@@ -117,6 +118,8 @@ class Journal:
             self._fault = error
             self._check()
         self._dirty.set()
+        begin, self._end = self._end, self._end + len(line)
+        return begin
 
     def close(self) -> None:
         """Put the journal on the disk, close it and let the run go.

@@ -34,11 +34,12 @@ class JournalIndex:
         self.cost_usd = 0.0
         try:
             for offset, entry in journal.scan(path, on_damage):
-                self._add(offset, entry)
+                self.add(offset, entry)
         except OSError as error:
             raise OutputError(f"{path}: cannot be read: {error.strerror}") from None
 
-    def _add(self, offset: int, entry: Entry) -> None:
+    def add(self, offset: int, entry: Entry) -> None:
+        """Add an entry whose line begins at this byte."""
         if isinstance(entry, CompletionEntry):
             self._bought[entry.request_hash] = offset
             self.cost_usd += entry.completion.cost_usd or 0.0

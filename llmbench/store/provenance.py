@@ -52,7 +52,8 @@ class _Plan(BaseModel):
 class _Record(BaseModel):
     """What a resumed run needs of it."""
 
-    commands: list[list[str]]
+    options: dict[str, Any] | None = None
+    commands: list[list[str]] | None = None
     plan: _Plan
     sweep_step: str | None
     prompt_template_sha256: dict[str, str]
@@ -83,8 +84,16 @@ def read(folder: Path) -> dict[str, Any]:
 def _current_names(data: Any) -> Any:
     """The record with the names of this version; version 0.1 wrote others."""
     if isinstance(data, dict):
-        return {FORMER_NAMES.get(name, name): _current_names(value) for name, value in data.items()}
+        return {
+            FORMER_NAMES.get(name, name): value if name == "options" else _current_names(value)
+            for name, value in data.items()
+        }
     return [_current_names(each) for each in data] if isinstance(data, list) else data
+
+
+def exists(folder: Path) -> bool:
+    """True if there is a record in a run's folder."""
+    return (folder / NAME).exists()
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
     problem = Problem("p", "python", "Write solve(x).", {"test_solution.py": "pass"})
     done = Completion("def solve(x):\n    return x\n" * 40, "", "stop", Usage(100, 200))
     one = Attempt(target, problem, 1)
-    row = make_row(one, done, Verdict(Outcome.PASSED, 0, 5, 5, 0.1, 0.1, "x" * 1000), "fence")
+    row = make_row(one, done, Verdict(Outcome.PASSED, 0, 5, 5, 0.1, 0.1, "x" * 1000), extraction="fence")
     with tempfile.TemporaryDirectory() as name:
         folder, began = Path(name), time.perf_counter()
         with Journal(folder) as journal:

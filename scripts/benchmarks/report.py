@@ -72,7 +72,7 @@ def fill(folder: Path, wanted: int) -> None:
             log = "".join(f"test_{i} took {draws.random()} s\n" for i in range(20))
             outcome = Outcome.PASSED if passed else Outcome.FAILED
             verdict = Verdict(outcome, int(not passed), 3 * passed, 3, 0.4, 0.3, log)
-            row = make_row(attempt, answer, verdict, "fence")
+            row = make_row(attempt, answer, verdict, extraction="fence")
             journal.append(CompletionEntry(attempt.key, answer))
             journal.append(ResultEntry(row))
             name = runners[attempt.problem.lang].config.solution

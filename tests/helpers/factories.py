@@ -33,7 +33,7 @@ def row(**changes: Any) -> Row:
     """A passed row, with changes."""
     completion = Completion("text", "", "stop", Usage(10, 20, 0, 0), 0.001, 2.0, 0.5, 0.0, 1, "m-1")
     verdict = Verdict(Outcome.PASSED, 0, 3, 3, 0.4, 0.3, "3 passed")
-    return replace(make_row(attempt(), completion, verdict, "fence"), **changes)
+    return replace(make_row(attempt(), completion, verdict, extraction="fence"), **changes)
 
 
 def result(passes: Passes, **changes: Any) -> pl.DataFrame:

@@ -6,12 +6,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import anyio
 import pytest
 from helpers.factories import attempt
+from helpers.runs import assembled, drive
 
-from llmbench import plan as config
-from llmbench.attempt import AttemptPipeline
 from llmbench.errors import (
     AttemptError,
     CancelledBeforeSendError,
@@ -23,9 +21,7 @@ from llmbench.errors import (
 from llmbench.events import AttemptFinished, BudgetExhausted, Event, TargetStopped
 from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import Completion, Message, Outcome, Row, Submission, Target, Verdict
-from llmbench.runners import load_runners
-from llmbench.runs.finish import refusals
-from llmbench.scheduler import Scheduler, Workload
+from llmbench.runs.run import Run
 from llmbench.store import journal
 from llmbench.store.journal import Journal
 from llmbench.store.journal_index import JournalIndex
@@ -92,7 +88,7 @@ class Result:
     events: list[Event]
     model: ScriptedModel
     sandbox: ScriptedSandbox
-    pipeline: AttemptPipeline
+    run: Run
 
 
 async def run(
@@ -107,22 +103,15 @@ async def run(
     plan = Plan((endpoint,), (asked.problem,), runs or len(script), 1, 9.0, max_cost)
     model, sandbox = ScriptedModel(asked.target, script), ScriptedSandbox(verdict)
     events: list[Event] = []
-    work = RunDirectory(tmp_path)
-    with Journal(work.path) as written:
-        pipeline = AttemptPipeline(
-            plan,
-            {asked.target.label: model},
-            load_runners(config.bundled_dir("runners")),
-            sandbox,
-            written,
-            work,
-            events.append,
+    directory = RunDirectory(tmp_path)
+    with Journal(directory.path) as written:
+        run_ = assembled(
+            plan, {asked.target.label: model}, sandbox, written, directory, events.append
         )
-        engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=1)
-        await engine.run(Workload([plan.attempts()], anyio.CapacityLimiter(1), 1))
+        await drive(run_)
     rows = list(journal.rows(written.path, pytest.fail))
     assert rows == [event.row for event in events if isinstance(event, AttemptFinished)]
-    return Result(rows, events, model, sandbox, pipeline)
+    return Result(rows, events, model, sandbox, run_)
 
 
 async def test_a_right_answer_scores_100_and_its_parts_are_kept(tmp_path: Path) -> None:
@@ -130,7 +119,7 @@ async def test_a_right_answer_scores_100_and_its_parts_are_kept(tmp_path: Path) 
     (row,) = result.rows
     assert (row.outcome, row.score, row.passed, row.exit_code) == ("passed", 100.0, True, 0)
     assert (row.extraction, row.tests_passed, row.sandbox) == ("fence", 3, "scripted")
-    kept = {p.name: p.read_text() for p in result.pipeline.work.path.rglob("1/*")}
+    kept = {p.name: p.read_text() for p in result.run.directory.path.rglob("1/*")}
     assert kept == {
         "answer.md": CODE,
         "reasoning.md": "Hm.",
@@ -198,7 +187,7 @@ async def test_a_fatal_fault_stops_its_target_and_the_rest_is_counted(tmp_path: 
     ]
     result = await run(tmp_path, script, runs=9)
     assert [row.outcome for row in result.rows] == ["passed", "provider_error"]
-    assert result.pipeline.skipped == 7
+    assert result.run.pipeline.skipped == 7
     assert set(result.model.asked) == {1, 2}
     stops = [event for event in result.events if isinstance(event, TargetStopped)]
     assert stops == [TargetStopped("lmstudio/m", "no credit: top up")]
@@ -212,14 +201,14 @@ async def test_an_attempt_sent_away_before_it_was_asked_has_no_row_and_is_counte
         tmp_path, [Completion(CODE), CancelledBeforeSendError("nothing more is asked")], runs=4
     )
     assert [row.run for row in result.rows] == [1, 3]
-    assert (result.pipeline.skipped, result.pipeline.infrastructure_errors) == (2, 0)
+    assert (result.run.pipeline.skipped, result.run.pipeline.infrastructure_errors) == (2, 0)
 
 
 async def test_once_the_budget_is_spent_nothing_more_is_asked(tmp_path: Path) -> None:
     script = [Completion(CODE, cost_usd=0.25)]
     result = await run(tmp_path, script, runs=9, max_cost=0.5)
     assert [row.outcome for row in result.rows] == ["passed", "passed"]
-    assert (result.pipeline.skipped, set(result.model.asked)) == (7, {1, 2})
+    assert (result.run.pipeline.skipped, set(result.model.asked)) == (7, {1, 2})
     said = [event for event in result.events if isinstance(event, BudgetExhausted)]
     assert said == [BudgetExhausted(0.5, 0.5)]
     assert result.model.drained == 1
@@ -233,11 +222,11 @@ async def test_tries_that_brought_no_answer_are_counted_and_spend_the_budget(
     result = await run(tmp_path, [fault, Completion(CODE, cost_usd=0.25)], runs=9, max_cost=0.5)
     told = [(row.outcome, row.requests, row.cost_usd) for row in result.rows]
     assert told == [("provider_error", 3, 0.375), ("passed", 1, 0.25)]
-    assert result.pipeline.skipped == 7
+    assert result.run.pipeline.skipped == 7
     # A run that goes on knows of both.
     assert (
-        JournalIndex(result.pipeline.journal.path, pytest.fail).cost_usd
-        == result.pipeline.cost_usd
+        JournalIndex(result.run.directory.path / journal.NAME, pytest.fail).cost_usd
+        == result.run.pipeline.cost_usd
         == 0.625
     )
 
@@ -256,15 +245,16 @@ async def test_a_parameter_that_was_not_sent_is_null_in_its_row(tmp_path: Path) 
 async def test_a_completion_is_journaled_before_it_is_graded(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion(CODE)])
     kinds = [
-        type(entry).__name__ for entry in journal.read(result.pipeline.journal.path, pytest.fail)
+        type(entry).__name__
+        for entry in journal.read(result.run.directory.path / journal.NAME, pytest.fail)
     ]
     assert kinds == ["CompletionEntry", "ResultEntry"]
 
 
 def test_parameters_that_a_server_refused_are_said_in_the_end() -> None:
-    unsupported_params = {"temperature": None, "max_tokens": "max_completion_tokens"}
-    model = ScriptedModel(attempt().target, [], unsupported_params=unsupported_params)
-    assert list(refusals({"lmstudio/m": model})) == [
+    refused: Mapping[str, str | None] = {"temperature": None, "max_tokens": "max_completion_tokens"}
+    model = ScriptedModel(attempt().target, [], unsupported_params=refused)
+    assert list(unsupported_params({"lmstudio/m": model})) == [
         "lmstudio/m: the server refuses temperature, which is not sent",
         "lmstudio/m: the server refuses max_tokens, which is sent as max_completion_tokens",
     ]

@@ -5,15 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import anyio
 import pytest
 from helpers.factories import attempt, row
+from helpers.runs import assembled, drive
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmbench import fingerprint, prompts
-from llmbench import plan as config
-from llmbench.attempt import AttemptPipeline
 from llmbench.errors import ModelError, SandboxError, TargetError, TransientError
 from llmbench.events import BudgetExhausted, Event
 from llmbench.plan import EndpointPlan, Plan
@@ -28,12 +26,9 @@ from llmbench.records import (
     Target,
     Verdict,
 )
-from llmbench.runners import load_runners
-from llmbench.runs import record
-from llmbench.scheduler import Scheduler, Workload
+from llmbench.runs.run import Run
 from llmbench.store import journal
 from llmbench.store.journal import Journal
-from llmbench.store.journal_index import JournalIndex
 from llmbench.store.run_dir import RunDirectory
 
 FAULTS = [outcome for outcome in Outcome if outcome.score == 0]
@@ -169,30 +164,23 @@ class Desk:
         self.model = Talker(attempt().target, [])
         self.events: list[Event] = []
 
-    def pipeline(
+    def start(
         self, written: Journal, *lines: Said, repair: int, max_cost: float | None = None
-    ) -> AttemptPipeline:
+    ) -> Run:
         asked = attempt()
         plan = Plan(
             (EndpointPlan((asked.target,), 1),), (asked.problem,), 2, 1, 9.0, max_cost, repair
         )
         self.model = Talker(asked.target, lines)
-        runners = load_runners(config.bundled_dir("runners"))
-        pipeline = AttemptPipeline(
-            plan, {asked.target.label: self.model}, runners, Judge(), written, self.work,
-            self.events.append,
-        )  # fmt: skip
-        pipeline.resume_from(JournalIndex(written.path, pytest.fail))
-        return pipeline
+        models = {asked.target.label: self.model}
+        return assembled(plan, models, Judge(), written, self.work, self.events.append)
 
     async def go(self, *lines: Said, repair: int, max_cost: float | None = None) -> list[Row]:
-        """Do what is left; the rows of later rounds."""
+        """Do what remains; returns the rows of repairs."""
         with Journal(self.work.path) as written:
-            pipeline = self.pipeline(written, *lines, repair=repair, max_cost=max_cost)
-            engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=1)
-            ((_, groups),) = pipeline.workloads()
-            await engine.run(Workload(groups, anyio.CapacityLimiter(1), 1))
-            return list(record.repair_rows(pipeline, JournalIndex(written.path, pytest.fail)))
+            run = self.start(written, *lines, repair=repair, max_cost=max_cost)
+            await drive(run)
+            return list(run.view.repairs())
 
 
 @pytest.fixture
@@ -253,14 +241,11 @@ async def test_a_stopped_target_is_asked_for_no_repair(desk: Desk) -> None:
 async def test_repairs_are_paid_for_out_of_the_same_budget(desk: Desk) -> None:
     lines = [code("bad", cost_usd=0.25), code("bad", cost_usd=0.5), code("good", cost_usd=0.5)]
     with Journal(desk.work.path) as written:
-        pipeline = desk.pipeline(written, *lines, repair=2, max_cost=0.7)
-        engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=1)
-        ((_, groups),) = pipeline.workloads()
-        await engine.run(Workload(groups, anyio.CapacityLimiter(1), 1))
+        run = desk.start(written, *lines, repair=2, max_cost=0.7)
+        await drive(run)
         rows = [*journal.rows(written.path, pytest.fail)]
-        assert pipeline.cost_usd == sum(row.cost_usd or 0 for row in rows) >= 0.7
-        missing = record.missing_repairs(pipeline, JournalIndex(written.path, pytest.fail))
-        assert missing.total() == pipeline.skipped > 0
+        assert run.pipeline.cost_usd == sum(row.cost_usd or 0 for row in rows) >= 0.7
+        assert run.view.missing_repairs().total() == run.pipeline.skipped > 0
     assert [type(event) for event in desk.events].count(BudgetExhausted) == 1
     assert "passed" not in {row.outcome for row in rows}
 

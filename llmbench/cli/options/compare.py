@@ -1,15 +1,17 @@
-"""Flags of `llmbench compare`."""
+"""Options of `llmbench compare`."""
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from llmbench.cli.options import FORMATS, Parser, float_range, format_flag
+from attrs import field, frozen
+
+from llmbench.cli.command import Command
+from llmbench.cli.options import FORMATS
+from llmbench.options import Check, Options, flag_of, number, option, paths
 
 DESCRIPTION = """\
-Compares results problem by problem: what passes now that did not, what no longer does, and whether
-chance alone explains it. Problems that have changed in between are left out and named."""
+Compare results problem by problem: which pass now and did not, which no longer pass, and whether
+chance alone explains it. Problems that have changed in between are excluded and named."""
 
 EPILOG = """\
 A target of a later file is compared with the same target in the first, or with the only one there;
@@ -22,87 +24,69 @@ examples:
   llmbench compare results.csv                        its targets with one another
   llmbench compare old.parquet new.parquet --fail-on-regression --format markdown"""
 
-REGRESSION = "--fail-on-regression"
 SIGNIFICANT = "significant"
-"""Stands for the points where --fail-on-regression names none."""
+"""Value of --fail-on-regression without POINTS."""
+
+_POINTS = number(0, 100)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What to compare, how to show it, and when to fail.
-
-    `points` is the fall in percentage points that fails, None where significance decides.
-    """
-
-    results: tuple[Path, ...]
-    base: str | None
-    fail: bool
-    points: float | None
-    format: str
+def _is_points(value: str) -> bool:
+    try:
+        return value == SIGNIFICANT or _POINTS.accepts(float(value))
+    except ValueError:
+        return False
 
 
-def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 0 on --help.
+@frozen(kw_only=True, slots=False)
+class CompareOptions(Options):
+    """Results, the form of the output, and the condition to fail."""
 
-    Raises:
-        UsageError: a flag is unknown, missing or wrong.
-    """
-    given = parser().parse_args(list(_with_points(argv)))
-    points = given.fail_on_regression
-    return Options(
-        results=tuple(given.results),
-        base=given.base,
-        fail=points is not None,
-        points=points if isinstance(points, float) else None,
-        format=given.format,
+    results: tuple[Path, ...] = field(
+        converter=paths,
+        metadata=option(
+            "result file, .csv or .parquet, or folder of them; the first is the baseline",
+            "RESULT",
+            positional=True,
+        ),
     )
-
-
-def parser() -> argparse.ArgumentParser:
-    """The flags of a comparison."""
-    made = Parser(
-        prog="llmbench compare",
-        description=DESCRIPTION,
-        epilog=EPILOG,
+    baseline: str | None = field(
+        default=None,
+        metadata=option(
+            "target that all others are compared with",
+            "TARGET",
+            default="the same one in the first file",
+            former=["--base"],
+        ),
     )
-    made.add_argument(
-        "results",
-        type=Path,
-        nargs="+",
-        metavar="RESULT",
-        help="result file, .csv or .parquet, or folder of them; the first is the one to compare "
-        "with",
+    fail_on_regression: str | None = field(
+        default=None,
+        metadata=option(
+            "exit 1 if a pass rate fell by more than POINTS percentage points; without POINTS, by "
+            "more than chance explains",
+            "POINTS",
+            default="exit 0",
+            bare=SIGNIFICANT,
+            check=Check(_POINTS.description, _is_points),
+        ),
     )
-    made.add_argument(
-        "--base",
-        metavar="TARGET",
-        help="target that all others are compared with (default: the same one in the first file)",
-    )
-    made.add_argument(
-        REGRESSION,
-        nargs="?",
-        type=_points,
-        const=SIGNIFICANT,
-        metavar="POINTS",
-        help="exit 1 if a pass rate fell by more than so many percentage points; without POINTS, "
-        "by more than chance explains (default: exit 0)",
-    )
-    format_flag(made, FORMATS)
-    return made
+    format: str = field(default="text", metadata=option("output format", choices=FORMATS))
+
+    @property
+    def points(self) -> float | None:
+        """The fall in percentage points that fails; None where significance decides."""
+        limit = self.fail_on_regression
+        return None if limit in (None, SIGNIFICANT) else float(limit or 0)
 
 
-def _points(text: str) -> float | str:
-    return text if text == SIGNIFICANT else float_range(0, 100)(text)
-
-
-def _with_points(argv: Sequence[str]) -> Sequence[str]:
-    """The words, where a file after a bare --fail-on-regression is not taken for its POINTS."""
-    words = list(argv)
-    for place, word in enumerate(words):
-        following = words[place + 1 : place + 2]
-        if word == REGRESSION and following and not _is_number(following[0]):
-            words[place] = f"{word}={SIGNIFICANT}"
-    return words
+def _complete(words: Sequence[str]) -> list[str]:
+    """Return the words, so that a file after a bare --fail-on-regression is not its POINTS."""
+    complete = list(words)
+    flag = flag_of("fail_on_regression")
+    for place, word in enumerate(complete):
+        following = complete[place + 1 : place + 2]
+        if word == flag and following and not _is_number(following[0]):
+            complete[place] = f"{word}={SIGNIFICANT}"
+    return complete
 
 
 def _is_number(text: str) -> bool:
@@ -111,3 +95,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+COMMAND = Command("llmbench compare", DESCRIPTION, CompareOptions, EPILOG, prepare=_complete)

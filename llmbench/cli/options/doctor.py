@@ -1,52 +1,33 @@
-"""Flags of `llmbench doctor`."""
+"""Options of `llmbench doctor`."""
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from attrs import field, frozen
 
-from llmbench.cli.options import Parser
+from llmbench.cli.command import Command
+from llmbench.options import Options, option
 
 DESCRIPTION = """\
-Says what of this machine can be used: the container engine with its limits, runtimes and images,
-bubblewrap, the toolchains, caches, local model servers, and which keys are set (never the keys)."""
+Check this machine: the container engine with its limits, runtimes and images, bubblewrap, the
+toolchains, caches, local model servers, and the names of the keys that are set (never the keys)."""
 
 EPILOG = """\
-Each line is ok, missing or wrong, with what to do next.
+Each line is ok, missing or wrong, and names what to do next.
 
 exit codes: 0 some sandbox serves every language, 1 none does, 2 wrong usage"""
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Whether to mend what can be mended, and whether programs read what is said."""
-
-    fix: bool
-    json: bool
+FORMATS = ("text", "json")
 
 
-def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 0 on --help.
+@frozen(kw_only=True, slots=False)
+class DoctorOptions(Options):
+    """Repairs, and the form of the output."""
 
-    Raises:
-        UsageError: a flag is unknown, missing or wrong.
-    """
-    given = parser().parse_args(argv)
-    return Options(given.fix, given.json)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The flags of `doctor`."""
-    made = Parser(
-        prog="llmbench doctor",
-        description=DESCRIPTION,
-        epilog=EPILOG,
+    fix: bool = field(
+        default=False,
+        metadata=option(
+            "remove containers of dead runs and stale set-ups", default="only report them"
+        ),
     )
-    made.add_argument(
-        "--fix",
-        action="store_true",
-        help="remove containers of dead runs and stale set-ups, and say so (default: only look)",
-    )
-    made.add_argument(
-        "--json", action="store_true", help="write JSON, for programs (default: text)"
-    )
-    return made
+    format: str = field(default="text", metadata=option("output format", choices=FORMATS))
+
+
+COMMAND = Command("llmbench doctor", DESCRIPTION, DoctorOptions, EPILOG)

@@ -1,45 +1,31 @@
-"""Flags of `llmbench history`."""
+"""Options of `llmbench history`."""
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from llmbench.cli.options import FORMATS, Parser, format_flag, positive_int
+from attrs import field, frozen
+
+from llmbench.cli.command import Command
+from llmbench.cli.options import FORMATS
+from llmbench.options import Options, option, whole_number
 
 DESCRIPTION = """\
-Shows the trend over the nights of a folder: result files with a date in their name, as
+Show the trend over the dates of a folder: result files with a date in their name, such as
 2026-01-31.parquet or 2026-01-31-model.parquet, or in a folder of that name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Which nights, and how to show them."""
+@frozen(kw_only=True, slots=False)
+class HistoryOptions(Options):
+    """Dated results, and the form of the output."""
 
-    folder: Path
-    last: int | None
-    format: str
-
-
-def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 0 on --help.
-
-    Raises:
-        UsageError: a flag is unknown, missing or wrong.
-    """
-    given = parser().parse_args(argv)
-    return Options(given.folder, given.last, given.format)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The flags of `history`."""
-    made = Parser(
-        prog="llmbench history",
-        description=DESCRIPTION,
+    folder: Path = field(
+        converter=Path,
+        metadata=option("folder of dated result files", "DIR", positional=True),
     )
-    made.add_argument("folder", type=Path, metavar="DIR", help="folder of dated result files")
-    made.add_argument(
-        "--last", type=positive_int(1), metavar="N", help="only the last N nights (default: all)"
+    last: int | None = field(
+        default=None,
+        metadata=option("only the last N dates", "N", default="all", check=whole_number(1)),
     )
-    format_flag(made, FORMATS)
-    return made
+    format: str = field(default="text", metadata=option("output format", choices=FORMATS))
+
+
+COMMAND = Command("llmbench history", DESCRIPTION, HistoryOptions)

@@ -1,33 +1,21 @@
-"""Flags of `llmbench schema`."""
+"""Options of `llmbench schema`."""
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from attrs import field, frozen
 
-from llmbench.cli.options import FORMATS, Parser, format_flag
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to show the columns."""
-
-    format: str
+from llmbench.cli.command import Command
+from llmbench.cli.options import FORMATS
+from llmbench.options import Options, option
 
 
-def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 0 on --help.
+@frozen(kw_only=True, slots=False)
+class SchemaOptions(Options):
+    """The form of the output."""
 
-    Raises:
-        UsageError: a flag is unknown, missing or wrong.
-    """
-    return Options(parser().parse_args(argv).format)
+    format: str = field(default="text", metadata=option("output format", choices=FORMATS))
 
 
-def parser() -> argparse.ArgumentParser:
-    """The flags of `schema`."""
-    made = Parser(
-        prog="llmbench schema",
-        description="Tells name, type, unit and meaning of each column of a result file.",
-    )
-    format_flag(made, FORMATS)
-    return made
+COMMAND = Command(
+    "llmbench schema",
+    "Show name, type, unit and meaning of each column of a result file.",
+    SchemaOptions,
+)

@@ -1,88 +1,95 @@
-"""Flags of `llmbench show`."""
+"""Options of `llmbench show`."""
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from llmbench import plan
-from llmbench.cli.options import Parser, positive_int
+from attrs import field, frozen
+
+from llmbench.cli.command import Command
+from llmbench.options import Check, Options, option, optional_path, paths
+from llmbench.plan import WORK_FOLDER, bundled_dir
 
 DESCRIPTION = """\
-Shows one attempt: the prompt, the answer, the code found in it, and the test log; then its repairs,
+Show one attempt: the prompt, the answer, the code found in it, and the test log; then its repairs,
 if it has any."""
 
 EPILOG = """\
-The rows are in the result file and, for repairs, in that beside it; answer, code and log are in
-the work folder of the run, which is looked for beside the file. What is not there any more is said.
+The rows are in the result file and, for repairs, in the file beside it. Answer, code and log are in
+the work folder of the run, which is searched beside the file. Texts that are gone are named.
 
 examples:
   llmbench show results.csv python-lru-ttl-cache
   llmbench show results.parquet 'python-lru-ttl-cache#2' --target openai/gpt-4.1"""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Which attempt to show, and where to look for what was kept of it."""
-
-    result: Path
-    problem: str
-    run: int
-    target: str | None
-    work: tuple[Path, ...]
-    problems: tuple[Path, ...]
+def _names_a_run(text: str) -> bool:
+    run = text.partition("#")[2] or "1"
+    return run.isascii() and run.isdecimal() and int(run) > 0
 
 
-def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 0 on --help.
+@frozen(kw_only=True, slots=False)
+class ShowOptions(Options):
+    """The attempt to show, and the folders of its run."""
 
-    Raises:
-        UsageError: a flag is unknown, missing or wrong.
-    """
-    made = parser()
-    given = made.parse_args(argv)
-    problem, _, run = given.problem.partition("#")
-    try:
-        number = positive_int(1)(run or "1")
-    except argparse.ArgumentTypeError as error:
-        made.error(f"argument PROBLEM: {given.problem}: run {error}")
-    return Options(
-        result=given.result,
-        problem=problem,
-        run=number,
-        target=given.target,
-        work=(given.work or given.result.parent / plan.WORK_FOLDER, plan.WORK_FOLDER),
-        problems=tuple(given.problems or [plan.bundled_dir("problems")]),
+    result: Path = field(
+        converter=Path,
+        metadata=option("result file, .csv or .parquet", "RESULT", positional=True),
+    )
+    problem: str = field(
+        metadata=option(
+            "problem id and number of the run",
+            "PROBLEM[#RUN]",
+            default="#1",
+            check=Check("a problem id, alone or with the number of a run as in id#2", _names_a_run),
+            positional=True,
+        ),
+    )
+    target: str | None = field(
+        default=None,
+        metadata=option(
+            "target of the attempt, or its model alone",
+            "PROVIDER/MODEL",
+            default="the only one in the file",
+        ),
+    )
+    work_dir: Path | None = field(
+        default=None,
+        converter=optional_path,
+        metadata=option(
+            "folder that holds the runs' folders",
+            "FOLDER",
+            default="_work beside the file, and here",
+            former=["--work"],
+        ),
+    )
+    problems: tuple[Path, ...] = field(
+        default=(),
+        converter=paths,
+        metadata=option(
+            "problem file or folder that has the prompt; repeatable",
+            "PATH",
+            default="the bundled problems",
+        ),
     )
 
+    @property
+    def problem_id(self) -> str:
+        """The id of the problem."""
+        return self.problem.partition("#")[0]
 
-def parser() -> argparse.ArgumentParser:
-    """The flags of `show`."""
-    made = Parser(
-        prog="llmbench show",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
-    made.add_argument("result", type=Path, metavar="RESULT", help="result file, .csv or .parquet")
-    made.add_argument(
-        "problem", metavar="PROBLEM[#RUN]", help="problem id and number of the run (default: #1)"
-    )
-    made.add_argument(
-        "--target",
-        metavar="PROVIDER/MODEL",
-        help="whose attempt, or the model alone (default: the only one in the file)",
-    )
-    made.add_argument(
-        "--work",
-        type=Path,
-        metavar="FOLDER",
-        help="folder that holds the runs' folders (default: _work beside the file, and here)",
-    )
-    made.add_argument(
-        "--problems",
-        type=Path,
-        action="append",
-        metavar="PATH",
-        help="problem file or folder that has the prompt; repeatable (default: those shipped)",
-    )
-    return made
+    @property
+    def run(self) -> int:
+        """The number of the run."""
+        return int(self.problem.partition("#")[2] or "1")
+
+    @property
+    def work_dirs(self) -> tuple[Path, ...]:
+        """The folders that may hold the run's folder."""
+        return (self.work_dir or self.result.parent / WORK_FOLDER, WORK_FOLDER)
+
+    @property
+    def problem_paths(self) -> tuple[Path, ...]:
+        """The problem files and folders to read."""
+        return self.problems or (bundled_dir("problems"),)
+
+
+COMMAND = Command("llmbench show", DESCRIPTION, ShowOptions, EPILOG)

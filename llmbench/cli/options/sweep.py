@@ -1,24 +1,24 @@
-"""Flags of `llmbench sweep`."""
+"""Options of `llmbench sweep`."""
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from datetime import date as day
 from pathlib import Path
 
-from llmbench.cli.options import Parser
+from attrs import field, frozen
+
+from llmbench.cli.command import Command
+from llmbench.options import Check, Options, option
 
 DESCRIPTION = """\
-Runs each target of a sweep file on each of its problem sets, one after another in one process, and
-writes one Parquet file per target: <out>/<set>/<date>/<target>.parquet."""
+Run each target of a sweep file on each of its problem sets, one after another in one process, and
+write one Parquet file per target: <out>/<set>/<date>/<target>.parquet."""
 
 EPILOG = """\
-What has its file already is not asked again: start a sweep that was cut short once more, with the
-same --date. A target that was not finished has no file, so that what is there is whole.
+A target that has its file is not asked again. To continue a sweep that was cut short, start it once
+more with the same --date. A target that is not finished has no file, so every file is complete.
 
 a sweep file:
   out: nights
-  run: {runs: 3, sandboxes: 4}          # flags of `llmbench run`, for all
+  run: {runs: 3, max_sandboxes: 4}      # options of `llmbench run`, for all
   targets:
     - {provider: lmstudio, model: qwen3-coder}
     - {provider: openrouter, model: [openai/gpt-4.1, anthropic/claude-sonnet-4]}
@@ -26,47 +26,40 @@ a sweep file:
     small: {only: [python-*, go-*], temperature: 0}
     all: {}
 
-exit codes: 0 all is there, 1 something failed, 2 wrong usage, 130 Ctrl-C"""
+exit codes: 0 every file is there, 1 something failed, 2 wrong usage, 130 Ctrl-C"""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Which sweep, and under which date its files are kept."""
-
-    file: Path
-    date: str
-    quiet: bool
-
-
-def parse(argv: Sequence[str]) -> Options:
-    """Read the flags; leaves with exit code 0 on --help.
-
-    Raises:
-        UsageError: a flag is unknown, missing or wrong.
-    """
-    given = parser().parse_args(argv)
-    return Options(given.file, given.date or f"{date.today():%Y-%m-%d}", given.quiet)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The flags of `sweep`."""
-    made = Parser(
-        prog="llmbench sweep",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
-    made.add_argument("file", type=Path, metavar="FILE", help="sweep file, YAML")
-    made.add_argument(
-        "--date", type=_date, metavar="YYYY-MM-DD", help="date of the files (default: today)"
-    )
-    made.add_argument(
-        "--quiet", action="store_true", help="no progress and no summary (default: both)"
-    )
-    return made
-
-
-def _date(text: str) -> str:
+def _is_date(text: str) -> bool:
     try:
-        return f"{date.fromisoformat(text):%Y-%m-%d}"
+        return bool(day.fromisoformat(text))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date as 2026-01-31") from None
+        return False
+
+
+@frozen(kw_only=True, slots=False)
+class SweepOptions(Options):
+    """The sweep, and the date of its files."""
+
+    file: Path = field(converter=Path, metadata=option("sweep file, YAML", "FILE", positional=True))
+    date: str | None = field(
+        default=None,
+        metadata=option(
+            "date of the files",
+            "YYYY-MM-DD",
+            default="today",
+            check=Check("a date such as 2026-01-31", _is_date),
+        ),
+    )
+    quiet: bool = field(
+        default=False,
+        metadata=option("print warnings only, no progress and no summary", short="-q"),
+    )
+
+    @property
+    def day(self) -> str:
+        """The date of the files as YYYY-MM-DD."""
+        chosen = day.fromisoformat(self.date) if self.date else day.today()
+        return f"{chosen:%Y-%m-%d}"
+
+
+COMMAND = Command("llmbench sweep", DESCRIPTION, SweepOptions, EPILOG)

@@ -1,55 +1,56 @@
 """`llmbench problems ACTION`: one file per action."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from llmbench import plan
 from llmbench import problems as problem_files
-from llmbench.cli.options import ProblemOptions
 from llmbench.cli.options.problems import (
     CheckOptions,
     ImportOptions,
     ListOptions,
     NewOptions,
-    Options,
     ShowOptions,
 )
+from llmbench.options import Options
+from llmbench.plan import bundled_dir
 from llmbench.records import Problem
 from llmbench.runners import Runner, load_runners
+from llmbench.runs.options import ProblemOptions
 
 
 def main(options: Options) -> int:
     """Do one action and return its exit code."""
-    runners = load_runners(plan.bundled_dir("runners"))
-    # Each action loads only what it needs itself.
+    runners = load_runners(bundled_dir("runners"))
+    # Each action imports only what it needs.
     match options:
-        case ListOptions():
-            from llmbench.cli.problems import show
+        case CheckOptions():
+            from llmbench.cli.problems import check
 
-            return show.list_all(chosen(options.problems, runners))
+            return check.check(options, chosen(options, runners), runners)
         case ShowOptions():
             from llmbench.cli.problems import show
 
-            return show.show(options, chosen(options.problems, runners), runners)
+            return show.show(options, chosen(options, runners), runners)
+        case ListOptions():
+            from llmbench.cli.problems import show
+
+            return show.list_all(chosen(options, runners))
         case NewOptions():
             from llmbench.cli.problems import new
 
             return new.new(options, runners)
-        case CheckOptions():
-            from llmbench.cli.problems import check
-
-            return check.check(options, chosen(options.problems, runners), runners)
         case ImportOptions():
             from llmbench.cli.problems import import_
 
             return import_.import_all(options, runners)
+    raise AssertionError(options)
 
 
-def languages(runners: dict[str, Runner]) -> problem_files.Languages:
-    """What problem files may say of each language."""
+def languages(runners: Mapping[str, Runner]) -> problem_files.Languages:
+    """Return the options that problem files may set, by language."""
     return {lang: runner.option_values for lang, runner in runners.items()}
 
 
-def chosen(options: ProblemOptions, runners: dict[str, Runner]) -> Sequence[Problem]:
-    """The problems that the flags name."""
-    loaded = problem_files.load(options.paths, languages(runners))
+def chosen(options: ProblemOptions, runners: Mapping[str, Runner]) -> Sequence[Problem]:
+    """Return the problems that the options choose."""
+    loaded = problem_files.load(options.problem_paths, languages(runners))
     return problem_files.select(loaded, langs=options.langs, only=options.only)

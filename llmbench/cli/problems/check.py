@@ -30,9 +30,9 @@ async def _check(
     console = Console(quiet=False)
     langs = sorted({p.lang for p in problems})
     needed = {lang: runners[lang] for lang in langs}
-    mutants = _mutants(options, problems, needed) if options.mutants else {}
+    mutants = _mutants(options, problems, needed) if options.mutate else {}
     sandbox = await open_sandbox(
-        options.sandbox.choice,
+        options.spec,
         needed,
         run_id=new_run_id(),
         own_answers=False,
@@ -42,8 +42,8 @@ async def _check(
         prover = ProblemChecker(
             sandbox,
             runners,
-            test_timeout=options.sandbox.timeout,
-            slots=options.sandbox.slots,
+            test_timeout=options.test_timeout,
+            slots=options.sandbox_slots,
         )
         checked = await _check_all(_Checking(prover, options, mutants, console), problems)
     finally:
@@ -52,7 +52,7 @@ async def _check(
     warned = sum(bool(proof.warnings) for proof, _ in checked)
     console.print(f"{held} of {len(checked)} problems hold, {warned} with a warning")
     surveys = [survey for _, survey in checked if survey is not None]
-    if options.mutants:
+    if options.mutate:
         killed, judged = sum(s.killed for s in surveys), sum(s.judged for s in surveys)
         console.print(
             f"{_share(killed, judged)} of the mutants of {len(surveys)} references killed"
@@ -71,7 +71,7 @@ def _mutants(
         problem.id: mutations.sample(
             mutations.mutants(problem.reference, rules[problem.lang]),
             options.mutants,
-            f"{options.seed} {problem.id}",
+            f"{options.mutation_seed} {problem.id}",
         )
         for problem in problems
         if problem.reference is not None
@@ -92,7 +92,7 @@ async def _check_all(
     checked: list[tuple[CheckResult, MutationResult | None]] = []
     width = max(len(problem.id) for problem in problems)
     # One problem more than there are sandboxes keeps them busy to its last answer.
-    under_way = anyio.CapacityLimiter(checking.options.sandbox.slots + 1)
+    under_way = anyio.CapacityLimiter(checking.options.sandbox_slots + 1)
 
     async def one(problem: Problem) -> None:
         async with under_way:

@@ -23,7 +23,7 @@ def new(options: NewOptions, runners: dict[str, Runner]) -> int:
     template = _template(options.lang, runners)
     if not problem_files.ID.fullmatch(options.id):
         raise UsageError(f"{options.id!r}: an id holds letters, digits and . _ - only")
-    path = options.out
+    path = options.path
     before = ""
     if path.is_file():
         taken = {problem.id for problem in problem_files.load([path], languages(runners))}

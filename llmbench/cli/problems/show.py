@@ -33,7 +33,7 @@ def list_all(problems: Sequence[Problem]) -> int:
 
 
 def show(options: ShowOptions, problems: Sequence[Problem], runners: Mapping[str, Runner]) -> int:
-    """What a model is asked, and with --everything how its answer is judged.
+    """What a model is asked, and with --full how its answer is judged.
 
     Raises:
         UsageError: there is no problem of this id.
@@ -46,7 +46,7 @@ def show(options: ShowOptions, problems: Sequence[Problem], runners: Mapping[str
     console.print(*_facts(problem, runner))
     for message in prompts.messages(problem, runner.config.instructions):
         console.print("", f"── {message.role} ──", message.content)
-    if options.everything:
+    if options.full:
         parts = {**problem.tests}
         if problem.reference is not None:
             parts["reference"] = problem.reference

@@ -1,0 +1,102 @@
+"""A command as data: its name, its texts and its options."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from llmbench._version import __version__
+from llmbench.options import Options, Parser, fill
+
+VERBOSITY = (logging.WARNING, logging.INFO, logging.DEBUG)
+"""Log levels without -v, with -v and with -vv."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of the command line.
+
+    `description` and `epilog` are texts of `--help`. A command has `options`, or `actions` with
+    options of their own. `prepare` changes the words of the command line before they are parsed.
+    """
+
+    prog: str
+    description: str
+    options: type[Options] = Options
+    epilog: str = ""
+    actions: Mapping[str, "Command"] | None = None
+    prepare: Callable[[Sequence[str]], Sequence[str]] = lambda words: words
+
+    def parser(self, *, everyday: bool = False) -> Parser:
+        """Make the parser; with `everyday`, its help shows everyday options only."""
+        parser = Parser(prog=self.prog, description=self.description, epilog=self.epilog)
+        self.fill(parser, everyday=everyday)
+        return parser
+
+    def fill(self, parser: argparse.ArgumentParser, *, everyday: bool = False) -> None:
+        """Add everything about this command to a parser."""
+        if self.actions:
+            subparsers = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+            for name, action in self.actions.items():
+                subparser = subparsers.add_parser(
+                    name,
+                    prog=action.prog,
+                    help=action.description,
+                    description=action.description,
+                    epilog=action.epilog,
+                )
+                action.fill(subparser)
+        else:
+            fill(parser, self.options, everyday=everyday)
+        general = parser.add_argument_group("general")
+        general.add_argument(
+            "-v",
+            "--verbose",
+            action="count",
+            default=argparse.SUPPRESS,
+            help="log requests, retries and containers on stderr; -vv logs more",
+        )
+        general.add_argument("-h", "--help", action="help", help="show this help")
+
+    def parse(self, words: Sequence[str]) -> Options:
+        """Read the words of the command line, and set up logging.
+
+        Raises:
+            UsageError: an option is unknown, missing or wrong.
+        """
+        values = vars(self.parser().parse_args(list(self.prepare(words))))
+        set_up_logging(values.pop("verbose", 0))
+        command = self.actions[values.pop("action")] if self.actions else self
+        return command.options.from_values(values)
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to whatever `sys.stderr` is now: a live display puts itself in its place."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # an attribute in the base class
+        """Standard error."""
+        return sys.stderr
+
+
+def set_up_logging(verbosity: int) -> None:
+    """Send the log records of llmbench to stderr: from INFO with 1, from DEBUG with 2 or more."""
+    if not verbosity:
+        return
+    handler = _StandardError()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("llmbench")
+    logger.setLevel(VERBOSITY[min(verbosity, len(VERBOSITY) - 1)])
+    logger.addHandler(handler)
+
+
+def add_version(parser: argparse.ArgumentParser, **settings: Any) -> None:
+    """Add --version."""
+    parser.add_argument(
+        "--version", action="version", version=f"llmbench {__version__}", **settings
+    )

@@ -1,0 +1,145 @@
+"""Grade answers from a file: a run that asks no model."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+
+from llmbench.errors import RunError
+from llmbench.events import Listener
+from llmbench.models.base import Model
+from llmbench.models.none import NoModel
+from llmbench.models.presets import PROVIDERS
+from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan, bundled_dir
+from llmbench.records import Attempt, Target
+from llmbench.reports.console import Console
+from llmbench.runners import load_runners
+from llmbench.runs import record
+from llmbench.runs.options import GradeOptions
+from llmbench.runs.run import Finish, Run, RunJob, T, load_problems, run_job
+from llmbench.store import journal, result_paths
+from llmbench.store.answer_file import AnswerFile
+from llmbench.store.run_dir import RunDirectory
+
+ERRORS_SHOWN = 10
+CHANGED_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradingPlan(Plan):
+    """A plan whose attempts bring their answers, in the order of the file."""
+
+    answers: AnswerFile
+
+    @property
+    def totals(self) -> Mapping[str, int]:
+        """Number of answers of each target, by its label."""
+        return self.answers.totals
+
+    @property
+    def outline(self) -> str:
+        """One line for people about the work to do."""
+        return (
+            f"{self.size} answers to {len(self.problems)} problems, by {len(self.targets)} "
+            "targets, are graded; no model is asked"
+        )
+
+    def workloads(self) -> Iterator[tuple[EndpointPlan, Iterator[Iterator[Attempt]]]]:
+        """Yield the only endpoint with every answer once."""
+        yield self.endpoints[0], iter([self.answers.attempts()])
+
+    def ordered(self) -> Iterator[Attempt]:
+        """Yield every answer once, in the order of tables; the texts stay in the file."""
+        bare = (replace(attempt, known_completion=None) for attempt in self.answers.attempts())
+        yield from sorted(bare, key=lambda a: (a.target.label, a.problem.lang, a.problem.id, a.run))
+
+
+async def grade(
+    options: GradeOptions, finish: Finish[T], console: Console, model: str | None = None
+) -> tuple[T, int]:
+    """Grade every answer; returns the result of `finish` and the number of unusable lines.
+
+    `model` is the model of the answers that name none (default: the name of the file).
+
+    Raises:
+        LlmbenchError: no answer can be graded, or the run failed.
+    """
+    runners = load_runners(bundled_dir("runners"))
+    known, selected = load_problems(options, runners)
+    result_paths.check(options.out)
+    path = options.answers
+    answers = AnswerFile(
+        path / journal.NAME if path.is_dir() else path,
+        options.model or model or path.stem,
+        {problem.id: problem for problem in known},
+        {problem.id for problem in selected},
+        _FirstErrors(console),
+    )
+    _scan(answers, console)
+    job = RunJob(
+        plan=_plan(options, answers),
+        directory=RunDirectory(WORK_FOLDER),
+        runners=runners,
+        sandbox=options.spec,
+        open_model=_no_model,
+        slots=lambda endpoint: anyio.CapacityLimiter(endpoint.concurrency),
+        begin=_begin,
+        trusted=False,
+    )
+    result = await run_job(job, console, finish)
+    if answers.faults:
+        console.warn(f"{answers.faults} lines of {answers.path} were skipped")
+    return result, answers.faults
+
+
+def _scan(answers: AnswerFile, console: Console) -> None:
+    """Read the file once, and warn of lines that cannot be graded and of changed problems."""
+    answers.survey()
+    if answers.faults > ERRORS_SHOWN:
+        console.warn(f"and {answers.faults - ERRORS_SHOWN} more lines that cannot be graded")
+    if not answers.totals:
+        raise RunError(f"{answers.path}: holds no answer to grade")
+    changed = sorted(answers.changed & answers.asked)
+    if changed:
+        names = ", ".join(changed[:CHANGED_SHOWN]) + (", …" * (len(changed) > CHANGED_SHOWN))
+        console.warn(
+            f"{len(changed)} problems have changed since the run, and are graded as they are now: "
+            f"{names}"
+        )
+
+
+def _plan(options: GradeOptions, answers: AnswerFile) -> GradingPlan:
+    targets = tuple(answers.targets[label] for label in answers.totals)
+    replayed = any(target.provider == "demo" for target in targets)
+    slots = options.sandbox_slots
+    return GradingPlan(
+        endpoints=(EndpointPlan(targets, slots, replayed=replayed),),
+        problems=tuple(answers.known[id_] for id_ in sorted(answers.asked)),
+        runs=1,
+        max_sandboxes=slots,
+        test_timeout=options.test_timeout,
+        answers=answers,
+    )
+
+
+def _begin(run: Run, versions: Mapping[str, str]) -> None:
+    record.begin(run, versions, options=None)
+
+
+def _no_model(target: Target, _: Listener) -> Model:
+    return NoModel(target)
+
+
+class _FirstErrors:
+    """Prints the first errors, a line each; there may be as many as there are lines."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._count = 0
+
+    def __call__(self, line: str) -> None:
+        """Print one, or count it only."""
+        self._count += 1
+        if self._count <= ERRORS_SHOWN:
+            self._console.warn(line)

@@ -1,0 +1,293 @@
+"""A run: its parts put together, the scheduler driven, signals obeyed."""
+
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from llmbench import problems as problem_files
+from llmbench.attempt import AttemptPipeline, Prompter
+from llmbench.errors import LlmbenchError
+from llmbench.events import Draining, Listener
+from llmbench.models.base import Model
+from llmbench.models.limits import RateLimiter
+from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan, bundled_dir
+from llmbench.records import Attempt, Completion, Problem, Target
+from llmbench.reports.console import Console, RunStatus
+from llmbench.runners import Runner, load_runners
+from llmbench.runs import record, resume, targets
+from llmbench.runs.options import ProblemOptions, RunOptions
+from llmbench.runs.view import RunView
+from llmbench.sandboxes.base import Sandbox, SandboxSpec
+from llmbench.sandboxes.open import open_sandbox
+from llmbench.scheduler import Scheduler, Workload
+from llmbench.store import result_paths
+from llmbench.store.cache import Cache
+from llmbench.store.journal import CompletionEntry, Entry, Journal
+from llmbench.store.journal_index import JournalIndex
+from llmbench.store.run_dir import RunDirectory
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Signals = AsyncIterator[signal.Signals]
+
+DELIVERY_SECONDS = 0.02
+"""Time in which the event loop hands over a signal that has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """Everything that a run is made of.
+
+    `open_model` makes the client of a target. `slots` returns the limiter of the answers that
+    stream at once at an endpoint. `begin` is called before the first request, with the versions of
+    the programs that run the tests. `trusted` is True when every answer is one of our own. `use_cache` also looks for
+    answers in the journals of other runs.
+    """
+
+    plan: Plan
+    directory: RunDirectory
+    runners: Mapping[str, Runner]
+    sandbox: SandboxSpec
+    open_model: Callable[[Target, Listener], Model]
+    slots: Callable[[EndpointPlan], anyio.CapacityLimiter]
+    begin: Callable[["Run", Mapping[str, str]], None]
+    trusted: bool
+    use_cache: bool = False
+
+    @property
+    def needed_runners(self) -> dict[str, Runner]:
+        """The languages of the plan's problems."""
+        langs = sorted({problem.lang for problem in self.plan.problems})
+        return {lang: self.runners[lang] for lang in langs}
+
+
+@dataclass
+class Run:
+    """A run under way or ended: its plan, what it has, and how it ended."""
+
+    plan: Plan
+    directory: RunDirectory
+    prompter: Prompter
+    sandbox: Sandbox
+    models: Mapping[str, Model]
+    view: RunView
+    pipeline: AttemptPipeline
+    status: RunStatus = field(default_factory=RunStatus)
+
+
+Finish = Callable[[Run, Console], T]
+"""Ends a run: writes its tables, prints its summary, and returns a result."""
+
+
+async def run(
+    options: RunOptions,
+    finish: Finish[T],
+    console: Console,
+    *,
+    rate_limiters: dict[str, RateLimiter] | None = None,
+    sweep_step: str | None = None,
+) -> T:
+    """Ask models, test their answers, and return the result of `finish`.
+
+    `rate_limiters` are those of each server address so far, where a run follows another.
+    `sweep_step` names the step of a sweep that this run is.
+
+    Raises:
+        LlmbenchError: the run cannot begin, or `finish` raises it.
+    """
+    runners = load_runners(bundled_dir("runners"))
+    _, chosen = load_problems(options, runners)
+    problems = targets.with_recorded_answers(options, chosen)
+    result_paths.check(options.out)
+    limiters = {} if rate_limiters is None else rate_limiters
+    resuming = options.resume is not None
+    async with targets.open_targets(options, problems, console, limiters, resuming) as opened:
+        plan = Plan(
+            endpoints=opened.endpoints,
+            problems=tuple(problems),
+            runs=options.runs,
+            max_sandboxes=options.sandbox_slots,
+            test_timeout=options.test_timeout,
+            max_cost=options.max_cost,
+            max_repairs=options.max_repairs,
+        )
+
+        def begin(run: Run, versions: Mapping[str, str]) -> None:
+            if resuming:
+                opened.check_reached(resume.report_resume(run, versions, console))
+            record.begin(run, versions, record.stored_options(options, plan), sweep_step)
+
+        job = RunJob(
+            plan=plan,
+            directory=RunDirectory(WORK_FOLDER, options.resume),
+            runners=runners,
+            sandbox=options.spec,
+            open_model=opened.open_model,
+            slots=opened.slots,
+            begin=begin,
+            trusted=plan.replayed,
+            use_cache=options.cache,
+        )
+        return await run_job(job, console, finish)
+
+
+async def run_job(job: RunJob, console: Console, finish: Finish[T]) -> T:
+    """Do all attempts of a plan, and return the result of `finish`.
+
+    `run.status.interrupted` is also set when Ctrl-C arrives while `finish` writes results, so that
+    the caller does not go on to its next run.
+
+    Raises:
+        LlmbenchError: there is no sandbox or no run directory, or `finish` raises it.
+    """
+    # The journal's lock is taken before containers get the run's name, and kept until the tables
+    # are written.
+    with Journal(job.directory.path) as journal:
+        sandbox = await open_sandbox(
+            job.sandbox,
+            job.needed_runners,
+            run_id=job.directory.run_id,
+            own_answers=job.trusted,
+            notify=console.info,
+        )
+        with _signals() as signals:
+            try:
+                with console.progress(job.plan) as emit:
+                    run = assemble(job, sandbox, journal, emit, console.warn)
+                    job.begin(run, await sandbox.versions())
+                    await _drive(run, job.slots, signals)
+            finally:
+                await sandbox.aclose()
+            try:
+                return finish(run, console)
+            finally:
+                run.status.interrupted |= await _signal_came(signals)
+
+
+def assemble(
+    job: RunJob,
+    sandbox: Sandbox,
+    journal: Journal,
+    emit: Listener,
+    on_damage: Callable[[str], None],
+) -> Run:
+    """Put the parts of a run together; `on_damage` is called for each damaged journal line."""
+    plan = job.plan
+    prompter = Prompter(job.needed_runners, plan.test_timeout)
+    view = RunView(plan, prompter, JournalIndex(journal.path, on_damage))
+    models = {target.label: job.open_model(target, emit) for target in plan.targets}
+    cached = Cache(WORK_FOLDER, journal.path) if job.use_cache else None
+
+    def write(entry: Entry) -> None:
+        view.add(journal.append(entry), entry)
+
+    def find_completion(attempt: Attempt, request_hash: str) -> Completion | None:
+        completion = view.index.completion(request_hash)
+        if completion is None and cached is not None:
+            completion = cached.completion(request_hash)
+            if completion is not None:
+                write(CompletionEntry(attempt.key, completion, request_hash))
+        return completion
+
+    pipeline = AttemptPipeline(
+        plan=plan,
+        models=models,
+        prompter=prompter,
+        sandbox=sandbox,
+        directory=job.directory,
+        emit=emit,
+        record=write,
+        find_completion=find_completion,
+        cost_usd=view.index.cost_usd,
+    )
+    return Run(plan, job.directory, prompter, sandbox, models, view, pipeline)
+
+
+def load_problems(
+    options: ProblemOptions, runners: Mapping[str, Runner]
+) -> tuple[list[Problem], list[Problem]]:
+    """Return all problems of the files, and those of them that were chosen.
+
+    Raises:
+        UsageError: a file has faults, or a choice matches nothing.
+    """
+    languages = {lang: runner.option_values for lang, runner in runners.items()}
+    loaded = problem_files.load(options.problem_paths, languages)
+    return loaded, problem_files.select(loaded, langs=options.langs, only=options.only)
+
+
+# ---- Signals -------------------------------------------------------------------------------
+
+
+@contextmanager
+def _signals() -> Iterator[Signals]:
+    """Receive Ctrl-C and SIGTERM while the context lasts; outside the main thread none comes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield _no_signals()
+        return
+    import_module("llmbench.store.tables")  # polars takes over Ctrl-C when it is loaded
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        yield signals
+
+
+async def _no_signals() -> Signals:
+    return
+    yield
+
+
+async def _signal_came(signals: Signals) -> bool:
+    """True if a signal came that nobody has received."""
+    with anyio.move_on_after(DELIVERY_SECONDS):
+        return await anext(signals, None) is not None
+    return False
+
+
+async def _drive(
+    run: Run, slots: Callable[[EndpointPlan], anyio.CapacityLimiter], signals: Signals
+) -> None:
+    """Run all attempts: the first Ctrl-C drains, the second cancels. Sets the run's status."""
+    pipeline, status = run.pipeline, run.status
+    scheduler = Scheduler(pipeline.ask, pipeline.grade, sandboxes=run.plan.max_sandboxes)
+    workloads = [
+        Workload(groups, slots(endpoint), endpoint.concurrency, run.plan.max_repairs > 0)
+        for endpoint, groups in run.view.workloads()
+    ]
+
+    async def obey(tasks: TaskGroup) -> None:
+        async for number in signals:
+            logger.info("received %s", number.name)
+            if status.interrupted:
+                tasks.cancel_scope.cancel()
+                return
+            status.interrupted = True
+            scheduler.drain()
+            cancelled = pipeline.drain()
+            pipeline.emit(Draining(scheduler.in_flight - cancelled))
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(obey, tasks)
+            await scheduler.run(*workloads)
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        ours = group.subgroup(LlmbenchError)
+        if ours is None:
+            raise
+        status.failure = _first(ours)
+
+
+def _first(group: BaseExceptionGroup[LlmbenchError]) -> LlmbenchError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, LlmbenchError)
+    return error
