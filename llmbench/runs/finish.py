@@ -61,7 +61,7 @@ def _end_record(run: Run, faults: list[str]) -> dict[str, str]:
 
 
 def _print_notes(run: Run, written: Sequence[Path], console: Console) -> None:
-    console.print(*unsupported_params(run.models))
+    console.print(*refused_params(run.models))
     # Models of one server have the same notes.
     notes = (line for model in run.models.values() for line in model.limit_notes)
     console.print(*dict.fromkeys(notes))
@@ -70,7 +70,7 @@ def _print_notes(run: Run, written: Sequence[Path], console: Console) -> None:
     )
 
 
-def unsupported_params(models: Mapping[str, Model]) -> Iterator[str]:
+def refused_params(models: Mapping[str, Model]) -> Iterator[str]:
     """Yield a line for each parameter that a target's server refused."""
     for label, model in models.items():
         for name, replacement in model.unsupported_params.items():

@@ -12,8 +12,7 @@ from helpers.cli import LANGUAGES, command, environment, run, serving
 from helpers.sandboxes import opened
 
 from llmbench import problems
-from llmbench.cli import COMMANDS, RUN
-from llmbench.cli.options.run import parse
+from llmbench.cli import COMMANDS, RUN, load_command
 from llmbench.demo import server as recorded
 from llmbench.demo.server import RecordedAnswer
 from llmbench.plan import RUNS as RUNS_OF_EACH
@@ -102,13 +101,13 @@ async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
     async with opened("bubblewrap", runners):
         pass
     flags = shlex.split(line)[3:]
-    options = parse(flags)
+    options = RunOptions.from_values(load_command("run").parse(flags).given)
     flags = [
         str(bundled_dir("problems") / "python.yaml") if "/" in f and f.endswith("yaml") else f
         for f in flags
     ]
-    targets = dict(target.split("/", 1) for target in options.targets)
-    models = [*options.models, *targets.values()] or ["the-loaded-one"]
+    targets = dict(target.split("/", 1) for target in options.target)
+    models = [*options.model, *targets.values()] or ["the-loaded-one"]
     async with serving(tmp_path, *models) as server:
         asked = options.provider != "demo" and not targets
         here = ["--base-url", server.base_url] if asked else []

@@ -18,7 +18,7 @@ from helpers.cli import Ran, command, environment, interrupted, run
 from helpers.factories import alike, result
 from helpers.sandboxes import opened
 
-from llmbench.cli.options.sweep import Options
+from llmbench.cli.options.sweep import SweepOptions
 from llmbench.cli.sweep import steps_of
 from llmbench.plan import bundled_dir
 from llmbench.runners import load_runners
@@ -151,8 +151,10 @@ def test_the_sweep_file_that_the_readme_shows_is_one(tmp_path: Path) -> None:
     readme = docs.README.read_text(encoding="utf-8")
     (shown,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", readme, re.DOTALL)
     (tmp_path / "sweep.yaml").write_text(shown)
-    steps = list(steps_of(Options(tmp_path / "sweep.yaml", "2026-01-31", quiet=True)))
-    assert [(step.folder.parent.name, len(step.options.models)) for step in steps] == [
+    steps = list(
+        steps_of(SweepOptions(file=tmp_path / "sweep.yaml", date="2026-01-31", quiet=True))
+    )
+    assert [(step.folder.parent.name, len(step.options.model)) for step in steps] == [
         ("all", 1), ("all", 2), ("cold", 1), ("cold", 2),
     ]  # fmt: skip
     assert {step.options.runs for step in steps} == {3}
@@ -167,9 +169,9 @@ def test_the_sweep_file_that_the_readme_shows_is_one(tmp_path: Path) -> None:
         ({"targets": ["m"]}, "sweep.yaml: targets, number 1: is not a mapping"),
         ({"target": []}, "sweep.yaml: target: unknown field (known: out, run, targets, sets)"),
         ({"sets": {"../x": {}}}, "sets: '../x' cannot name a folder"),
-        ({"run": {"runs": 0}}, "sets.lru with targets, number 1: argument --runs: '0' is not"),
-        ({"run": {"modle": "x"}}, "unrecognized arguments: --modle=x"),
-        ({"run": {"out": "x.csv"}}, "out is the sweep's to choose; leave it out"),
+        ({"run": {"runs": 0}}, "sets.lru with targets, number 1: runs: 0 is not"),
+        ({"run": {"modle": "x"}}, "modle: no such option"),
+        ({"run": {"out": "x.csv"}}, "out is set by the sweep; leave it out"),
     ],
 )
 async def test_a_faulty_sweep_file_is_one_line_before_anything_runs(

@@ -21,6 +21,7 @@ from llmbench.errors import (
 from llmbench.events import AttemptFinished, BudgetExhausted, Event, TargetStopped
 from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import Completion, Message, Outcome, Row, Submission, Target, Verdict
+from llmbench.runs.finish import refused_params
 from llmbench.runs.run import Run
 from llmbench.store import journal
 from llmbench.store.journal import Journal
@@ -254,7 +255,7 @@ async def test_a_completion_is_journaled_before_it_is_graded(tmp_path: Path) -> 
 def test_parameters_that_a_server_refused_are_said_in_the_end() -> None:
     refused: Mapping[str, str | None] = {"temperature": None, "max_tokens": "max_completion_tokens"}
     model = ScriptedModel(attempt().target, [], unsupported_params=refused)
-    assert list(unsupported_params({"lmstudio/m": model})) == [
+    assert list(refused_params({"lmstudio/m": model})) == [
         "lmstudio/m: the server refuses temperature, which is not sent",
         "lmstudio/m: the server refuses max_tokens, which is sent as max_completion_tokens",
     ]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from llmbench import stats
 from llmbench.cli.history import main
-from llmbench.cli.options.history import Options
+from llmbench.cli.options.history import HistoryOptions
 from llmbench.errors import ResultFileError
 from llmbench.reports import history as trend
 from llmbench.store import tables
@@ -112,7 +112,7 @@ def test_the_same_attempt_in_two_files_of_a_night_is_refused(tmp_path: Path) -> 
     for name in ("2026-01-01-a.csv", "2026-01-01-b.csv"):
         tables.write(result(FIRST), tmp_path / name)
     with pytest.raises(ResultFileError, match="several rows for target lmstudio/m"):
-        main(Options(tmp_path, None, "json"))
+        main(HistoryOptions(folder=tmp_path, format="json"))
 
 
 def test_the_command_shows_the_last_nights(
@@ -120,6 +120,6 @@ def test_the_command_shows_the_last_nights(
 ) -> None:
     for day, passes in ((1, FIRST), (2, SECOND), (3, THIRD)):
         tables.write(result(passes), tmp_path / f"2026-01-0{day}.parquet")
-    assert main(Options(tmp_path, 2, "json")) == 0
+    assert main(HistoryOptions(folder=tmp_path, last=2, format="json")) == 0
     lines = json.loads(capsys.readouterr().out)
     assert [line["night"] for line in lines] == ["2026-01-02", "2026-01-03"]
