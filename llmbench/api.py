@@ -55,8 +55,7 @@ def run(**keywords: object) -> pl.DataFrame:
         UsageError: an option is unknown or wrong, or something that it names is not there.
         RunError: the run failed; finished attempts are in the work folder.
     """
-    given = RunOptions.from_values({"quiet": True, **keywords})
-    options = resume.merge_options(given)
+    options = resume.merge_options(RunOptions.from_values({"quiet": True, **keywords}))
 
     def finish(ended: Run, console: Console) -> pl.DataFrame:
         finish_run(options.out, ended, console)

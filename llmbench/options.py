@@ -46,7 +46,7 @@ class Option:
 
 
 def option(
-    help: str,  # noqa: A002 - argparse's word
+    help: str,
     metavar: str | None = None,
     *,
     default: str = "",
@@ -95,12 +95,12 @@ def option(
 class Options:
     """Base of all groups of options.
 
-    `TITLE` heads the group in `--help`. `given` holds the options that were set explicitly.
+    `TITLE` heads the group in `--help`. `explicit` holds the options that were set explicitly.
     """
 
     TITLE: ClassVar[str] = "options"
 
-    given: Mapping[str, Any] = attrs.field(factory=dict, init=False, repr=False, eq=False)
+    explicit: Mapping[str, Any] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         for field, declared in declared_options(type(self)):
@@ -120,14 +120,27 @@ class Options:
         """
         current = current_names(cls, values)
         options = cls(**current)
-        object.__setattr__(options, "given", current)
+        object.__setattr__(options, "explicit", current)
         return options
 
 
 def declared_options(options: type[Options]) -> Iterator[tuple["attrs.Attribute[Any]", Option]]:
-    """Yield the fields of a class that are options, each with its declaration."""
-    for field in attrs.fields(options):
-        if "option" in field.metadata:
+    """Yield the fields of a class that are options, each with its declaration, group by group."""
+    for group in groups(options):
+        yield from own_options(group)
+
+
+def groups(options: type[Options]) -> list[type[Options]]:
+    """Return the classes that a class of options consists of, itself last."""
+    return [base for base in (*options.__mro__[1:], options) if issubclass(base, Options)]
+
+
+def own_options(group: type[Options]) -> Iterator[tuple["attrs.Attribute[Any]", Option]]:
+    """Yield the options that a class declares itself."""
+    parents = (parent for parent in group.__bases__ if issubclass(parent, Options))
+    inherited = {field.name for parent in parents for field in attrs.fields(parent)}
+    for field in attrs.fields(group):
+        if "option" in field.metadata and field.name not in inherited:
             yield field, field.metadata["option"]
 
 
@@ -153,7 +166,7 @@ def current_names(options: type[Options], values: Mapping[str, Any]) -> dict[str
     return current
 
 
-def as_json(given: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values by name in the types of JSON."""
 
     def plain(value: Any) -> Any:
@@ -161,7 +174,7 @@ def as_json(given: Mapping[str, Any]) -> dict[str, Any]:
             return [plain(each) for each in value]
         return str(value) if isinstance(value, Path) else value
 
-    return {name: plain(value) for name, value in given.items()}
+    return {name: plain(value) for name, value in values.items()}
 
 
 # ---- Converters and checks -----------------------------------------------------------------
@@ -231,20 +244,11 @@ def fill(
 ) -> None:
     """Add the options of a class to a parser, a group for each class that declares some.
 
-    A parsed namespace holds only what was given. With `everyday`, only everyday options are shown.
+    A parsed namespace holds explicit options only. With `everyday`, help shows everyday options.
     """
-    groups = [base for base in (*options.__mro__[1:], options) if issubclass(base, Options)]
-    for base in groups:
-        inherited = {
-            field.name
-            for parent in base.__bases__
-            if issubclass(parent, Options)
-            for field, _ in declared_options(parent)
-        }
-        group = parser.add_argument_group(base.TITLE)
-        for field, declared in declared_options(base):
-            if field.name in inherited:
-                continue
+    for part in groups(options):
+        group = parser.add_argument_group(part.TITLE)
+        for field, declared in own_options(part):
             hidden = everyday and not declared.everyday
             add_argument = parser.add_argument if declared.positional else group.add_argument
             _add(add_argument, field, declared, hidden=hidden)
@@ -297,11 +301,11 @@ def _add(
 
 
 def _help(field: "attrs.Attribute[Any]", declared: Option) -> str:
-    shown = declared.default
-    if not shown and type(field.default) in (int, float, str):
-        shown = f"{field.default:g}" if type(field.default) is float else str(field.default)
+    default = declared.default
+    if not default and type(field.default) in (int, float, str):
+        default = f"{field.default:g}" if type(field.default) is float else str(field.default)
     text = declared.help.replace("%", "%%")
-    return f"{text} (default: {shown})" if shown else text
+    return f"{text} (default: {default})" if default else text
 
 
 def _reader(kind: Any, declared: Option) -> Callable[[str], Any]:

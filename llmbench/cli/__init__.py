@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complete()
     code = _run(list(sys.argv[1:] if argv is None else argv))
     if argv is None:
-        # Only the interpreter's own end remains: a Ctrl-C now would make a finished run look killed.
+        # The work is done: a Ctrl-C from here on must not change the exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
@@ -58,7 +58,7 @@ def overview() -> Parser:
         epilog=f"All options of a run: llmbench run --help\n\n{command.epilog}",
     )
     command.fill(parser, everyday=True)
-    add_version(parser, help="show the version")
+    add_version(parser)
     return parser
 
 

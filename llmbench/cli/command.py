@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TextIO
 
 from llmbench._version import __version__
 from llmbench.options import Options, Parser, fill
@@ -95,8 +95,11 @@ def set_up_logging(verbosity: int) -> None:
     logger.addHandler(handler)
 
 
-def add_version(parser: argparse.ArgumentParser, **settings: Any) -> None:
+def add_version(parser: argparse.ArgumentParser) -> None:
     """Add --version."""
-    parser.add_argument(
-        "--version", action="version", version=f"llmbench {__version__}", **settings
+    parser.add_argument_group("version").add_argument(
+        "--version",
+        action="version",
+        version=f"llmbench {__version__}",
+        help="show the version",
     )

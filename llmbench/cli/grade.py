@@ -35,7 +35,7 @@ def main(options: GradeOptions) -> int:
 
     with _file(options.answers) as path:
         name = STDIN_NAME if options.answers == STDIN else None
-        chosen = GradeOptions.from_values({**options.given, "answers": path})
+        chosen = GradeOptions.from_values({**options.explicit, "answers": path})
         code, faults = anyio.run(grade, chosen, finish, console, name)
     return code or int(faults > 0)
 

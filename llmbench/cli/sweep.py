@@ -51,7 +51,7 @@ class Step:
         if self.options.model and not models:
             return None
         begun = resume.find_unfinished(self.record_name)
-        values = {**self.options.given, "model": models, "resume": begun}
+        values = {**self.options.explicit, "model": models, "resume": begun}
         return replace(self, options=RunOptions.from_values(values))
 
 
@@ -142,12 +142,12 @@ def steps_of(options: SweepOptions) -> Iterator[Step]:
                 if name in values:
                     raise UsageError(f"{where}: {name} is set by the sweep; leave it out")
             try:
-                made = RunOptions.from_values({"quiet": options.quiet, **values})
+                of_run = RunOptions.from_values({"quiet": options.quiet, **values})
             except UsageError as error:
                 raise UsageError(f"{where}: {error}") from None
             folder = Path(sweep["out"]) / set_name / options.day
-            names = ", ".join(made.model) or "the model it offers"
-            yield Step(f"{set_name}, {made.provider}: {names}", folder, made)
+            names = ", ".join(of_run.model) or "the model it offers"
+            yield Step(f"{set_name}, {of_run.provider}: {names}", folder, of_run)
 
 
 def _read(path: Path) -> dict[str, Any]:

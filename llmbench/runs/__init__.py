@@ -1,1 +1,1 @@
-"""What a run is, from its options to its end."""
+"""A run, from its options to its end."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import anyio
 
@@ -10,7 +9,6 @@ from llmbench.errors import RunError
 from llmbench.events import Listener
 from llmbench.models.base import Model
 from llmbench.models.none import NoModel
-from llmbench.models.presets import PROVIDERS
 from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan, bundled_dir
 from llmbench.records import Attempt, Target
 from llmbench.reports.console import Console

@@ -10,24 +10,19 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from llmbench.models.presets import PROVIDERS
 from llmbench.options import (
     Options,
     comma_list,
     number,
     option,
-    optional_path,
     paths,
-    strings,
     whole_number,
 )
 from llmbench.plan import (
-    MAX_TOKENS,
-    RUNS,
     TEST_TIMEOUT_SECONDS,
-    RequestTimeouts,
     bundled_dir,
 )
+from llmbench.runs.request_options import RequestOptions
 from llmbench.sandboxes.base import SandboxSpec
 
 SANDBOXES = ("auto", "docker", "bubblewrap", "dask")  # until the table is there
@@ -39,190 +34,6 @@ LATEST = "latest"
 """Value of `resume` for the latest run."""
 
 _SECONDS = number(0.1, 86400)
-_TIMEOUTS = RequestTimeouts()
-
-
-@frozen(kw_only=True, slots=False)
-class ModelOptions(Options):
-    """Models and the requests to them."""
-
-    TITLE: ClassVar[str] = "models and requests"
-
-    provider: str = field(
-        default="lmstudio",
-        metadata=option(
-            f"one of {', '.join(PROVIDERS)}, or one of --config", "NAME", everyday=True
-        ),
-    )
-    model: tuple[str, ...] = field(
-        default=(),
-        converter=strings,
-        metadata=option(
-            "model to ask; repeatable",
-            "ID",
-            default="the only one that the server offers",
-            everyday=True,
-        ),
-    )
-    base_url: str | None = field(
-        default=None,
-        metadata=option("address of the server", "URL", default="the provider's", everyday=True),
-    )
-    target: tuple[str, ...] = field(
-        default=(),
-        converter=strings,
-        metadata=option(
-            "model of any provider, as in the column target; repeatable, with or without --model",
-            "PROVIDER/MODEL",
-            default="none",
-        ),
-    )
-    config: Path | None = field(
-        default=None,
-        converter=optional_path,
-        metadata=option(
-            "YAML file with more providers", "FILE", default="llmbench.yaml, if there is one"
-        ),
-    )
-    runs: int = field(
-        default=RUNS,
-        metadata=option("times each problem is asked", "N", check=whole_number(1), everyday=True),
-    )
-    max_repairs: int = field(
-        default=0,
-        metadata=option(
-            "ask again up to N times when tests fail, and show the model the test log",
-            "N",
-            check=whole_number(0),
-            former=["--repair"],
-        ),
-    )
-    concurrency: int | None = field(
-        default=None,
-        metadata=option(
-            "at most N answers stream at once from a server",
-            "N",
-            default="the provider's, 1 to 16",
-            check=whole_number(1),
-            everyday=True,
-        ),
-    )
-    rpm: float | None = field(
-        default=None,
-        metadata=option(
-            "at most N requests per minute to a server",
-            "N",
-            default="no limit",
-            check=number(0.01, 1e6),
-        ),
-    )
-    tpm: float | None = field(
-        default=None,
-        metadata=option(
-            "at most N tokens per minute of a server, prompts included",
-            "N",
-            default="no limit",
-            check=number(1, 1e9),
-        ),
-    )
-    warm_up: bool = field(
-        default=True,
-        metadata=option("load a local model before timing", default="yes", negatable=True),
-    )
-    max_tokens: int = field(
-        default=MAX_TOKENS,
-        metadata=option(
-            "longest answer in tokens, reasoning included",
-            "N",
-            check=whole_number(1),
-            everyday=True,
-        ),
-    )
-    temperature: float | None = field(
-        default=None,
-        metadata=option(
-            "sampling temperature",
-            "T",
-            default="the server's",
-            check=number(0, 2),
-            everyday=True,
-        ),
-    )
-    seed: int | None = field(
-        default=None,
-        metadata=option(
-            "sampling seed of run 1; run n sends N + n - 1",
-            "N",
-            default="none",
-            check=whole_number(0),
-        ),
-    )
-
-
-@frozen(kw_only=True, slots=False)
-class CostOptions(Options):
-    """Prices, and the most that a run may cost."""
-
-    TITLE: ClassVar[str] = "cost"
-
-    prices: Path | None = field(
-        default=None,
-        converter=optional_path,
-        metadata=option(
-            "YAML or JSON file, model: {prompt: USD, completion: USD, cached: USD} per million "
-            "tokens",
-            "FILE",
-            default="prices that the server reports",
-        ),
-    )
-    max_cost: float | None = field(
-        default=None,
-        metadata=option(
-            "send no request once the run has cost USD; requests under way are still paid",
-            "USD",
-            default="no limit",
-            check=number(1e-6, 1e9),
-        ),
-    )
-
-
-@frozen(kw_only=True, slots=False)
-class TimeoutOptions(Options):
-    """The longest waits for an answer, in seconds."""
-
-    TITLE: ClassVar[str] = "longest waits for an answer, in seconds"
-
-    connect_timeout: float = field(
-        default=_TIMEOUTS.connect,
-        metadata=option("for a connection", "S", check=_SECONDS),
-    )
-    first_token_timeout: float = field(
-        default=_TIMEOUTS.first_token,
-        metadata=option("from the request to the first token", "S", check=_SECONDS),
-    )
-    token_timeout: float = field(
-        default=_TIMEOUTS.between_tokens,
-        metadata=option("from one token to the next", "S", check=_SECONDS),
-    )
-    answer_timeout: float = field(
-        default=_TIMEOUTS.answer,
-        metadata=option("for the whole answer", "S", check=_SECONDS),
-    )
-
-    @property
-    def timeouts(self) -> RequestTimeouts:
-        """The waits as one value."""
-        return RequestTimeouts(
-            connect=self.connect_timeout,
-            first_token=self.first_token_timeout,
-            between_tokens=self.token_timeout,
-            answer=self.answer_timeout,
-        )
-
-
-@frozen(kw_only=True, slots=False)
-class RequestOptions(ModelOptions, CostOptions, TimeoutOptions):
-    """Everything about requests: models, cost and waits."""
 
 
 @frozen(kw_only=True, slots=False)

@@ -72,10 +72,10 @@ def stored_options(options: RunOptions, plan: Plan) -> dict[str, Any]:
 
     A model that was chosen because it was the only one stays the model of the run.
     """
-    given = as_json({n: value for n, value in options.given.items() if n not in NOT_STORED})
+    stored = as_json({n: value for n, value in options.explicit.items() if n not in NOT_STORED})
     if not options.model and not options.target:
-        given["model"] = [target.model for target in plan.targets]
-    return given
+        stored["model"] = [target.model for target in plan.targets]
+    return stored
 
 
 def options_of(record: Mapping[str, Any]) -> dict[str, Any] | None:

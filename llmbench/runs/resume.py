@@ -37,7 +37,7 @@ def merge_options(options: RunOptions) -> RunOptions:
         )
     try:
         stored = record.options_of(provenance.read(folder)) or {}
-        merged = {**stored, **options.given, "quiet": options.quiet, "resume": folder.name}
+        merged = {**stored, **options.explicit, "quiet": options.quiet, "resume": folder.name}
         return RunOptions.from_values(merged)
     except UsageError as error:  # the options given now were checked before
         where = folder / provenance.NAME
@@ -81,12 +81,12 @@ def report_resume(run: "Run", versions: Mapping[str, str], console: Console) -> 
     if outside and earlier["sweep_step"] is None:  # a sweep has written the complete targets
         console.warn(f"{outside} attempts are not in the plan any more, and not in the tables")
     name = run.directory.run_id
-    if not remaining.graded and not remaining.asked:
+    if not remaining.to_grade and not remaining.to_ask:
         console.info(f"run {name} is complete: nothing remains to be done")
     else:
         console.info(
-            f"resuming {name}: {remaining.done} attempts are done, {remaining.graded} answers are "
-            f"graded without asking again, {remaining.asked} are asked"
+            f"resuming {name}: {remaining.done} attempts are done, {remaining.to_grade} answers "
+            f"are graded without asking again, {remaining.to_ask} are asked"
         )
     return remaining.targets
 

@@ -20,7 +20,7 @@ from llmbench.models.server import ModelInfo, Server, choose_model, connect
 from llmbench.plan import EndpointPlan
 from llmbench.records import Problem, Sampling, Target
 from llmbench.reports.console import Console
-from llmbench.runs.options import ModelOptions, RequestOptions
+from llmbench.runs.request_options import ModelOptions, RequestOptions
 
 DEMO = "demo"
 

@@ -16,13 +16,13 @@ from llmbench.store.journal_index import JournalIndex
 class Remaining(NamedTuple):
     """The attempts that an earlier part of a run left, by what is done with them.
 
-    `done` have a result, `graded` have an answer alone, `asked` have neither. `targets` are the
-    labels of the targets that are asked.
+    `done` have a result. `to_grade` have an answer and no result. `to_ask` have neither; `targets`
+    are the labels of their targets.
     """
 
     done: int
-    graded: int
-    asked: int
+    to_grade: int
+    to_ask: int
     targets: frozenset[str]
 
 
@@ -124,14 +124,14 @@ class RunView:
                 counts["done"] += 1
                 continue
             answered = self.index.is_answered(hashes.request_hash)
-            counts["graded" if answered else "asked"] += 1
+            counts["to_grade" if answered else "to_ask"] += 1
             if not answered:
                 targets.add(attempt.target.label)
             if self._is_repeated(last, hashes):
                 before = self.index.problems[last.key]
                 changed = before not in (None, last.problem.sha256)
                 on_change(Change(last, changed, answered))
-        return Remaining(counts["done"], counts["graded"], counts["asked"], frozenset(targets))
+        return Remaining(counts["done"], counts["to_grade"], counts["to_ask"], frozenset(targets))
 
     def outside_plan(self) -> int:
         """Count the attempts of earlier parts that are not in the plan any more."""

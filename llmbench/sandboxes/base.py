@@ -1,7 +1,7 @@
 """What the engine asks of a sandbox, and what every sandbox grants the code in it."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from llmbench.records import Submission, Verdict
 

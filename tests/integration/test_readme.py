@@ -101,7 +101,7 @@ async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
     async with opened("bubblewrap", runners):
         pass
     flags = shlex.split(line)[3:]
-    options = RunOptions.from_values(load_command("run").parse(flags).given)
+    options = RunOptions.from_values(load_command("run").parse(flags).explicit)
     flags = [
         str(bundled_dir("problems") / "python.yaml") if "/" in f and f.endswith("yaml") else f
         for f in flags

@@ -32,8 +32,8 @@ def test_a_flag_and_a_keyword_give_the_same_options() -> None:
 
 
 def test_options_remember_only_what_was_given() -> None:
-    assert dict(parse("--runs", "3").given) == {"runs": 3}
-    assert dict(parse().given) == {}
+    assert dict(parse("--runs", "3").explicit) == {"runs": 3}
+    assert dict(parse().explicit) == {}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_python_api_takes_every_option_of_its_command(
 
 
 def test_given_options_are_json() -> None:
-    given = parse("--out", "a.csv", "--only", "x-*", "--runs", "2").given
+    given = parse("--out", "a.csv", "--only", "x-*", "--runs", "2").explicit
     assert as_json(given) == {"out": ["a.csv"], "only": ["x-*"], "runs": 2}
 
 

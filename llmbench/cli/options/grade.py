@@ -13,8 +13,8 @@ ANSWERS is a file with a JSON object in each line:
 
 - stands for stdin. Without `run`, the answers to a problem count as its runs in their order. A
 field `target` ("provider/model") or `model` names the model, `finish_reason` how the answer ended
-("length": it was cut). ANSWERS may also be the folder of an earlier run, or its journal: its answers
-are graded again, with the times and tokens that they had.
+("length": it was cut). ANSWERS may also be the folder of an earlier run, or its journal: its
+answers are graded again, with the times and tokens that they had.
 
 A line that cannot be graded is reported and skipped; the exit code is then 1.
 

@@ -1,0 +1,131 @@
+"""The view of a run: rows, repairs, missing and changed attempts, from one reading."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from helpers.factories import attempt, row
+from helpers.runs import RUNNERS
+
+from llmbench import prompts
+from llmbench.attempt import Prompter
+from llmbench.plan import EndpointPlan, Plan
+from llmbench.records import Attempt, Completion, Row
+from llmbench.runs.view import Change, RunView
+from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
+from llmbench.store.journal_index import JournalIndex
+
+ONE = attempt(run=1)
+
+
+def plan(runs: int = 2, repairs: int = 0, timeout: float = 9.0) -> Plan:
+    endpoint = EndpointPlan((ONE.target,), 1)
+    return Plan((endpoint,), (ONE.problem,), runs, 1, timeout, max_repairs=repairs)
+
+
+class Desk:
+    """A journal, and a view of it."""
+
+    def __init__(self, journal: Journal, plan: Plan) -> None:
+        self.journal = journal
+        self.prompter = Prompter(RUNNERS, plan.test_timeout)
+        self.view = RunView(plan, self.prompter, JournalIndex(journal.path, pytest.fail))
+        self.changes: list[Change] = []
+
+    def write(self, attempt: Attempt, outcome: str | None, text: str = "text") -> Row | None:
+        """Journal an answer and, with an outcome, its row."""
+        hashes = self.prompter.fingerprint(attempt)
+        entry = CompletionEntry(attempt.key, Completion(text), hashes.request_hash)
+        self.view.add(self.journal.append(entry), entry)
+        if outcome is None:
+            return None
+        score = {"passed": 100.0, "failed": 0.0}.get(outcome)
+        result = row(
+            run=attempt.run, round=attempt.round, outcome=outcome, score=score,
+            passed=None if score is None else score == 100,
+            problem_sha256=attempt.problem.sha256,
+        )  # fmt: skip
+        of_row = ResultEntry(result, hashes.result_hash)
+        self.view.add(self.journal.append(of_row), of_row)
+        return result
+
+
+@contextmanager
+def desk(folder: Path, plan: Plan) -> Iterator[Desk]:
+    with Journal(folder) as journal:
+        opened = Desk(journal, plan)
+        opened.view.resume(opened.changes.append)
+        yield opened
+
+
+def remaining(view: RunView) -> list[tuple[int, int]]:
+    return [(a.run, a.round) for _, groups in view.workloads() for group in groups for a in group]
+
+
+def test_a_new_run_has_everything_to_do(tmp_path: Path) -> None:
+    with desk(tmp_path, plan()) as at:
+        assert remaining(at.view) == [(1, 1), (2, 1)]
+        assert list(at.view.rows()) == []
+        assert at.view.missing().total() == 2
+
+
+def test_rows_that_a_run_writes_are_seen_without_a_second_reading(tmp_path: Path) -> None:
+    with desk(tmp_path, plan()) as at:
+        written = [at.write(attempt(run=2), "passed"), at.write(attempt(run=1), "failed")]
+        assert list(at.view.rows()) == [written[1], written[0]]
+        assert at.view.missing().total() == 0
+
+
+def test_a_resumed_run_does_what_has_no_result(tmp_path: Path) -> None:
+    with desk(tmp_path, plan(runs=4)) as at:
+        at.write(attempt(run=1), "passed")
+        at.write(attempt(run=2), "sandbox_error")
+        at.write(attempt(run=3), None)
+    with desk(tmp_path, plan(runs=4)) as again:
+        assert remaining(again.view) == [(2, 1), (3, 1), (4, 1)]
+        counts = again.view.resume(again.changes.append)
+        assert counts == (1, 2, 1, {ONE.target.label})
+        assert again.changes == []
+        assert [each.run for each in again.view.rows()] == [1, 2]
+
+
+def test_results_under_another_time_limit_do_not_count_and_are_reported(tmp_path: Path) -> None:
+    with desk(tmp_path, plan(runs=1)) as at:
+        at.write(ONE, "passed")
+    with desk(tmp_path, plan(runs=1, timeout=5.0)) as again:
+        assert [(change.problem_changed, change.only_graded) for change in again.changes] == [
+            (False, True)
+        ]
+        assert list(again.view.rows()) == []
+        assert remaining(again.view) == [(1, 1)]
+
+
+def test_a_repair_is_due_after_a_failure_and_missing_until_it_has_a_row(tmp_path: Path) -> None:
+    with desk(tmp_path, plan(runs=1, repairs=2)) as at:
+        failed = at.write(ONE, "failed")
+        assert failed is not None
+        assert at.view.missing_repairs().total() == 1
+        second = prompts.repair_attempt(ONE, "text", failed)
+        repaired = at.write(second, "passed")
+        assert list(at.view.repairs()) == [repaired]
+        assert at.view.missing_repairs().total() == 0
+    with desk(tmp_path, plan(runs=1, repairs=2)) as again:
+        assert list(again.view.repairs()) == [repaired]
+        assert remaining(again.view) == []
+
+
+def test_a_resumed_run_goes_on_with_the_repair_that_is_due(tmp_path: Path) -> None:
+    with desk(tmp_path, plan(runs=1)) as at:
+        at.write(ONE, "failed")
+    with desk(tmp_path, plan(runs=1, repairs=1)) as again:
+        assert remaining(again.view) == [(1, 2)]
+
+
+def test_attempts_outside_the_plan_are_counted(tmp_path: Path) -> None:
+    with desk(tmp_path, plan(runs=3)) as at:
+        for run in (1, 2, 3):
+            at.write(attempt(run=run), "passed")
+    with desk(tmp_path, plan(runs=1)) as again:
+        assert again.view.outside_plan() == 2
+        assert len(list(again.view.rows())) == 1
