@@ -49,8 +49,8 @@ class RunJob:
 
     `open_model` makes the client of a target. `slots` returns the limiter of the answers that
     stream at once at an endpoint. `begin` is called before the first request, with the versions of
-    the programs that run the tests. `trusted` is True when every answer is one of our own. `use_cache` also looks for
-    answers in the journals of other runs.
+    the programs that run the tests. `trusted` is True when every answer is one of our own.
+    `use_cache` also looks for answers in the journals of other runs.
     """
 
     plan: Plan

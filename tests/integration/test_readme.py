@@ -19,6 +19,7 @@ from llmbench.plan import RUNS as RUNS_OF_EACH
 from llmbench.plan import bundled_dir
 from llmbench.records import Outcome, Problem
 from llmbench.runners import load_runners
+from llmbench.runs.options import RunOptions
 
 README = docs.README.read_text(encoding="utf-8")
 SHELL = [

@@ -12,7 +12,7 @@ from llmbench import prompts
 from llmbench.attempt import Prompter
 from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import Attempt, Completion, Row
-from llmbench.runs.view import Change, RunView
+from llmbench.runs.view import Change, Remaining, RunView
 from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
 from llmbench.store.journal_index import JournalIndex
 
@@ -85,7 +85,7 @@ def test_a_resumed_run_does_what_has_no_result(tmp_path: Path) -> None:
     with desk(tmp_path, plan(runs=4)) as again:
         assert remaining(again.view) == [(2, 1), (3, 1), (4, 1)]
         counts = again.view.resume(again.changes.append)
-        assert counts == (1, 2, 1, {ONE.target.label})
+        assert counts == Remaining(1, 2, 1, frozenset({ONE.target.label}))
         assert again.changes == []
         assert [each.run for each in again.view.rows()] == [1, 2]
 
