@@ -85,7 +85,7 @@ async def _grade(options: Options, path: Path) -> int:
         {problem.id for problem in selected},
         _FirstErrors(console),
     )
-    given.survey()
+    given.scan()
     if given.faults > FAULTS_SHOWN:
         console.warn(f"and {given.faults - FAULTS_SHOWN} more lines that cannot be graded")
     if not given.totals:
@@ -118,7 +118,7 @@ def _plan(options: Options, given: AnswerFile) -> GradingPlan:
     recorded = any(target.provider == DEMO for target in targets)
     return GradingPlan(
         endpoints=(EndpointPlan(targets, options.sandbox.slots, replayed=recorded),),
-        problems=tuple(given.known[id_] for id_ in sorted(given.asked)),
+        problems=tuple(given.known[id_] for id_ in sorted(given.problem_ids)),
         runs=1,
         max_sandboxes=options.sandbox.slots,
         test_timeout=options.sandbox.timeout,
@@ -145,7 +145,7 @@ class _FirstErrors:
 
 
 def _tell_changed(given: AnswerFile, console: Console) -> None:
-    changed = sorted(given.changed & given.asked)
+    changed = sorted(given.changed & given.problem_ids)
     if changed:
         console.warn(
             f"{len(changed)} problems have changed since the run, and are graded as they are now: "

@@ -205,10 +205,10 @@ async def _drive(
     signals: Signals,
 ) -> RunStatus:
     """Run all attempts; the first Ctrl-C drains, the second gives up what is in flight."""
-    engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=pipeline.plan.max_sandboxes)
+    engine = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=pipeline.plan.max_sandboxes)
     shares = [
         Workload(
-            groups, slots(endpoint), endpoint.concurrency, bring_back=pipeline.plan.max_repairs > 0
+            groups, slots(endpoint), endpoint.concurrency, may_requeue=pipeline.plan.max_repairs > 0
         )
         for endpoint, groups in pipeline.workloads()
     ]

@@ -265,7 +265,7 @@ async def test_damaged_lines_are_named_and_only_what_they_held_is_done_again(
     ran = await run(tmp_path, "--resume", "a-run")
     assert ran.code == 0, ran.err
     for number in (first, second, answer):
-        said = f"llmbench: _work/a-run/journal.jsonl:{number + 1}: damaged line, left out"
+        said = f"llmbench: _work/a-run/journal.jsonl:{number + 1}: damaged line, skipped"
         assert ran.err.count(said) == 1
     assert "1 attempts are done, 1 answers are graded without asking again, 1 are asked" in ran.err
     table = pl.read_csv(work / "results.csv")

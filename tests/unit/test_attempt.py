@@ -118,7 +118,7 @@ async def run(
             work,
             events.append,
         )
-        engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=1)
+        engine = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=1)
         await engine.run(Workload([plan.attempts()], anyio.CapacityLimiter(1), 1))
     rows = list(journal.rows(written.path, pytest.fail))
     assert rows == [event.row for event in events if isinstance(event, AttemptFinished)]

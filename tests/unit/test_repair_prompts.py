@@ -189,7 +189,7 @@ class Desk:
         """Do what is left; the rows of later rounds."""
         with Journal(self.work.path) as written:
             pipeline = self.pipeline(written, *lines, repair=repair, max_cost=max_cost)
-            engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=1)
+            engine = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=1)
             ((_, groups),) = pipeline.workloads()
             await engine.run(Workload(groups, anyio.CapacityLimiter(1), 1))
             return list(record.repair_rows(pipeline, JournalIndex(written.path, pytest.fail)))
@@ -254,7 +254,7 @@ async def test_repairs_are_paid_for_out_of_the_same_budget(desk: Desk) -> None:
     lines = [code("bad", cost_usd=0.25), code("bad", cost_usd=0.5), code("good", cost_usd=0.5)]
     with Journal(desk.work.path) as written:
         pipeline = desk.pipeline(written, *lines, repair=2, max_cost=0.7)
-        engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=1)
+        engine = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=1)
         ((_, groups),) = pipeline.workloads()
         await engine.run(Workload(groups, anyio.CapacityLimiter(1), 1))
         rows = [*journal.rows(written.path, pytest.fail)]
