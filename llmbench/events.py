@@ -1,4 +1,4 @@
-"""Events of a run, for listeners such as the progress display."""
+"""The events of a run, for listeners such as the progress display."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from llmbench.records import AttemptKey, Completion, Row
 
 @dataclass(frozen=True, slots=True)
 class RequestStarted:
-    """A request for this attempt is about to be made."""
+    """A request for this attempt is about to be sent."""
 
     key: AttemptKey
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionReceived:
-    """A whole answer is in."""
+    """A complete answer has arrived."""
 
     key: AttemptKey
     completion: Completion
@@ -23,14 +23,14 @@ class CompletionReceived:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFinished:
-    """An attempt has ended in its row."""
+    """An attempt has ended, and its row is written."""
 
     row: Row
 
 
 @dataclass(frozen=True, slots=True)
 class TargetStopped:
-    """Nothing more is asked of a target; `reason` is one line for people."""
+    """A target gets no more requests; `reason` is one line for people."""
 
     target: str
     reason: str
@@ -38,7 +38,7 @@ class TargetStopped:
 
 @dataclass(frozen=True, slots=True)
 class BudgetExhausted:
-    """The answers so far cost `spent` of at most `limit` USD: nothing more is asked."""
+    """The answers have cost `spent` USD, at least `limit`: no more requests are sent."""
 
     spent: float
     limit: float
@@ -46,21 +46,21 @@ class BudgetExhausted:
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """A request to a target met a passing fault and is made again after `seconds`.
+    """A request to a target failed and is repeated after `seconds`.
 
-    `asked` is the wait in seconds that the server asked for, None where it named none; `reason`
+    `retry_after` is the wait in seconds that the server requested, None if it named none. `reason`
     is one line for people.
     """
 
     target: str
     seconds: float
-    asked: float | None
+    retry_after: float | None
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Draining:
-    """Nothing new is started; what is in flight goes on."""
+    """The run starts no more attempts and finishes those in flight."""
 
     in_flight: int
 
@@ -78,4 +78,4 @@ Listener = Callable[[Event], None]
 
 
 def ignore(_: object) -> None:
-    """A listener that does nothing."""
+    """Ignore an event, or a warning: the listener that does nothing."""

@@ -1,4 +1,4 @@
-"""What makes two attempts the same: hashes of all that was asked, and of all that graded it."""
+"""Hashes that identify requests and results, for the cache and for `--resume`."""
 
 import hashlib
 import json
@@ -11,29 +11,29 @@ from llmbench.records import Attempt, Message, Target
 
 
 class Fingerprint(NamedTuple):
-    """The hash of all that is asked, and that of all that grades it, too."""
+    """The hash of a request, and the hash of the request with everything that grades it."""
 
     request_hash: str
     result_hash: str
 
 
 def request_hash(attempt: Attempt, messages: Sequence[Message]) -> str:
-    """Hash of target, parameters, problem id, run and messages: none is asked twice.
+    """Return the hash of target, parameters, problem id, run and messages.
 
-    The messages of a later round hold what was said before, its log included.
+    Repairs differ too: their messages hold the earlier answers and the logs of their tests.
     """
     parts = [_fields(attempt.target), attempt.problem.id, attempt.run, messages]
     return _hash(parts)
 
 
 def result_hash(attempt: Attempt, request_hash: str, timeout: float) -> str:
-    """Hash of that, of all in the problem that decides a grade, and of the limit in seconds."""
+    """Return the hash of the request, of the problem's `sha256` and of the timeout in seconds."""
     return _hash([request_hash, attempt.problem.sha256, timeout])
 
 
 @lru_cache
 def _fields(target: Target) -> dict[str, Any]:
-    """The fields of a target by name; copied once, as a run asks few targets very often."""
+    """Return the fields of a target by name. Cached, because a run has few targets."""
     return asdict(target)
 
 

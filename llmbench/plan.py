@@ -1,4 +1,4 @@
-"""The plan of a run, its defaults, and the order in which it asks."""
+"""The plan of a run, its defaults and the order of its attempts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ WORK_FOLDER = Path("_work")
 
 @dataclass(frozen=True, slots=True)
 class RequestTimeouts:
-    """Longest waits for one answer, in seconds, generous enough for slow local models.
+    """Limits for one answer, in seconds, generous enough for slow local models.
 
-    `first_token` runs from the request, over queue, loading of the model and prompt, to the first
-    token of any kind; `between_tokens` from one token to the next; `answer` from the request to
-    the last byte.
+    `connect` bounds the connection to the server. `first_token` bounds the time from the request
+    to the first token of any kind: the server's queue, loading the model, reading the prompt.
+    `between_tokens` bounds the time from one token to the next. `answer` bounds the time from the
+    request to the last byte.
     """
 
     connect: float = 10.0
@@ -28,7 +29,7 @@ class RequestTimeouts:
 
 
 def bundled_dir(name: str) -> Path:
-    """The folder `name` (problems, runners) that came with llmbench: in a wheel or a checkout."""
+    """Return the folder `name` (problems, runners) of the installed wheel or the checkout."""
     package = Path(__file__).parent
     in_wheel = package / "bundled" / name
     return in_wheel if in_wheel.is_dir() else package.parent / name
@@ -36,9 +37,11 @@ def bundled_dir(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class EndpointPlan:
-    """One server's share of a run: its targets, and how many of its answers stream at once.
+    """The part of a run at one server: its targets and its concurrency.
 
-    `replayed` is True when answers are replayed and no model is asked.
+    `concurrency` is the maximum number of answers that stream at once. `local` is True if the
+    server must load one model before it can answer for it. `replayed` is True if the server
+    replays recorded answers, so that no model is asked.
     """
 
     targets: tuple[Target, ...]
@@ -47,10 +50,10 @@ class EndpointPlan:
     replayed: bool = False
 
     def groups(self, problems: Sequence[Problem], runs: int) -> Iterator[Iterator[Attempt]]:
-        """Every attempt at this server once, in groups of which one is finished before the next.
+        """Yield every attempt at this server once, in groups that run one after the other.
 
-        At a local server a group is a model, because loading one is slow. Within a group run 1 of
-        everything comes before run 2, so that a provider's cache cannot fake stability.
+        At a local server each model is a group, because loading one is slow. Within a group, run 1
+        of everything comes before run 2, so that a provider's cache cannot fake stability.
         """
         groups = [(target,) for target in self.targets] if self.local else [self.targets]
         return (_group(targets, problems, runs) for targets in groups)
@@ -65,12 +68,12 @@ def _group(targets: Sequence[Target], problems: Sequence[Problem], runs: int) ->
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that decides what a run asks and how it grades.
+    """Everything that decides which requests a run makes and how it grades the answers.
 
-    Servers are asked side by side, each in its lane. `max_sandboxes` bounds the tests that run at
-    once; `test_timeout` bounds the tests of any problem, in seconds by the clock. An answer that
-    does not pass is asked for again `max_repairs` times at most. Once answers have cost `max_cost` USD
-    nothing more is asked.
+    The endpoints are asked side by side, and each problem is answered `runs` times by each target.
+    `max_sandboxes` bounds the number of tests that run at once. `test_timeout` bounds the tests of
+    any problem, in seconds by the clock. The run makes no more requests once the answers have cost
+    `max_cost` USD. It asks for at most `max_repairs` repairs of an answer that does not pass.
     """
 
     endpoints: tuple[EndpointPlan, ...]
@@ -83,22 +86,22 @@ class Plan:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """All targets, lane by lane."""
+        """All targets, endpoint by endpoint."""
         return tuple(target for endpoint in self.endpoints for target in endpoint.targets)
 
     @property
     def size(self) -> int:
-        """Number of attempts."""
+        """The number of attempts, repairs not counted."""
         return sum(self.totals.values())
 
     @property
     def totals(self) -> Mapping[str, int]:
-        """Number of attempts of each target, by its label."""
+        """The number of attempts of each target, by its label."""
         return {target.label: len(self.problems) * self.runs for target in self.targets}
 
     @property
     def replayed(self) -> bool:
-        """True when no model is asked at all."""
+        """True if no model is asked at all."""
         return all(endpoint.replayed for endpoint in self.endpoints)
 
     def is_replayed(self, label: str) -> bool:
@@ -112,28 +115,28 @@ class Plan:
 
     @property
     def outline(self) -> str:
-        """What there is to do, in a line for people."""
-        said = (
+        """The size of the run, in one line for people."""
+        outline = (
             f"{self.size} attempts: {len(self.targets)} targets × {len(self.problems)} problems "
             f"× {self.runs} runs"
         )
         if self.max_repairs:
-            said += f", with repairs up to round {1 + self.max_repairs}"
-        return said + ("; recorded answers are replayed, no model is asked" * self.replayed)
+            outline += f", with repairs up to round {1 + self.max_repairs}"
+        return outline + ("; recorded answers are replayed, no model is asked" * self.replayed)
 
     def workloads(self) -> Iterator[tuple[EndpointPlan, Iterator[Iterator[Attempt]]]]:
-        """Each lane with its attempts, every one once, in the order of asking, in its groups."""
+        """Yield each endpoint with the groups of its attempts, in the order of the requests."""
         for endpoint in self.endpoints:
             yield endpoint, endpoint.groups(self.problems, self.runs)
 
     def attempts(self) -> Iterator[Attempt]:
-        """Every attempt once, lane by lane."""
+        """Yield every attempt once, endpoint by endpoint."""
         for _, groups in self.workloads():
             for group in groups:
                 yield from group
 
     def ordered(self) -> Iterator[Attempt]:
-        """Every attempt once, in the order of tables; none has its given answer."""
+        """Yield every attempt once, without its answer, in the row order of result tables."""
         for target in sorted(self.targets, key=lambda t: t.label):
             for problem in sorted(self.problems, key=lambda p: (p.lang, p.id)):
                 for run in range(1, self.runs + 1):

@@ -1,4 +1,4 @@
-"""The nouns of llmbench, frozen, and the one schema of a result row."""
+"""The records that llmbench passes on, frozen, and the columns of a result row."""
 
 import hashlib
 import json
@@ -6,19 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 LOG_HEAD_CHARS = 2000
-"""Longest `log_head` in a row; the whole log is kept in the work folder."""
+"""Maximum length of `log_head` in a row. The whole log is kept in the work folder."""
 
 CUT_REASONS = frozenset({"length", "max_tokens", "model_length"})
-"""Finish reasons, in lower case, of an answer that was cut at a limit of tokens."""
+"""Finish reasons, in lower case, of an answer that was cut at a token limit."""
 
 
 class Outcome(StrEnum):
-    """What became of an attempt: a closed set."""
+    """The result of an attempt: a closed set."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -32,7 +32,7 @@ class Outcome(StrEnum):
 
     @property
     def is_infrastructure(self) -> bool:
-        """True when the fault is not the model's: never scored, always counted aloud."""
+        """True if the model is not at fault. Such attempts are counted but never scored."""
         return self in (Outcome.PROVIDER_ERROR, Outcome.SANDBOX_ERROR)
 
     @property
@@ -45,12 +45,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """One coding problem: what is asked and the tests that judge an answer.
+    """A coding problem: a prompt, and the tests that grade an answer.
 
-    `tests` and `files` map relative paths to texts. `timeout` is in seconds of processor time, or
-    "5x": a multiple of what the reference takes. `options` are the runner's own settings, for
-    example how strict its compiler is. `compile_errors` names the wrong answers that the compiler
-    must refuse; `origin` and `license` say where a problem comes from.
+    `lang` names the language, `prompt` describes the task. `tests` and `files` (support files) map
+    relative paths to texts. `reference` is a correct solution; `wrong_answers` are named answers
+    that must not pass, and `compile_errors` names those of them that must not compile. `timeout`
+    is in seconds of processor time, or "5x": a multiple of the reference's. `options` are settings
+    of the runner, for example how strict its compiler is. `tags` and `difficulty` classify the
+    problem. `origin` names its source, `license` the terms of its use.
     """
 
     id: str
@@ -70,12 +72,12 @@ class Problem:
 
     @property
     def timeout_factor(self) -> float | None:
-        """The limit as a multiple of the reference's processor time, where it is stated so."""
+        """The multiple of the reference's processor time; None if `timeout` is no multiple."""
         return float(self.timeout.removesuffix("x")) if isinstance(self.timeout, str) else None
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of all that decides a grade: two results pair only where it is equal."""
+        """Hash of everything that decides a grade. Results pair only if it is equal."""
         deciding = {
             "id": self.id,
             "lang": self.lang,
@@ -91,9 +93,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What a request asks of the sampler; None leaves the server's default.
+    """The sampling parameters of a request; None leaves the server's default.
 
-    `seed` is that of run 1; run n sends seed + n - 1, so that runs differ and can be repeated.
+    `seed` is the seed of run 1. Run n sends seed + n - 1, so that runs differ and can be repeated.
     """
 
     max_tokens: int | None = None
@@ -105,7 +107,7 @@ class Sampling:
 class Target:
     """One model at one server, with its sampling parameters. Holds no key.
 
-    `extra` is what else each request holds, as JSON.
+    `extra` holds the further fields of each request body, as JSON.
     """
 
     provider: str
@@ -116,7 +118,7 @@ class Target:
 
     @property
     def label(self) -> str:
-        """Name shown to people: provider/model."""
+        """The name that people see: provider/model."""
         return f"{self.provider}/{self.model}"
 
     @property
@@ -133,7 +135,7 @@ class Message(NamedTuple):
 
 
 class AttemptKey(NamedTuple):
-    """What tells one attempt from all others of a run; round 1 is the first answer."""
+    """The key of an attempt, unique within a run; round 1 is the first answer."""
 
     target: str
     problem_id: str
@@ -143,10 +145,10 @@ class AttemptKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run (1..N) of one problem by one target; `known_completion` is an answer that is there already.
+    """One run (1..N) of one problem by one target.
 
-    `followups` is what was said since the problem was told: an answer that did not pass and what was
-    wrong with it, for each round that came before.
+    `known_completion` is an answer that needs no request. `followups` are the messages after the
+    prompt: for each earlier round, the answer and the feedback on it.
     """
 
     target: Target
@@ -165,14 +167,14 @@ class Attempt:
         """Target label, problem id, run and round."""
         return AttemptKey(self.target.label, self.problem.id, self.run, self.round)
 
-    def next_round(self, *said: Message) -> "Attempt":
-        """The next round, after these two messages."""
-        return replace(self, followups=(*self.followups, *said))
+    def next_round(self, answer: Message, feedback: Message) -> "Attempt":
+        """Return the attempt that follows this one, after these two messages."""
+        return replace(self, followups=(*self.followups, answer, feedback))
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts; None where they are not known."""
+    """Token counts; None where they are unknown."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -184,14 +186,23 @@ class Usage:
 class Completion:
     """A model's answer to one attempt.
 
-    `llm_seconds` spans the final try, from its request to its last byte; `ttft_seconds` from its
-    request to the first token of any kind, `ttfa_seconds` to the first of the answer after its
-    reasoning; `queue_seconds` is the wait for a model slot and `cost_usd` the cost as far as it is
-    known, both over all tries. `usage_source` tells whether prompt and completion tokens are the
-    server's own. `model` and `provider` are as the
-    server reported them. `unsupported_params` names the sampling parameters that were not sent. `has_timings` is
-    False where nobody told how the answer came: its times and tries mean nothing then. `from_cache` is
-    True when an earlier run bought it.
+    Attributes:
+        text: The answer, without its reasoning.
+        reasoning: The reasoning text, empty if there is none.
+        finish_reason: The reason that the server gave for the end of the answer.
+        usage: The token counts.
+        cost_usd: The known cost of all requests for this answer.
+        llm_seconds: From the final request to the last byte of its answer.
+        ttft_seconds: From the final request to the first token of any kind.
+        queue_seconds: The wait for a model slot, over all requests.
+        requests: The number of requests for this answer.
+        model: The model that the server reported.
+        provider: The provider that a router reported.
+        ttfa_seconds: From the final request to the first token after the reasoning.
+        usage_source: The source of the prompt and completion token counts.
+        unsupported_params: The sampling parameters that were not sent.
+        from_cache: True if the answer comes from an earlier run.
+        has_timings: False if this run sent no request: ignore the times and `requests`.
     """
 
     text: str
@@ -213,7 +224,7 @@ class Completion:
 
     @property
     def truncated(self) -> bool:
-        """True when the answer was cut at the token limit, or at the end of the context."""
+        """True if the answer was cut at the token limit or at the end of the context."""
         return (self.finish_reason or "").lower() in CUT_REASONS
 
     @property
@@ -227,10 +238,11 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Files to place in the work folder, and what the runner is told.
+    """An answer's code and its tests, ready for a sandbox.
 
-    `lang` names the runner folder; `timeout` is the wall limit of the tests in seconds and
-    `cpu_seconds` that of their processor time, which holds however busy the machine is.
+    `lang` names the runner's folder. `files` map paths in the work folder to texts. `timeout`
+    bounds the tests in seconds by the clock; `cpu_seconds` bounds their processor time, which does
+    not depend on the machine's load. `options` are settings of the runner.
     """
 
     key: AttemptKey
@@ -243,10 +255,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the sandbox found.
+    """The result of the tests of one submission.
 
-    `seconds` is the wall time of the tests inside the sandbox, `cpu_seconds` the processor time
-    they took where the sandbox can tell. `log` is what the tests printed, bounded in size.
+    `exit_code` is that of the runner. `tests_passed` and `tests_total` count tests. `seconds` is
+    the time of the tests inside the sandbox by the clock. `cpu_seconds` is their processor time,
+    None if the sandbox cannot measure it. `log` is the output of the tests, bounded in size.
     """
 
     outcome: Outcome
@@ -261,8 +274,8 @@ class Verdict:
 class Column(NamedTuple):
     """One column of a result row: name, type, unit and meaning.
 
-    `default` is the value for older files without the column; None where there is none.
-    `formerly` is the name of the column in older files, None where it was never renamed.
+    `default` is the value for older files without the column, None if there is none. `formerly` is
+    the name of the column in older files, None if it was never renamed.
     """
 
     name: str
@@ -275,7 +288,7 @@ class Column(NamedTuple):
 
 
 class ColumnInfo(NamedTuple):
-    """Meaning and unit of a column, and the name that older files have for it."""
+    """The meaning, unit and former name of a column, beside its type in `Row`."""
 
     meaning: str
     unit: str = ""
@@ -284,46 +297,53 @@ class ColumnInfo(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One attempt, flat: the only declaration of the columns of every result file.
+    """One attempt, flat. This is the only declaration of the columns of every result file.
 
-    Missing is None, never 0. A table of results holds first answers alone; later rounds have a
-    table of their own.
+    A missing value is None, never 0. Result tables hold first answers only; repairs have a table
+    of their own.
     """
 
-    problem_id: Annotated[str, ColumnInfo("problem that was asked")]
-    lang: Annotated[str, ColumnInfo("language of the problem: its runner's folder")]
+    problem_id: Annotated[str, ColumnInfo("id of the problem")]
+    lang: Annotated[str, ColumnInfo("language of the problem: the folder of its runner")]
     run: Annotated[int, ColumnInfo("1..N")]
     score: Annotated[
         float | None,
-        ColumnInfo("100 passed, 0 not passed, null when not the model's failure", "points"),
+        ColumnInfo("100 passed, 0 not passed, null if the model is not at fault", "points"),
     ]
-    passed: Annotated[bool | None, ColumnInfo("score is 100; null as score")]
-    exit_code: Annotated[int | None, ColumnInfo("of the test run; null when no test ran")]
-    llm_seconds: Annotated[float | None, ColumnInfo("final try, request to last byte", "s")]
+    passed: Annotated[bool | None, ColumnInfo("true if score is 100; null if score is null")]
+    exit_code: Annotated[int | None, ColumnInfo("of the test run; null if no test ran")]
+    llm_seconds: Annotated[float | None, ColumnInfo("final request to its last byte", "s")]
     log_head: Annotated[
-        str, ColumnInfo(f"first {LOG_HEAD_CHARS} characters of the log or the error")
+        str, ColumnInfo(f"first {LOG_HEAD_CHARS} characters of the test log or of the error")
     ]
     outcome: Annotated[str, ColumnInfo("one of " + ", ".join(Outcome))]
-    provider: Annotated[str, ColumnInfo("preset that named the server")]
-    model: Annotated[str, ColumnInfo("model that was asked for")]
+    provider: Annotated[str, ColumnInfo("provider of the server")]
+    model: Annotated[str, ColumnInfo("model that was requested")]
     target: Annotated[str, ColumnInfo("provider/model")]
-    round: Annotated[int, ColumnInfo("1 the first answer, 2 its first repair, and so on")] = 1
-    model_reported: Annotated[str | None, ColumnInfo("model as the server named it")]
-    provider_reported: Annotated[str | None, ColumnInfo("who a router says gave the answer")]
-    finish_reason: Annotated[str | None, ColumnInfo("why the answer ended, as the server said")]
-    extraction: Annotated[str | None, ColumnInfo("how the code was found in the answer")]
+    round: Annotated[int, ColumnInfo("1 for the first answer, 2 for its first repair, …")] = 1
+    model_reported: Annotated[str | None, ColumnInfo("model that the server reported")]
+    provider_reported: Annotated[str | None, ColumnInfo("provider that a router reported")]
+    finish_reason: Annotated[str | None, ColumnInfo("reason for the end of the answer")]
+    extraction: Annotated[str | None, ColumnInfo("method that found the code in the answer")]
     tests_passed: Annotated[int | None, ColumnInfo("tests that passed", "tests")]
     tests_total: Annotated[int | None, ColumnInfo("tests that ran", "tests")]
-    ttft_seconds: Annotated[float | None, ColumnInfo("request to first token of any kind", "s")]
+    ttft_seconds: Annotated[
+        float | None, ColumnInfo("final request to the first token of any kind", "s")
+    ]
     ttfa_seconds: Annotated[
-        float | None, ColumnInfo("request to first token of the answer, after its reasoning", "s")
+        float | None, ColumnInfo("final request to the first token after the reasoning", "s")
     ]
     tokens_per_second: Annotated[float | None, ColumnInfo("after the first token", "tokens/s")]
-    queue_seconds: Annotated[float | None, ColumnInfo("wait for a model slot, all tries", "s")]
-    test_seconds: Annotated[float | None, ColumnInfo("tests in the sandbox, wall", "s")]
-    test_cpu_seconds: Annotated[float | None, ColumnInfo("tests in the sandbox, processor", "s")]
+    queue_seconds: Annotated[
+        float | None, ColumnInfo("wait for a model slot, over all requests", "s")
+    ]
+    test_seconds: Annotated[float | None, ColumnInfo("tests in the sandbox, by the clock", "s")]
+    test_cpu_seconds: Annotated[
+        float | None, ColumnInfo("tests in the sandbox, processor time", "s")
+    ]
     usage_source: Annotated[
-        str | None, ColumnInfo("who counted the next two: server, or estimated (4 bytes a token)")
+        str | None,
+        ColumnInfo("source of the next two: server, or estimated (4 bytes a token)"),
     ]
     prompt_tokens: Annotated[int | None, ColumnInfo("of the whole prompt", "tokens")]
     completion_tokens: Annotated[int | None, ColumnInfo("answer and reasoning", "tokens")]
@@ -331,34 +351,33 @@ class Row:
     cached_tokens: Annotated[int | None, ColumnInfo("part of prompt_tokens", "tokens")]
     cost_usd: Annotated[
         float | None,
-        ColumnInfo(
-            "all tries, as far as known: as the server said, else tokens times prices", "USD"
-        ),
+        ColumnInfo("known cost of all requests, from the server or from token prices", "USD"),
     ]
     requests: Annotated[
-        int | None, ColumnInfo("requests made for this answer", "requests", "tries")
+        int | None, ColumnInfo("requests for this answer", "requests", formerly="tries")
     ]
-    max_tokens: Annotated[int | None, ColumnInfo("as sent; null if it was refused", "tokens")]
-    temperature: Annotated[float | None, ColumnInfo("as sent; null if it was refused")]
-    seed: Annotated[int | None, ColumnInfo("as sent for this run; null if it was refused")]
+    max_tokens: Annotated[int | None, ColumnInfo("as sent; null if refused", "tokens")]
+    temperature: Annotated[float | None, ColumnInfo("as sent; null if refused")]
+    seed: Annotated[int | None, ColumnInfo("as sent for this run; null if refused")]
     replayed: Annotated[
         bool,
         ColumnInfo("true: a recorded answer was replayed, no model was asked", formerly="recorded"),
     ]
     from_cache: Annotated[
         bool,
-        ColumnInfo(
-            "true: an earlier run's answer was reused; it has no timings", formerly="cached"
-        ),
+        ColumnInfo("true: an earlier run's answer was reused, without times", formerly="cached"),
     ]
-    sandbox: Annotated[str | None, ColumnInfo("where the tests ran")]
-    difficulty: Annotated[str | None, ColumnInfo("as the problem says")]
-    tags: Annotated[str, ColumnInfo("of the problem, joined by commas")]
-    problem_sha256: Annotated[str, ColumnInfo("hash of all in the problem that decides a grade")]
+    sandbox: Annotated[str | None, ColumnInfo("sandbox that ran the tests")]
+    difficulty: Annotated[str | None, ColumnInfo("difficulty of the problem")]
+    tags: Annotated[str, ColumnInfo("tags of the problem, joined by commas")]
+    problem_sha256: Annotated[
+        str, ColumnInfo("hash of everything in the problem that decides a grade")
+    ]
 
 
+@cache
 def columns() -> tuple[Column, ...]:
-    """The columns of a result row in file order, read off `Row`."""
+    """Return the columns of a result row in file order, as `Row` declares them."""
     hints = get_type_hints(Row, include_extras=True)
     defaults = {f.name: None if f.default is MISSING else f.default for f in fields(Row)}
     return tuple(_column(name, hints[name], default) for name, default in defaults.items())

@@ -7,7 +7,7 @@ from llmbench.cli.options.history import HistoryOptions
 from llmbench.reports import history as trend
 from llmbench.reports.console import Console
 from llmbench.store import tables
-from llmbench.store.dated_results import nights
+from llmbench.store.dated_results import find_dated
 
 
 def main(options: HistoryOptions) -> int:
@@ -16,7 +16,7 @@ def main(options: HistoryOptions) -> int:
     Raises:
         UsageError: there is no dated result, or one cannot be read.
     """
-    found = list(nights(options.folder).items())[-(options.last or 0) :]
+    found = list(find_dated(options.folder).items())[-(options.last or 0) :]
     lines = stats.history([(night, tables.load(paths, once=True)) for night, paths in found])
     if options.format == "json":
         sys.stdout.write(trend.as_json(lines))

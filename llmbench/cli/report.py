@@ -14,7 +14,7 @@ from llmbench.reports.sections import AttemptSections, Section
 from llmbench.runners import load_runners
 from llmbench.store import artifacts, tables
 from llmbench.store.artifacts import AttemptArtifacts
-from llmbench.store.dated_results import dated, result_files
+from llmbench.store.dated_results import group_by_date, result_files
 
 NEEDED = ("altair", "jinja2", "pygments", "vl_convert")
 
@@ -32,7 +32,9 @@ def main(options: ReportOptions) -> int:
     from llmbench.reports.html.page import Report, page
 
     paths = result_files(options.results)
-    nights = [(night, tables.load(files, once=True)) for night, files in dated(paths).items()]
+    nights = [
+        (night, tables.load(files, once=True)) for night, files in group_by_date(paths).items()
+    ]
     table = stats.latest(nights)
     if table.is_empty():
         raise ResultFileError(f"{', '.join(map(str, paths))}: no row in any of them")

@@ -64,7 +64,8 @@ class _Tally:
         if event.seconds < WAIT_SECONDS or now < self.silent_until:
             return None
         self.silent_until = now + PLAIN_SECONDS
-        asked = "" if event.asked is None else f" (the server asked for {event.asked:.0f} s)"
+        wait = event.retry_after
+        asked = "" if wait is None else f" (the server asked for {wait:.0f} s)"
         return f"waiting {event.seconds:.0f} s{asked}: {event.reason}"
 
 

@@ -93,12 +93,12 @@ async def grade(
 
 def _scan(answers: AnswerFile, console: Console) -> None:
     """Read the file once, and warn of lines that cannot be graded and of changed problems."""
-    answers.survey()
+    answers.scan()
     if answers.faults > ERRORS_SHOWN:
         console.warn(f"and {answers.faults - ERRORS_SHOWN} more lines that cannot be graded")
     if not answers.totals:
         raise RunError(f"{answers.path}: holds no answer to grade")
-    changed = sorted(answers.changed & answers.asked)
+    changed = sorted(answers.changed & answers.problem_ids)
     if changed:
         names = ", ".join(changed[:CHANGED_SHOWN]) + (", …" * (len(changed) > CHANGED_SHOWN))
         console.warn(
@@ -113,7 +113,7 @@ def _plan(options: GradeOptions, answers: AnswerFile) -> GradingPlan:
     slots = options.sandbox_slots
     return GradingPlan(
         endpoints=(EndpointPlan(targets, slots, replayed=replayed),),
-        problems=tuple(answers.known[id_] for id_ in sorted(answers.asked)),
+        problems=tuple(answers.known[id_] for id_ in sorted(answers.problem_ids)),
         runs=1,
         max_sandboxes=slots,
         test_timeout=options.test_timeout,

@@ -256,7 +256,7 @@ async def _drive(
 ) -> None:
     """Run all attempts: the first Ctrl-C drains, the second cancels. Sets the run's status."""
     pipeline, status = run.pipeline, run.status
-    scheduler = Scheduler(pipeline.ask, pipeline.grade, sandboxes=run.plan.max_sandboxes)
+    scheduler = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=run.plan.max_sandboxes)
     workloads = [
         Workload(groups, slots(endpoint), endpoint.concurrency, run.plan.max_repairs > 0)
         for endpoint, groups in run.view.workloads()

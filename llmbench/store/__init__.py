@@ -1,1 +1,1 @@
-"""What a run leaves: its journal, its tables, its work folder."""
+"""The files of a run: its journal, tables, record and work folder."""

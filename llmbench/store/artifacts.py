@@ -1,25 +1,26 @@
-"""What a run kept of one attempt, found again from its row."""
+"""The texts that a run has kept of an attempt, found by the attempt's row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from llmbench.events import ignore
 from llmbench.records import AttemptKey, Completion, Row, Target
 from llmbench.store import journal
 from llmbench.store.run_dir import attempt_dir
 
 ANSWER, REASONING, LOG = "answer.md", "reasoning.md", "log.txt"
-"""Names of the texts that are kept beside the code."""
+"""The names of the texts that are kept beside the code."""
 
-_TELLING = ("problem_sha256", "outcome", "llm_seconds", "ttft_seconds", "log_head")
+_DISTINCTIVE = ("problem_sha256", "outcome", "llm_seconds", "ttft_seconds", "log_head")
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptArtifacts:
-    """An attempt as it was kept: `work` is its run's folder, None where none has it.
+    """The artifacts of one attempt.
 
-    `completion` comes from the journal; `files` are texts by name from the attempt's own folder,
-    which people may have emptied.
+    `work` is the folder of its run, None if it was not found. `completion` comes from the journal.
+    `files` are texts by name from the folder of the attempt, which people may have emptied.
     """
 
     work: Path | None = None
@@ -30,34 +31,35 @@ class AttemptArtifacts:
 def find_artifacts(
     rows: Sequence[Row], folders: Iterator[Path]
 ) -> Iterator[tuple[int, AttemptArtifacts]]:
-    """What is left of attempts, each with the place of its row in `rows`, in no order.
+    """Yield the artifacts of attempts, each with the index of its row in `rows`, in no order.
 
-    Each is taken from the first of `folders` that has it; one that none has is left out. Each
-    folder's journal is read once, and none after the last attempt was found.
+    They come from the first of the run `folders` that has the attempt. An attempt that no folder
+    has is skipped. Each journal is read once, and none after the last attempt is found.
     """
-    wanted = {_match_key(row): place for place, row in enumerate(rows)}
+    indexes = {_match_key(row): index for index, row in enumerate(rows)}
     for folder in folders:
         path = folder / journal.NAME
-        bought: dict[AttemptKey, int] = {}  # where it stands: texts stay in the file
+        completions: dict[AttemptKey, int] = {}  # offsets: the texts stay in the file
         try:
-            for offset, entry in journal.scan(path, _unheard):
+            for offset, entry in journal.scan(path, ignore):
                 if isinstance(entry, journal.CompletionEntry):
-                    bought[entry.key] = offset
+                    completions[entry.key] = offset
                     continue
-                place = wanted.pop(_match_key(entry.row), None)
-                if place is not None:
-                    completion = _completion(path, bought.get(_key(entry.row)))
-                    yield place, AttemptArtifacts(folder, completion, _files(folder, entry.row))
+                index = indexes.pop(_match_key(entry.row), None)
+                if index is not None:
+                    completion = _completion(path, completions.get(_key(entry.row)))
+                    yield index, AttemptArtifacts(folder, completion, _files(folder, entry.row))
         except OSError:
             continue
-        if not wanted:
+        if not indexes:
             return
 
 
 def work_folders(beside: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
-    """Where the run behind a result may have worked: `beside` it, else in a root, newest first.
+    """Yield the folders where the run of a result may have worked.
 
-    `beside` is the folder of the result file; a root holds a folder per run.
+    `beside`, the folder of the result file, comes first. Then come the folders in each of `roots`,
+    which hold one folder per run, the newest first.
     """
     yield beside
     for root in roots:
@@ -78,14 +80,14 @@ def _key(row: Row) -> AttemptKey:
 
 
 def _match_key(row: Row) -> tuple[object, ...]:
-    """What is equal for the same attempt alone: a clock read twice shows two times."""
-    return (*_key(row), *(getattr(row, name) for name in _TELLING))
+    """Return a key that no attempt of another run shares: measured times never repeat."""
+    return (*_key(row), *(getattr(row, name) for name in _DISTINCTIVE))
 
 
 def _files(work: Path, row: Row) -> dict[str, str]:
     target = Target(row.provider, row.model, "")
     folder = work / attempt_dir(target, row.problem_id, row.run, row.round)
-    # A result from elsewhere may name a folder that is none of the run's.
+    # The names in a result file may lead out of the run's folder.
     if not folder.is_dir() or not folder.resolve().is_relative_to(work.resolve()):
         return {}
     return {
@@ -93,7 +95,3 @@ def _files(work: Path, row: Row) -> dict[str, str]:
         for path in sorted(folder.iterdir())
         if path.is_file() and not path.is_symlink()
     }
-
-
-def _unheard(_: str) -> None:
-    """A damaged line is not the one that is looked for."""

@@ -1,4 +1,4 @@
-"""Files that are whole or untouched."""
+"""Files that are replaced as a whole or not at all."""
 
 import os
 from contextlib import suppress
@@ -7,33 +7,33 @@ from pathlib import Path
 from llmbench.errors import OutputError
 
 
-def replace_atomically(fresh: Path, path: Path) -> None:
-    """Put a written file on the disk and then in its place, at once and lastingly."""
-    _sync(fresh)
-    fresh.replace(path)
+def replace_atomically(temporary: Path, path: Path) -> None:
+    """Sync a written file to the disk, rename it to `path` and sync the new name."""
+    _sync(temporary)
+    temporary.replace(path)
     sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:
-    """Put on the disk which files a folder holds: a new one could be lost with its name."""
+    """Sync the names in a folder to the disk, without which a crash could lose a new file."""
     if os.name == "posix":  # elsewhere a folder cannot be opened
-        with suppress(PermissionError):  # whoever may not list a folder has not made it
+        with suppress(PermissionError):  # a folder that cannot be listed is not one of ours
             _sync(path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file whole.
+    """Replace a small file as a whole.
 
     Raises:
-        OutputError: it cannot be written; the old one stands.
+        OutputError: the file cannot be written; the old one is unchanged.
     """
-    fresh = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         try:
-            fresh.write_text(text, encoding="utf-8")
-            replace_atomically(fresh, path)
+            temporary.write_text(text, encoding="utf-8")
+            replace_atomically(temporary, path)
         finally:
-            fresh.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 

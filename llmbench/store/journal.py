@@ -1,5 +1,9 @@
-"""The truth of a run: one line when a completion is in, one when its row is."""
+"""The journal of a run: one line for each completion and one for each row that it led to.
 
+It is the only record of a run's answers and rows; tables are derived from it.
+"""
+
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -12,18 +16,21 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from llmbench.errors import OutputError
-from llmbench.records import AttemptKey, Completion, Outcome, Row, columns
+from llmbench.records import AttemptKey, Completion, Outcome, Row
 from llmbench.store import atomic
+from llmbench.store.former_names import JOURNAL_LINE, with_current_names
 from llmbench.store.lock import RunLock
 
 NAME = "journal.jsonl"
 SYNC_SECONDS = 1.0
-"""How far the disk may be behind the journal."""
+"""Maximum delay between a write and its sync to the disk."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionEntry:
-    """A completion is in: it is paid for. `request_hash` is the hash of all that was asked."""
+    """An answer has arrived. `request_hash` is the hash of its request."""
 
     key: AttemptKey
     completion: Completion
@@ -32,7 +39,7 @@ class CompletionEntry:
 
 @dataclass(frozen=True, slots=True)
 class ResultEntry:
-    """An attempt has ended in its row. `result_hash` is the hash of all that decided it."""
+    """An attempt has ended. `result_hash` is the hash of everything that decided its row."""
 
     row: Row
     result_hash: str = ""
@@ -41,61 +48,50 @@ class ResultEntry:
 Entry = CompletionEntry | ResultEntry
 
 
-def _of_known_outcome(judged: ResultEntry) -> ResultEntry:
-    Outcome(judged.row.outcome)
-    return judged
+def _with_known_outcome(entry: ResultEntry) -> ResultEntry:
+    Outcome(entry.row.outcome)
+    return entry
 
 
 _COMPLETION: TypeAdapter[Entry] = TypeAdapter(CompletionEntry)
-_RESULT: TypeAdapter[Entry] = TypeAdapter(Annotated[ResultEntry, AfterValidator(_of_known_outcome)])
-
-
-FORMER_NAMES = {"asked": "request_hash", "graded": "result_hash"}
-"""Fields of a line as version 0.1 wrote them, and their names now."""
-
-_FORMER_FIELDS = {
-    "row": {column.formerly: column.name for column in columns() if column.formerly},
-    "completion": {
-        "tries": "requests",
-        "cached": "from_cache",
-        "timed": "has_timings",
-        "unsent": "unsupported_params",
-    },
-}
+_RESULT: TypeAdapter[Entry] = TypeAdapter(
+    Annotated[ResultEntry, AfterValidator(_with_known_outcome)]
+)
 
 
 class Journal:
-    """Appends entries to a run's journal, which no other process can write meanwhile.
+    """Appends entries to the journal of a run, which no other process can write meanwhile.
 
-    Each line reaches the system before the call returns, and the disk within SYNC_SECONDS.
+    A line is written before `append` returns, and synced to the disk within SYNC_SECONDS.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the journal of the run that works in `folder`; a torn last line is ended.
+        """Open the journal of the run in `folder`; a torn last line gets its line end.
 
         Raises:
             OutputError: the folder cannot be written, or another process writes this run.
         """
         self.path = folder / NAME
-        with _told(self.path):
+        with _as_output_error(self.path):
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = RunLock(folder)
-        self._fault: OutputError | None = None
-        self._fault_told = False
+        self._error: OutputError | None = None
+        self._error_raised = False
         self._dirty = threading.Event()
         self._closing = threading.Event()
         try:
-            with _told(self.path):
+            with _as_output_error(self.path):
                 torn = _is_torn(self.path)
                 self._file = self.path.open("ab", buffering=0)
                 if torn:
                     self._file.write(b"\n")
                 self._end = self._file.tell()
-                for holding in (folder, *folder.absolute().parents[:2]):
-                    atomic.sync_folder(holding)
+                for parent in (folder, *folder.absolute().parents[:2]):
+                    atomic.sync_folder(parent)
         except OutputError:
             self._lock.close()
             raise
+        _logger.debug("opened %s%s", self.path, ", whose last line is torn" if torn else "")
         self._syncing = threading.Thread(target=self._sync_often, name="journal", daemon=True)
         self._syncing.start()
 
@@ -103,49 +99,49 @@ class Journal:
         """Write one entry as one line; returns the byte at which the line begins.
 
         Raises:
-            OutputError: the disk is full, or within SYNC_SECONDS has failed or the file was
-                removed; what stands in it stays good, and nothing more is written.
+            OutputError: the disk is full; or a sync has failed, or the file was removed, at most
+                SYNC_SECONDS ago. Earlier lines stay valid and no more are written.
         """
-        self._check()
+        self._raise_error()
         adapter = _RESULT if isinstance(entry, ResultEntry) else _COMPLETION
         line = adapter.dump_json(entry) + b"\n"
         try:
-            with _told(self.path):
+            with _as_output_error(self.path):
                 written = self._file.write(line)
             if written != len(line):
                 raise OutputError(f"{self.path}: cannot be written: the disk is full")
         except OutputError as error:
-            self._fault = error
-            self._check()
+            self._error = error
+            self._raise_error()
         self._dirty.set()
         begin, self._end = self._end, self._end + len(line)
         return begin
 
     def close(self) -> None:
-        """Put the journal on the disk, close it and let the run go.
+        """Sync the journal to the disk, close it and release the run.
 
         Raises:
-            OutputError: the disk failed, and `append` has not said so.
+            OutputError: a sync failed, and `append` has not reported it.
         """
         self._closing.set()
         self._dirty.set()
         self._syncing.join()
         try:
-            if not self._fault_told:
-                self._check()
+            if not self._error_raised:
+                self._raise_error()
                 self._sync()
         finally:
             self._file.close()
             self._lock.close()
 
-    def _check(self) -> None:
-        """Tell the fault: once a disk has failed, later calls may say that all is well."""
-        if self._fault is not None:
-            self._fault_told = True
-            raise self._fault
+    def _raise_error(self) -> None:
+        """Raise the error if there was one: a disk that failed may report success afterwards."""
+        if self._error is not None:
+            self._error_raised = True
+            raise self._error
 
     def _sync(self) -> None:
-        with _told(self.path):
+        with _as_output_error(self.path):
             os.fsync(self._file.fileno())
             names = os.fstat(self._file.fileno()).st_nlink
         if not names:
@@ -159,7 +155,7 @@ class Journal:
             try:
                 self._sync()
             except OutputError as error:
-                self._fault = error
+                self._error = error
                 return
 
     def __enter__(self) -> "Journal":
@@ -170,69 +166,60 @@ class Journal:
 
 
 def scan(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple[int, Entry]]:
-    """The entries of a journal in their order, each with the byte at which its line begins.
+    """Yield the entries of a journal in their order, each with the byte offset of its line.
 
-    A line that is torn, damaged or of another version costs that line alone, and `on_damage` hears
-    of it in one line.
+    A line that is torn, damaged or of an unknown version is skipped, and `on_damage` receives a
+    warning of one line.
     """
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                found = parse_entry(from_json(line))
+                entry = parse_entry(from_json(line))
             except ValidationError:
-                on_damage(f"{path}:{number}: not a line of this version, left out")
+                on_damage(f"{path}:{number}: not a line of this version, skipped")
             except ValueError:
                 if line.strip():
-                    on_damage(f"{path}:{number}: damaged line, left out")
+                    on_damage(f"{path}:{number}: damaged line, skipped")
             else:
-                yield offset, found
+                yield offset, entry
             offset += len(line)
 
 
 def read_entry(file: BinaryIO, offset: int) -> Entry:
-    """The entry whose line begins at this byte, as `places` told."""
+    """Return the entry whose line begins at this byte, an offset that `scan` has yielded."""
     file.seek(offset)
     return parse_entry(from_json(file.readline()))
 
 
 def read(path: Path, on_damage: Callable[[str], None]) -> Iterator[Entry]:
-    """The entries of a journal in their order; damage as in `places`."""
-    for _, found in scan(path, on_damage):
-        yield found
+    """Yield the entries of a journal in their order; damage as in `scan`."""
+    for _, entry in scan(path, on_damage):
+        yield entry
 
 
 def rows(path: Path, on_damage: Callable[[str], None]) -> Iterator[Row]:
-    """The rows of a journal in the order in which they came."""
-    for each in read(path, on_damage):
-        if isinstance(each, ResultEntry):
-            yield each.row
+    """Yield the rows of a journal in their order; damage as in `scan`."""
+    for entry in read(path, on_damage):
+        if isinstance(entry, ResultEntry):
+            yield entry.row
 
 
 def parse_entry(data: Any) -> Entry:
-    """One entry from its line's JSON.
+    """Return the entry of a line from its JSON data.
 
     Raises:
-        ValidationError: it is none.
+        ValidationError: the data is no entry.
     """
-    if isinstance(data, dict) and "row" in data:
-        return _RESULT.validate_python(_renamed(data, "row"))
-    return _COMPLETION.validate_python(_renamed(data, "completion"))
-
-
-def _renamed(data: Any, record: str) -> Any:
-    """A line with the names of this version; lines of older versions have others."""
-    if not isinstance(data, dict) or not FORMER_NAMES.keys() & data.keys():
-        return data
-    line = {FORMER_NAMES.get(name, name): value for name, value in data.items()}
-    if isinstance(line.get(record), dict):
-        former = _FORMER_FIELDS[record]
-        line[record] = {former.get(name, name): value for name, value in line[record].items()}
-    return line
+    if not isinstance(data, dict):
+        return _COMPLETION.validate_python(data)
+    if not JOURNAL_LINE.fields.keys().isdisjoint(data):
+        data = with_current_names(data, JOURNAL_LINE)
+    return (_RESULT if "row" in data else _COMPLETION).validate_python(data)
 
 
 def _is_torn(path: Path) -> bool:
-    """True when a journal ends within a line, as a crash or a full disk leaves it."""
+    """True if a journal ends within a line, as after a crash or on a full disk."""
     if not path.exists() or path.stat().st_size == 0:
         return False
     with path.open("rb") as file:
@@ -241,7 +228,8 @@ def _is_torn(path: Path) -> bool:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_output_error(path: Path) -> Iterator[None]:
+    """Turn an OSError into an OutputError that names the file."""
     try:
         yield
     except OSError as error:

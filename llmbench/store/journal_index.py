@@ -1,4 +1,4 @@
-"""What a journal already holds: where each answer and each row stands in it."""
+"""An index of a journal: the position of each completion and of each row, by hash."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,22 +12,21 @@ from llmbench.store.journal import CompletionEntry, Entry
 
 
 class JournalIndex:
-    """An index of a journal by the hashes of `identity`; texts stay in the file.
+    """An index of a journal by the hashes of `fingerprint`. Texts stay in the file.
 
-    `cost_usd` is what its answers, and tries that brought none, cost in USD. `problems` maps each
-    attempt that has an answer or a row to its problem's hash as the latest row has it, None
-    without one. Damage is told to `on_damage`.
+    `cost_usd` is the cost of all answers and failed requests in USD. `problems` maps each attempt
+    that has an answer or a row to the hash of its problem in the latest row, None without a row.
     """
 
     def __init__(self, path: Path, on_damage: Callable[[str], None]) -> None:
-        """Read a journal through.
+        """Read a journal; `on_damage` receives a warning for each line that is skipped.
 
         Raises:
-            OutputError: it is not there, or cannot be read.
+            OutputError: the journal is missing, or cannot be read.
         """
         self._path = path
-        self._bought: dict[str, int] = {}
-        self._judged: dict[str, int] = {}
+        self._completions: dict[str, int] = {}
+        self._results: dict[str, int] = {}
         self._failed: set[str] = set()
         self._infrastructure: set[str] = set()
         self.problems: dict[AttemptKey, str | None] = {}
@@ -41,65 +40,65 @@ class JournalIndex:
     def add(self, offset: int, entry: Entry) -> None:
         """Add an entry whose line begins at this byte."""
         if isinstance(entry, CompletionEntry):
-            self._bought[entry.request_hash] = offset
+            self._completions[entry.request_hash] = offset
             self.cost_usd += entry.completion.cost_usd or 0.0
-            self.problems.setdefault(_shared(*entry.key))
+            self.problems.setdefault(_interned(*entry.key))
             return
         row = entry.row
-        self._judged[entry.result_hash] = offset
-        if row.outcome == Outcome.PROVIDER_ERROR:  # else its answer has the cost
+        self._results[entry.result_hash] = offset
+        if row.outcome == Outcome.PROVIDER_ERROR:  # otherwise its completion has the cost
             self.cost_usd += row.cost_usd or 0.0
-        key = _shared(row.target, row.problem_id, row.run, row.round)
+        key = _interned(row.target, row.problem_id, row.run, row.round)
         self.problems[key] = intern(row.problem_sha256)
-        for known, says in (
+        for hashes, belongs in (
             (self._infrastructure, Outcome(row.outcome).is_infrastructure),
             (self._failed, row.passed is False),
         ):
-            (known.add if says else known.discard)(entry.result_hash)
+            (hashes.add if belongs else hashes.discard)(entry.result_hash)
 
-    def is_done(self, graded: str) -> bool:
-        """True when it has a row that is no infrastructure error."""
-        return graded in self._judged and graded not in self._infrastructure
+    def is_done(self, result_hash: str) -> bool:
+        """True if it has a row that is no infrastructure error."""
+        return result_hash in self._results and result_hash not in self._infrastructure
 
-    def is_failed(self, graded: str) -> bool:
-        """True when it has a row that is scored and not passed."""
-        return graded in self._failed
+    def is_failed(self, result_hash: str) -> bool:
+        """True if it has a row that is scored and not passed."""
+        return result_hash in self._failed
 
-    def has_row(self, graded: str) -> bool:
-        """True when it has a row of any kind."""
-        return graded in self._judged
+    def has_row(self, result_hash: str) -> bool:
+        """True if it has a row of any kind."""
+        return result_hash in self._results
 
-    def is_answered(self, asked: str) -> bool:
-        """True when its answer is there."""
-        return asked in self._bought
+    def is_answered(self, request_hash: str) -> bool:
+        """True if the journal holds the answer to the request."""
+        return request_hash in self._completions
 
-    def completion(self, asked: str) -> Completion | None:
-        """The answer to it, if it is there."""
-        if asked not in self._bought:
+    def completion(self, request_hash: str) -> Completion | None:
+        """Return the answer to a request, None if there is none."""
+        if request_hash not in self._completions:
             return None
         with self._path.open("rb") as file:
-            entry = journal.read_entry(file, self._bought[asked])
+            entry = journal.read_entry(file, self._completions[request_hash])
         return entry.completion if isinstance(entry, CompletionEntry) else None
 
-    def row(self, graded: str) -> Row | None:
-        """The latest row of it, if there is one."""
+    def row(self, result_hash: str) -> Row | None:
+        """Return the latest row, None if there is none."""
         with self.rows() as find:
-            return find(graded)
+            return find(result_hash)
 
     @contextmanager
     def rows(self) -> Iterator[Callable[[str], Row | None]]:
-        """A look-up of the latest row by its hash, while the context lasts."""
+        """Yield a function that returns the latest row of a hash; valid within the context."""
         with self._path.open("rb") as file:
 
-            def find(graded: str) -> Row | None:
-                if graded not in self._judged:
+            def find(result_hash: str) -> Row | None:
+                if result_hash not in self._results:
                     return None
-                entry = journal.read_entry(file, self._judged[graded])
+                entry = journal.read_entry(file, self._results[result_hash])
                 return None if isinstance(entry, CompletionEntry) else entry.row
 
             yield find
 
 
-def _shared(target: str, problem_id: str, run: int, round_: int) -> AttemptKey:
-    """A key whose texts are in memory once."""
+def _interned(target: str, problem_id: str, run: int, round_: int) -> AttemptKey:
+    """Return a key whose texts share their memory with equal ones."""
     return AttemptKey(intern(target), intern(problem_id), run, round_)

@@ -1,4 +1,7 @@
-"""One process writes a run at a time: the kernel holds the lock, so a crash cannot leave it."""
+"""The lock of a run: one process writes it at a time.
+
+The kernel holds the lock, so a process that crashes cannot leave it behind.
+"""
 
 import os
 from pathlib import Path
@@ -8,19 +11,19 @@ from llmbench.errors import OutputError
 try:
     import fcntl
 except ImportError:  # Windows has no such lock
-    fcntl = None  # type: ignore[assignment]  # told apart by None
+    fcntl = None  # type: ignore[assignment]  # None means: no lock
 
 NAME = "lock"
 
 
 class RunLock:
-    """The lock of a run's folder, held until closed; its file holds the process id."""
+    """The lock of a run's folder, held until it is closed. Its file holds the process id."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the lock.
+        """Acquire the lock.
 
         Raises:
-            OutputError: another process has it, or the folder cannot be written.
+            OutputError: another process holds the lock, or the folder cannot be written.
         """
         path = folder / NAME
         try:
@@ -36,12 +39,12 @@ class RunLock:
             holder = os.read(self._handle, 32).decode("ascii", "replace").strip() or "another one"
             self.close()
             raise OutputError(
-                f"{folder}: process {holder} is writing this run: wait for it, or end it"
+                f"{folder}: process {holder} is writing this run", hint="wait for it, or end it"
             ) from None
         except OSError as error:
             self.close()
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 
     def close(self) -> None:
-        """Let the lock go."""
+        """Release the lock."""
         os.close(self._handle)

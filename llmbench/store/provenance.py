@@ -1,4 +1,7 @@
-"""`run.json`: what made a run, so that it can be understood and continued. Holds no key."""
+"""`run.json`, the record of a run, by which people understand it and `--resume` continues it.
+
+It holds no key.
+"""
 
 import json
 import platform
@@ -13,17 +16,11 @@ from pydantic import BaseModel, Field, ValidationError
 from llmbench._version import __version__
 from llmbench.errors import UsageError
 from llmbench.store import atomic
+from llmbench.store.former_names import RUN_RECORD, with_current_names
 
 NAME = "run.json"
 
-FORMER_NAMES = {
-    "lanes": "endpoints",
-    "part_of": "sweep_step",
-    "recorded": "replayed",
-    "repair": "max_repairs",
-    "sandboxes": "max_sandboxes",
-}
-"""Fields of a record as version 0.1 wrote them, and their names now."""
+_HINT = "start a new run"
 
 
 class _Session(BaseModel):
@@ -50,7 +47,7 @@ class _Plan(BaseModel):
 
 
 class _Record(BaseModel):
-    """What a resumed run needs of it."""
+    """The part of a record that a resumed run needs."""
 
     options: dict[str, Any] | None = None
     commands: list[list[str]] | None = None
@@ -61,34 +58,25 @@ class _Record(BaseModel):
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What is known of the run in a folder.
+    """Return the record of the run in a folder.
 
     Raises:
-        UsageError: it has no `run.json` that a run can go on with.
+        UsageError: the record is missing, or a run cannot be resumed from it.
     """
     path = folder / NAME
     try:
-        known: dict[str, Any] = _current_names(json.loads(path.read_text(encoding="utf-8")))
-        _Record.model_validate(known)
+        data = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = with_current_names(data, RUN_RECORD)
+        _Record.model_validate(record)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}: start a new run") from None
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", hint=_HINT) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageError(f"{path}: {where}: {first['msg']}: start a new run") from None
+        raise UsageError(f"{path}: {where}: {first['msg']}", hint=_HINT) from None
     except ValueError as error:
-        raise UsageError(f"{path}: not JSON: {error}: start a new run") from None
-    return known
-
-
-def _current_names(data: Any) -> Any:
-    """The record with the names of this version; version 0.1 wrote others."""
-    if isinstance(data, dict):
-        return {
-            FORMER_NAMES.get(name, name): value if name == "options" else _current_names(value)
-            for name, value in data.items()
-        }
-    return [_current_names(each) for each in data] if isinstance(data, list) else data
+        raise UsageError(f"{path}: not JSON: {error}", hint=_HINT) from None
+    return record
 
 
 def exists(folder: Path) -> bool:
@@ -97,16 +85,16 @@ def exists(folder: Path) -> bool:
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:
-    """Put the record of a run in its folder.
+    """Write the record of a run into its folder.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     atomic.write_text(folder / NAME, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def environment() -> dict[str, str | None]:
-    """What runs here: versions of llmbench and its interpreter, the host."""
+    """Return the versions of llmbench and Python, the commit, and the host with its system."""
     return {
         "llmbench": __version__,
         "git_commit": _commit(),
@@ -117,21 +105,21 @@ def environment() -> dict[str, str | None]:
 
 
 def utc_now() -> str:
-    """The time, in UTC."""
+    """Return the time in UTC, to the second, in ISO format."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that runs, with `-dirty` if it was changed; None without one."""
+    """Return the commit of the checkout, with `-dirty` if it was changed; None without one."""
     here = Path(__file__).resolve().parent.parent.parent
     if not (here / ".git").exists():
         return None
     try:
-        done = subprocess.run(
+        described = subprocess.run(
             ["git", "-C", str(here), "describe", "--always", "--exclude=*", "--abbrev=40",
              "--dirty"],
             capture_output=True, text=True, timeout=5, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return described.stdout.strip() or None

@@ -1,41 +1,45 @@
-"""Result files asked for, tried before anything is paid for (imports nothing that is slow)."""
+"""The names of result files, and the check of `--out` before a run costs anything.
+
+Imports nothing slow.
+"""
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from llmbench.errors import OutputError
-
-FORMATS = (".csv", ".parquet")
-"""Endings of a result file; `tables` has a writer for each."""
+from llmbench.store.result_formats import FORMATS, SUFFIXES
 
 REPAIR = ".repair"
-"""Stands before the ending of a file that holds later rounds."""
+"""Stands before the suffix of a file of repairs."""
 
 
 def repair_path(path: Path) -> Path:
-    """The file of the later rounds beside a result file."""
+    """Return the path of the repairs that belong to a result file."""
     return path.with_name(f"{path.stem}{REPAIR}{path.suffix}")
 
 
 def is_result(path: Path) -> bool:
-    """True for the name of a result file; one of later rounds is none of its own."""
+    """True for the name of a result file; a file of repairs is none of its own."""
     return path.suffix in FORMATS and not path.stem.endswith(REPAIR)
 
 
 def check(paths: Sequence[Path]) -> None:
-    """Try each output path.
+    """Check that each output path can be written.
 
     Raises:
-        OutputError: the ending is unknown, or the place cannot be written.
+        OutputError: the suffix is unknown, or the file cannot be written.
     """
     for path in paths:
         if path.suffix not in FORMATS:
-            raise OutputError(f"--out {path}: the name must end in {' or '.join(FORMATS)}")
+            raise OutputError(f"--out {path}: the name must end in {SUFFIXES}")
         if not is_result(path):
-            raise OutputError(f"--out {path}: the name is that of a file of later rounds")
+            raise OutputError(
+                f"--out {path}: names that end in {REPAIR}{path.suffix} are for repairs",
+                hint="choose another name",
+            )
         if path.is_dir():
-            raise OutputError(f"--out {path}: is a folder; name a file")
+            raise OutputError(f"--out {path}: is a folder", hint="name a file")
         try:
             with tempfile.TemporaryFile(dir=path.parent):
                 pass

@@ -1,4 +1,4 @@
-"""Attempts written to a journal, indexed, and turned into Parquet: seconds and peak memory.
+"""Time and peak memory to write a journal, index it and convert its rows to Parquet.
 
 python scripts/benchmarks/journal.py [ATTEMPTS]
 """
@@ -22,28 +22,30 @@ def main() -> None:
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     target = Target("none", "none", "http://localhost/v1", Sampling(4096))
     problem = Problem("p", "python", "Write solve(x).", {"test_solution.py": "pass"})
-    done = Completion("def solve(x):\n    return x\n" * 40, "", "stop", Usage(100, 200))
+    completion = Completion("def solve(x):\n    return x\n" * 40, "", "stop", Usage(100, 200))
     one = Attempt(target, problem, 1)
-    row = make_row(one, done, Verdict(Outcome.PASSED, 0, 5, 5, 0.1, 0.1, "x" * 1000), extraction="fence")
+    row = make_row(
+        one, completion, Verdict(Outcome.PASSED, 0, 5, 5, 0.1, 0.1, "x" * 1000), extraction="fence"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder, began = Path(name), time.perf_counter()
         with Journal(folder) as journal:
             for run in range(size):
-                journal.append(CompletionEntry(one.key._replace(run=run), done, f"a{run}"))
+                journal.append(CompletionEntry(one.key._replace(run=run), completion, f"a{run}"))
                 journal.append(ResultEntry(replace(row, run=run), f"g{run}"))
-        _told(f"{size} written", began)
+        _report(f"{size} written", began)
         began = time.perf_counter()
         index = JournalIndex(journal.path, sys.exit)
-        _told("indexed", began)
+        _report("indexed", began)
         began = time.perf_counter()
         with index.rows() as find:
-            found = (find(f"g{run}") for run in range(size))
-            table = tables.scan_rows(lambda: (r for r in found if r is not None))
+            rows = (find(f"g{run}") for run in range(size))
+            table = tables.scan_rows(lambda: (r for r in rows if r is not None))
             tables.write(table, folder / "rows.parquet")
-        _told("to Parquet", began)
+        _report("to Parquet", began)
 
 
-def _told(step: str, began: float) -> None:
+def _report(step: str, began: float) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{step:16} {time.perf_counter() - began:7.1f} s  peak {peak:7.1f} MiB", flush=True)
 

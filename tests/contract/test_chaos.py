@@ -75,7 +75,7 @@ async def run(folder: Path, client: Server, runs: int) -> Ran:
         runners = load_runners(config.bundled_dir("runners"))
         models = {target.label: model}
         pipeline = AttemptPipeline(plan, models, runners, Comparing(), written, work, heard.append)
-        engine = Scheduler(pipeline.ask, pipeline.grade, sandboxes=2)
+        engine = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=2)
         await engine.run(Workload([plan.attempts()], client.traffic.slots, CONCURRENCY))
     rows = list(journal.rows(written.path, pytest.fail))
     return Ran(rows, heard, waits, pipeline, engine, client.traffic.slots)

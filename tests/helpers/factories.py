@@ -1,4 +1,4 @@
-"""Records for tests, with every field given."""
+"""Records for tests, with a value in every field."""
 
 from dataclasses import replace
 from typing import Any
@@ -30,14 +30,14 @@ def attempt(run: int = 1, problem_id: str = "add", model: str = "m") -> Attempt:
 
 
 def row(**changes: Any) -> Row:
-    """A passed row, with changes."""
+    """A passed row with changes."""
     completion = Completion("text", "", "stop", Usage(10, 20, 0, 0), 0.001, 2.0, 0.5, 0.0, 1, "m-1")
     verdict = Verdict(Outcome.PASSED, 0, 3, 3, 0.4, 0.3, "3 passed")
     return replace(make_row(attempt(), completion, verdict, extraction="fence"), **changes)
 
 
 def result(passes: Passes, **changes: Any) -> pl.DataFrame:
-    """A result in which the runs of each problem passed or not."""
+    """A result with a row for each run of each problem."""
     return tables.to_frame(
         row(
             **{"problem_sha256": f"hash of {problem}", **changes},
@@ -53,5 +53,5 @@ def result(passes: Passes, **changes: Any) -> pl.DataFrame:
 
 
 def alike(**runs: list[int]) -> Passes:
-    """Six problems that never change, and those given."""
+    """Six problems that never change, and more."""
     return {f"same-{i}": [1, 0, 1] for i in range(6)} | runs

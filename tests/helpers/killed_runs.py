@@ -1,4 +1,4 @@
-"""A run as it is kept, of answers that were written to do harm to whoever looks at them."""
+"""The files of a run whose answers attack the terminal or page that shows them."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from llmbench.store.run_dir import RunDirectory
 MARKUP = "<img src=x onerror=owned=1>"
 ENDS = "</script><script>owned=1</script><!--"
 TURNS = "\u202e"
-"""Turns the direction of writing."""
+"""Reverses the direction of writing."""
 
 ANSWER = (
     f"Well, {MARKUP} {ENDS}\n```python\ndef add(a, b):\n    return a + b  # 🦊 {ENDS}{TURNS}\n```\n"
@@ -30,14 +30,14 @@ PROBLEM = """\
 
 
 def keep(folder: Path) -> list[Row]:
-    """`r.parquet` and `p.yaml` in `folder`, `_work` beside them; the rows in order."""
+    """Write `r.parquet`, `p.yaml` and `_work` into `folder`; return the rows in order."""
     work = RunDirectory(folder / "_work")
     rows = []
     with Journal(work.path) as written:
         for model in MODELS:
             for id_ in IDS:
                 for number in range(1, RUNS + 1):
-                    asked = attempt(number, id_, model)
+                    attempted = attempt(number, id_, model)
                     seconds = 1 + number + len(id_) / 100
                     passed = number <= RUNS - IDS.index(id_)
                     answer = Completion(ANSWER, reasoning=f"Hm, {ENDS}", llm_seconds=seconds)
@@ -52,13 +52,13 @@ def keep(folder: Path) -> list[Row]:
                         llm_seconds=seconds,
                         tags=f"sums,{MARKUP}",
                         log_head=LOG,
-                        problem_sha256=asked.problem.sha256,
+                        problem_sha256=attempted.problem.sha256,
                     )
-                    written.append(CompletionEntry(asked.key, answer))
+                    written.append(CompletionEntry(attempted.key, answer))
                     written.append(ResultEntry(ended))
-                    if id_ == IDS[0]:  # the others' names are no folders; their code is found again
+                    if id_ == IDS[0]:  # the code of the others is extracted again
                         texts = {"answer.md": ANSWER, "solution.py": CODE, "log.txt": LOG}
-                        work.keep(asked, texts)
+                        work.keep(attempted, texts)
                     rows.append(ended)
     table = tables.to_frame(rows)
     tables.write(table, folder / "r.parquet")

@@ -44,7 +44,7 @@ def assembled(
 
 async def drive(run: Run, *, sandboxes: int = 1, slots: int = 1) -> None:
     """Do everything that remains of a run."""
-    scheduler = Scheduler(run.pipeline.ask, run.pipeline.grade, sandboxes=sandboxes)
+    scheduler = Scheduler(run.pipeline.ask, run.pipeline.grade, max_sandboxes=sandboxes)
     for endpoint, groups in run.view.workloads():
         limiter = anyio.CapacityLimiter(slots)
         await scheduler.run(Workload(groups, limiter, endpoint.concurrency))

@@ -1,4 +1,4 @@
-"""A disk that fills up ends a run with one clear line, and the run goes on once there is room."""
+"""A full disk ends a run with one clear line; the run resumes once there is room."""
 
 import os
 import subprocess
@@ -24,9 +24,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = f"no tmpfs can be mounted here: {done.stderr.strip()}"
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        reason = f"no tmpfs can be mounted here: {mounted.stderr.strip()}"
         if "bubblewrap" in REQUIRED and os.geteuid() == 0:
             pytest.fail(reason)
         pytest.skip(reason)
@@ -37,7 +37,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.bubblewrap
-async def test_a_full_disk_ends_a_run_that_goes_on_once_there_is_room(
+async def test_a_full_disk_ends_a_run_that_resumes_once_there_is_room(
     tmp_path: Path, small_disk: Path
 ) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
@@ -55,5 +55,5 @@ async def test_a_full_disk_ends_a_run_that_goes_on_once_there_is_room(
         again = await run(small_disk, "--resume")
         assert again.code == 0, again.err
     assert pl.read_parquet(small_disk / "r.parquet")["outcome"].to_list() == ["passed"] * 8
-    # The answer whose line did not fit is lost, and with it at most those in flight.
+    # Only the answer that did not fit on the disk, or was in flight then, is requested again.
     assert server.requests.total() <= 8 + 1

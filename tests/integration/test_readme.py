@@ -141,7 +141,7 @@ async def test_the_commands_that_go_on_with_a_run_do_so(tmp_path: Path) -> None:
         ran = await run(tmp_path, *shlex.split(line)[3:], *few)
         assert ran.code == 0, ran.err
         told.append(ran.err)
-    assert "nothing is left to do" in told[1]
+    assert "nothing remains to be done" in told[1]
     assert "6 attempts are done, 0 answers are graded without asking again, 3 are asked" in told[2]
     assert len(list(tmp_path.glob("_work/*"))) == 1
 

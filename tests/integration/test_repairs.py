@@ -85,7 +85,7 @@ async def test_repairs_are_shown_with_what_was_said(done: Path) -> None:
     assert "Your answer reached the token limit and was cut off.\n\nReturn the complete" in after
     wrong = await run(done, "show", "r.repair.csv", id_)
     assert (wrong.code, wrong.err.count("\n")) == (2, 1)
-    assert "holds answers of later rounds: name the file of the first answers" in wrong.err
+    assert "holds repairs: name the file of the first answers" in wrong.err
 
 
 async def test_no_command_mixes_repairs_with_first_answers(done: Path) -> None:
@@ -106,7 +106,7 @@ async def test_no_command_mixes_repairs_with_first_answers(done: Path) -> None:
     shown = ("target", "run", "outcome", "round")
     first = pl.read_parquet(done / "r.parquet").select(shown)
     assert pl.read_csv(done / "g.csv").select(shown).equals(first)
-    with pytest.raises(llmbench.errors.ResultFileError, match="later rounds"):
+    with pytest.raises(llmbench.errors.ResultFileError, match="holds repairs"):
         llmbench.compare(llmbench.load(done / "r.parquet", done / "r.repair.parquet"))
 
 
@@ -130,7 +130,7 @@ async def test_after_ctrl_c_no_round_begins_and_a_resumed_run_makes_up_for_it(
     later = pl.read_parquet(tmp_path / "r.repair.parquet")
     assert later["passed"].to_list() == [False, False, True] * 2
     whole = await run(tmp_path, "--resume")
-    assert "is complete: nothing is left to do" in whole.err
+    assert "is complete: nothing remains to be done" in whole.err
 
 
 def _bought(folder: Path) -> Counter[tuple[str, str, int, int]]:

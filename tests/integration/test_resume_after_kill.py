@@ -335,7 +335,7 @@ async def test_only_what_is_missing_or_changed_is_done(tmp_path: Path) -> None:
         assert (await requests_of(*flags))[0] == 1
         number, told = await requests_of("--resume")
         assert number == 0
-        assert "is complete: nothing is left to do" in told
+        assert "is complete: nothing remains to be done" in told
         assert (await requests_of("--resume", "--runs", "2"))[0] == 1
         file.write_text(source.replace("test_solution.py: |\n", "test_solution.py: |\n      # x\n"))
         number, told = await requests_of("--resume")

@@ -65,7 +65,7 @@ async def test_no_server_is_needed_where_nothing_is_asked(
         assert first.code == 0, first.err
     complete = await run(tmp_path, "--resume")
     assert complete.code == 0, complete.err
-    assert "is complete: nothing is left to do" in complete.err
+    assert "is complete: nothing remains to be done" in complete.err
     text = problem_file.read_text()
     problem_file.write_text(
         text.replace("test_solution.py: |\n", "test_solution.py: |\n      # x\n")
@@ -265,7 +265,7 @@ async def test_damaged_lines_are_named_and_only_what_they_held_is_done_again(
     ran = await run(tmp_path, "--resume", "a-run")
     assert ran.code == 0, ran.err
     for number in (first, second, answer):
-        said = f"llmbench: _work/a-run/journal.jsonl:{number + 1}: damaged line, left out"
+        said = f"llmbench: _work/a-run/journal.jsonl:{number + 1}: damaged line, skipped"
         assert ran.err.count(said) == 1
     assert "1 attempts are done, 1 answers are graded without asking again, 1 are asked" in ran.err
     table = pl.read_csv(work / "results.csv")

@@ -65,7 +65,7 @@ async def test_a_sweep_leaves_a_dated_file_per_set_and_target_and_does_nothing_t
     assert again.code == 0, again.err
     assert "step 2 of 2: warm, demo: demo-large, demo-small: done already" in again.err
     assert "1 attempts: 1 targets" in again.err
-    assert "is complete: nothing is left to do" in again.err
+    assert "is complete: nothing remains to be done" in again.err
     assert pl.read_parquet_metadata(tmp_path / files[1])["llmbench"]
     assert (tmp_path / files[1]).exists()
     assert len(list(tmp_path.glob("_work/*"))) == 2

@@ -1,4 +1,4 @@
-"""Answers that are there already: what is taken from a file, and what is told of the rest."""
+"""Answers that exist already: the ones that are read, and the faults of the others."""
 
 import json
 import tracemalloc
@@ -18,15 +18,14 @@ PROBLEMS = {
 
 
 def read(path: Path, *, only: str = "") -> tuple[AnswerFile, list[Attempt], list[str]]:
-    told: list[str] = []
-    given = AnswerFile(
-        path, "whoever", PROBLEMS, {id_ for id_ in PROBLEMS if only in id_}, told.append
-    )
-    given.survey()
-    attempts = list(given.attempts())
-    assert given.faults == len(told)
-    assert given.totals.total() == len(attempts)
-    return given, attempts, [line.removeprefix(f"{path}:") for line in told]
+    faults: list[str] = []
+    selected = {id_ for id_ in PROBLEMS if only in id_}
+    answers = AnswerFile(path, "author", PROBLEMS, selected, faults.append)
+    answers.scan()
+    attempts = list(answers.attempts())
+    assert answers.faults == len(faults)
+    assert answers.totals.total() == len(attempts)
+    return answers, attempts, [line.removeprefix(f"{path}:") for line in faults]
 
 
 def lines(path: Path, *entries: object) -> Path:
@@ -39,55 +38,55 @@ def answer(problem_id: str = "one", text: str = "a", **more: object) -> dict[str
     return {"problem_id": problem_id, "answer": text, **more}
 
 
-def test_an_answer_is_taken_as_it_is_and_claims_no_time(tmp_path: Path) -> None:
+def test_an_answer_is_read_verbatim_and_has_no_timings(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", answer(text="```\nä\n```", run=3, finish_reason="length"))
-    _, (attempt,), told = read(path)
-    assert told == []
-    assert attempt.key == AttemptKey("answers/whoever", "one", 3)
+    _, (attempt,), faults = read(path)
+    assert faults == []
+    assert attempt.key == AttemptKey("answers/author", "one", 3)
     assert attempt.known_completion is not None
     assert attempt.known_completion.text == "```\nä\n```"
     assert attempt.known_completion.truncated
     assert not attempt.known_completion.has_timings
 
 
-def test_runs_are_numbered_in_their_order_where_no_number_is_given(tmp_path: Path) -> None:
+def test_answers_without_a_run_get_the_next_free_one(tmp_path: Path) -> None:
     path = lines(
         tmp_path / "a.jsonl",
         answer(), answer("two"), answer(), answer(run=7), answer(), answer(model="m"),
     )  # fmt: skip
-    _, attempts, told = read(path)
-    assert told == []
+    _, attempts, faults = read(path)
+    assert faults == []
     assert [(a.target.model, a.problem.id, a.run) for a in attempts] == [
-        ("whoever", "one", 1), ("whoever", "two", 1), ("whoever", "one", 2),
-        ("whoever", "one", 7), ("whoever", "one", 4), ("m", "one", 1),
+        ("author", "one", 1), ("author", "two", 1), ("author", "one", 2),
+        ("author", "one", 7), ("author", "one", 4), ("m", "one", 1),
     ]  # fmt: skip
 
 
-def test_a_line_may_name_who_wrote_it(tmp_path: Path) -> None:
+def test_a_line_may_name_its_author(tmp_path: Path) -> None:
     path = lines(
         tmp_path / "a.jsonl",
         answer(model="openai/gpt"), answer(target="openai/gpt"), answer(target="gpt"),
     )  # fmt: skip
-    given, attempts, _ = read(path)
+    answers, attempts, _ = read(path)
     assert [a.target.label for a in attempts] == ["answers/openai/gpt", "openai/gpt", "answers/gpt"]
     assert attempts[1].target.provider == "openai"
-    assert set(given.totals) == set(given.targets)
+    assert set(answers.totals) == set(answers.targets)
 
 
-def test_a_bad_line_is_named_and_costs_only_itself(tmp_path: Path) -> None:
+def test_a_faulty_line_is_reported_and_costs_only_itself(tmp_path: Path) -> None:
     path = lines(
         tmp_path / "a.jsonl",
         answer(run=1), "{nonsense", answer("three"), {"problem_id": "one"}, answer(run=1),
         answer(run=0), "[]", "", answer(run=2), {**answer(), "answer": None}, '"\\ud800"',
     )  # fmt: skip
-    _, attempts, told = read(path)
+    _, attempts, faults = read(path)
     assert [a.run for a in attempts] == [1, 2]
-    assert [line.split(":")[0] for line in told] == ["2", "3", "4", "5", "6", "7", "10", "11"]
+    assert [line.split(":")[0] for line in faults] == ["2", "3", "4", "5", "6", "7", "10", "11"]
     for line, words in zip(
-        told,
+        faults,
         (
             "not JSON", "no problem has the id 'three'", "has no answer",
-            "run 1 of one by answers/whoever was there before", "run: Input should be greater",
+            "an earlier line has run 1 of one by answers/author", "run: Input should be greater",
             "is no answer: not a JSON object", "answer: Input should be a valid string", "not JSON",
         ),
         strict=True,
@@ -95,61 +94,61 @@ def test_a_bad_line_is_named_and_costs_only_itself(tmp_path: Path) -> None:
         assert words in line
 
 
-def test_answers_to_problems_that_were_not_chosen_are_no_fault(tmp_path: Path) -> None:
+def test_answers_to_unselected_problems_are_no_fault(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", answer(), answer("two"))
-    given, attempts, told = read(path, only="two")
+    answers, attempts, faults = read(path, only="two")
     assert [a.problem.id for a in attempts] == ["two"]
-    assert (told, given.asked) == ([], {"two"})
+    assert (faults, answers.problem_ids) == ([], {"two"})
 
 
-def test_a_journal_gives_its_answers_with_all_that_is_known_of_them(tmp_path: Path) -> None:
+def test_a_journal_yields_completions_with_their_sampling_parameters(tmp_path: Path) -> None:
     completion = Completion("text", finish_reason="stop", llm_seconds=2.5, requests=2)
     sha = PROBLEMS["one"].sha256
-    judged = row(
+    result = row(
         target="openai/gpt", provider="openai", model="gpt", problem_id="one", run=2,
         max_tokens=100, temperature=None, seed=12, problem_sha256=sha,
     )  # fmt: skip
     with Journal(tmp_path) as journal:
         journal.append(CompletionEntry(AttemptKey("openai/gpt", "one", 2), completion))
-        journal.append(ResultEntry(judged))
-    given, (attempt,), told = read(tmp_path / "journal.jsonl")
+        journal.append(ResultEntry(result))
+    answers, (attempt,), faults = read(tmp_path / "journal.jsonl")
     assert attempt.known_completion == completion
-    assert (attempt.target.label, attempt.run, told) == ("openai/gpt", 2, [])
+    assert (attempt.target.label, attempt.run, faults) == ("openai/gpt", 2, [])
     sampling = attempt.target.sampling
     assert (sampling.max_tokens, sampling.temperature, sampling.seed) == (100, None, 11)
-    assert given.changed == set()
+    assert answers.changed == set()
 
 
-def test_a_journal_gives_its_first_answers_alone(tmp_path: Path) -> None:
+def test_a_journal_yields_first_answers_only(tmp_path: Path) -> None:
     known = {"target": "a/b", "problem_id": "one"}
-    lost = {"outcome": "provider_error", "score": None, "passed": None}
+    failed = {"outcome": "provider_error", "score": None, "passed": None}
     with Journal(tmp_path) as journal:
         for number in (2, 1, 3):
             journal.append(
                 CompletionEntry(AttemptKey("a/b", "one", 1, number), Completion(f"{number}"))
             )
-        journal.append(ResultEntry(row(**known, round=2, **lost, temperature=0.9)))
-    given, (attempt,), told = read(tmp_path / "journal.jsonl")
+        journal.append(ResultEntry(row(**known, round=2, **failed, temperature=0.9)))
+    answers, (attempt,), faults = read(tmp_path / "journal.jsonl")
     assert attempt.known_completion is not None
-    assert (attempt.known_completion.text, attempt.round, told) == ("1", 1, [])
-    assert (given.targets["a/b"].sampling.temperature, given.changed) == (None, set())
+    assert (attempt.known_completion.text, attempt.round, faults) == ("1", 1, [])
+    assert (answers.targets["a/b"].sampling.temperature, answers.changed) == (None, set())
 
 
-def test_what_got_no_answer_in_a_run_is_kept_unless_it_got_one_later(tmp_path: Path) -> None:
-    lost = {"outcome": "provider_error", "score": None, "passed": None, "target": "a/b"}
+def test_a_failed_request_counts_unless_a_later_one_was_answered(tmp_path: Path) -> None:
+    failed = {"outcome": "provider_error", "score": None, "passed": None, "target": "a/b"}
     with Journal(tmp_path) as journal:
         for id_ in ("one", "two"):
-            journal.append(ResultEntry(row(problem_id=id_, run=1, problem_sha256="-", **lost)))
+            journal.append(ResultEntry(row(problem_id=id_, run=1, problem_sha256="-", **failed)))
         journal.append(CompletionEntry(AttemptKey("a/b", "one", 1), Completion("late")))
-    given, attempts, told = read(tmp_path / "journal.jsonl")
+    answers, attempts, faults = read(tmp_path / "journal.jsonl")
     assert [(a.problem.id, a.known_completion and a.known_completion.text) for a in attempts] == [
         ("one", "late"), ("two", None),
     ]  # fmt: skip
-    assert told == []
-    assert given.changed == {"one", "two"}
+    assert faults == []
+    assert answers.changed == {"one", "two"}
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.jsonl: cannot be read: No such file"):
         read(tmp_path / "none.jsonl")
 
@@ -160,11 +159,11 @@ def test_a_hundred_thousand_answers_are_not_held_in_memory(tmp_path: Path) -> No
     with path.open("w") as file:
         for run in range(1, 100_001):
             file.write(f'{{"problem_id": "one", "run": {run}, "answer": "{text}"}}\n')
-    given = AnswerFile(path, "m", PROBLEMS, set(PROBLEMS), print)
+    answers = AnswerFile(path, "m", PROBLEMS, set(PROBLEMS), print)
     tracemalloc.start()
     try:
-        given.survey()
-        assert sum(1 for _ in given.attempts()) == 100_000
+        answers.scan()
+        assert sum(1 for _ in answers.attempts()) == 100_000
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

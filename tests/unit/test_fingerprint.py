@@ -1,4 +1,4 @@
-"""What is paid for is found again by its hash: as long as it is the same, and no longer."""
+"""Hashes find an answer or result again as long as nothing that decided it has changed."""
 
 from dataclasses import replace
 
@@ -17,10 +17,10 @@ def target(**changes: object) -> Attempt:
 
 
 def test_the_hashes_stay_those_of_earlier_versions() -> None:
-    # Where they change, all that was bought is asked and paid anew: then say so in the changelog.
-    asked = fingerprint.request_hash(ONE, MESSAGES)
-    assert asked == "f437d7ef283ef21658c39261068eeda2"
-    assert fingerprint.result_hash(ONE, asked, 45.0) == "a36fcdee24c84555b8e08f967b794c68"
+    # If they change, resumed runs request and pay every answer again: then the changelog says so.
+    request = fingerprint.request_hash(ONE, MESSAGES)
+    assert request == "f437d7ef283ef21658c39261068eeda2"
+    assert fingerprint.result_hash(ONE, request, 45.0) == "a36fcdee24c84555b8e08f967b794c68"
 
 
 @pytest.mark.parametrize(
@@ -37,22 +37,24 @@ def test_the_hashes_stay_those_of_earlier_versions() -> None:
         attempt(problem_id="sub"),
     ],
 )
-def test_another_target_parameter_run_or_problem_is_asked_anew(other: Attempt) -> None:
+def test_another_target_parameter_run_or_problem_has_another_request_hash(other: Attempt) -> None:
     assert fingerprint.request_hash(other, MESSAGES) != fingerprint.request_hash(ONE, MESSAGES)
 
 
 @pytest.mark.parametrize("place", [0, 1])
-def test_another_prompt_is_asked_anew(place: int) -> None:
+def test_another_prompt_has_another_request_hash(place: int) -> None:
     messages = list(MESSAGES)
     messages[place] = messages[place]._replace(content="Write it.")
     assert fingerprint.request_hash(ONE, messages) != fingerprint.request_hash(ONE, MESSAGES)
 
 
-def test_other_tests_or_another_limit_are_graded_anew_but_not_asked() -> None:
+def test_other_tests_or_another_timeout_change_the_result_hash_only() -> None:
     changed = replace(ONE, problem=replace(ONE.problem, tests={"test_add.py": "assert 1"}))
-    asked = fingerprint.request_hash(ONE, MESSAGES)
-    assert fingerprint.request_hash(changed, MESSAGES) == asked
-    assert fingerprint.result_hash(changed, asked, 45.0) != fingerprint.result_hash(
-        ONE, asked, 45.0
+    request = fingerprint.request_hash(ONE, MESSAGES)
+    assert fingerprint.request_hash(changed, MESSAGES) == request
+    assert fingerprint.result_hash(changed, request, 45.0) != fingerprint.result_hash(
+        ONE, request, 45.0
     )
-    assert fingerprint.result_hash(ONE, asked, 30.0) != fingerprint.result_hash(ONE, asked, 45.0)
+    assert fingerprint.result_hash(ONE, request, 30.0) != fingerprint.result_hash(
+        ONE, request, 45.0
+    )

@@ -15,7 +15,7 @@ from llmbench.cli.options.history import HistoryOptions
 from llmbench.errors import ResultFileError
 from llmbench.reports import history as trend
 from llmbench.store import tables
-from llmbench.store.dated_results import date_in_name, nights
+from llmbench.store.dated_results import date_in_name, find_dated
 
 FIRST = alike(x=[1, 1, 1], y=[1, 1, 1])
 SECOND = alike(x=[0, 0, 0], y=[1, 1, 0])
@@ -46,7 +46,7 @@ def test_nights_are_in_order_and_may_have_several_files(tmp_path: Path) -> None:
     names += ["2026-01-01.repair.csv", "2026-01-02/a.repair.parquet"]
     for name in names:
         (tmp_path / name).touch()
-    assert {night: [p.name for p in paths] for night, paths in nights(tmp_path).items()} == {
+    assert {night: [p.name for p in paths] for night, paths in find_dated(tmp_path).items()} == {
         "2026-01-01": ["2026-01-01.csv"],
         "2026-01-02": ["a.parquet", "b.csv"],
     }
@@ -54,9 +54,9 @@ def test_nights_are_in_order_and_may_have_several_files(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_night_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ResultFileError, match="no result file with a date in its name"):
-        nights(tmp_path)
+        find_dated(tmp_path)
     with pytest.raises(ResultFileError, match="no such folder"):
-        nights(tmp_path / "none")
+        find_dated(tmp_path / "none")
 
 
 def trend_of(*passes: dict[str, list[int]]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""The journal: what was paid for is kept, and what is damaged costs itself alone."""
+"""The journal keeps every answer, and a damaged line costs that line only."""
 
 import errno
 import json
@@ -28,7 +28,9 @@ def fail(line: str) -> None:
 
 
 @given(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.none() | st.integers(0, 9))
-def test_entries_come_back_as_they_went_in(text: str, seconds: float, tokens: int | None) -> None:
+def test_entries_are_read_as_they_were_written(
+    text: str, seconds: float, tokens: int | None
+) -> None:
     completion = Completion(text, usage=Usage(tokens), llm_seconds=seconds, requests=2)
     entries: list[journal.Entry] = [
         CompletionEntry(attempt().key, completion),
@@ -49,54 +51,55 @@ def test_a_torn_last_line_costs_only_that_line(tmp_path: Path) -> None:
     first = whole.index(b"\n") + 1
     for length in range(first, len(whole)):
         written.path.write_bytes(whole[:length])
-        told: list[str] = []
-        runs = [r.run for r in journal.rows(written.path, told.append)]
-        assert (runs, len(told)) in (([1], 1 if length > first else 0), ([1, 2], 0))
+        warnings: list[str] = []
+        runs = [r.run for r in journal.rows(written.path, warnings.append)]
+        assert (runs, len(warnings)) in (([1], 1 if length > first else 0), ([1, 2], 0))
 
 
 WHOLE = b'{"row":{"problem_id":"add","run":2}}'
-OF_ANOTHER_VERSION = "not a line of this version, left out"
+DAMAGED = "damaged line, skipped"
+UNKNOWN_VERSION = "not a line of this version, skipped"
 
 
 @pytest.mark.parametrize(
-    ("damaged", "told"),
+    ("damaged", "warning"),
     [
-        (WHOLE[:20], "damaged line, left out"),
-        (WHOLE[:20] + bytes(4096) + WHOLE[20:], "damaged line, left out"),
-        (bytes(4096), "damaged line, left out"),
-        (WHOLE.replace(b"add", b"a\xffd"), "damaged line, left out"),
-        (b"\xef\xbb\xbf" + WHOLE, "damaged line, left out"),
-        (b"[" * 100_000, "damaged line, left out"),
-        (WHOLE, OF_ANOTHER_VERSION),
-        (b'{"schema":2}', OF_ANOTHER_VERSION),
-        (b"null", OF_ANOTHER_VERSION),
+        (WHOLE[:20], DAMAGED),
+        (WHOLE[:20] + bytes(4096) + WHOLE[20:], DAMAGED),
+        (bytes(4096), DAMAGED),
+        (WHOLE.replace(b"add", b"a\xffd"), DAMAGED),
+        (b"\xef\xbb\xbf" + WHOLE, DAMAGED),
+        (b"[" * 100_000, DAMAGED),
+        (WHOLE, UNKNOWN_VERSION),
+        (b'{"schema":2}', UNKNOWN_VERSION),
+        (b"null", UNKNOWN_VERSION),
     ],
     ids=["torn", "hole", "nuls", "not UTF-8", "mark", "deep", "few columns", "other", "no object"],
 )
-def test_a_damaged_line_in_the_middle_costs_itself_and_is_told(
-    tmp_path: Path, damaged: bytes, told: str
+def test_a_damaged_line_in_the_middle_is_skipped_with_a_warning(
+    tmp_path: Path, damaged: bytes, warning: str
 ) -> None:
     with Journal(tmp_path) as written:
         for run in (1, 3):
             written.append(ResultEntry(row(run=run)))
     first, third = written.path.read_bytes().splitlines(keepends=True)
     written.path.write_bytes(first + damaged + b"\n" + third)
-    heard: list[str] = []
-    assert [r.run for r in journal.rows(written.path, heard.append)] == [1, 3]
-    assert heard == [f"{written.path}:2: {told}"]
+    warnings: list[str] = []
+    assert [r.run for r in journal.rows(written.path, warnings.append)] == [1, 3]
+    assert warnings == [f"{written.path}:2: {warning}"]
 
 
-def test_a_row_whose_outcome_is_of_another_version_is_left_out_and_told(tmp_path: Path) -> None:
+def test_a_row_with_an_unknown_outcome_is_skipped_with_a_warning(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
         written.append(ResultEntry(row(outcome="melted")))
-        written.append(ResultEntry(row(run=2), "graded"))
-    heard: list[str] = []
-    index = JournalIndex(written.path, heard.append)
-    assert heard == [f"{written.path}:1: {OF_ANOTHER_VERSION}"]
-    assert index.is_done("graded")
+        written.append(ResultEntry(row(run=2), "hash"))
+    warnings: list[str] = []
+    index = JournalIndex(written.path, warnings.append)
+    assert warnings == [f"{written.path}:1: {UNKNOWN_VERSION}"]
+    assert index.is_done("hash")
 
 
-def test_what_a_later_version_adds_to_a_line_is_passed_over(tmp_path: Path) -> None:
+def test_fields_of_a_later_version_are_ignored(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
         written.append(ResultEntry(row()))
     line = json.loads(written.path.read_bytes())
@@ -105,13 +108,13 @@ def test_what_a_later_version_adds_to_a_line_is_passed_over(tmp_path: Path) -> N
     assert list(journal.rows(written.path, fail)) == [row()]
 
 
-def test_each_line_is_on_its_way_before_the_call_returns(tmp_path: Path) -> None:
+def test_a_line_is_written_before_append_returns(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
         written.append(ResultEntry(row()))
         assert json.loads(written.path.read_text())["row"]["problem_id"] == "add"
 
 
-def test_a_full_disk_is_one_line_and_ends_the_writing(tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_journal_with_one_error(tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("no /dev/full here")
@@ -127,7 +130,7 @@ def test_a_full_disk_is_one_line_and_ends_the_writing(tmp_path: Path) -> None:
     assert written.path.read_bytes() == b""
 
 
-def test_what_is_journaled_is_put_on_the_disk_within_a_second(
+def test_lines_are_synced_to_the_disk_within_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced = threading.Event()
@@ -143,7 +146,7 @@ def test_what_is_journaled_is_put_on_the_disk_within_a_second(
             synced.clear()
 
 
-def test_a_new_journal_is_on_the_disk_with_the_names_of_its_folders(
+def test_a_new_journal_syncs_the_names_of_its_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced = []
@@ -154,7 +157,7 @@ def test_a_new_journal_is_on_the_disk_with_the_names_of_its_folders(
 
 
 def failing_once(handle: int) -> None:
-    """An fsync as Linux has it: an error is told once, and the data is gone."""
+    """Fail as fsync does on Linux: it reports an error once, and the data is lost."""
     os.fsync = REAL_FSYNC
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -163,22 +166,20 @@ REAL_FSYNC = os.fsync
 
 
 def failed(written: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the disk fail below a journal."""
+    """Make the disk of a journal fail."""
     monkeypatch.setattr(os, "fsync", failing_once)
     written.append(ResultEntry(row()))
     written._syncing.join(30)
 
 
-def test_a_disk_that_fails_ends_the_writing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_sync_ends_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Journal(tmp_path) as written:
         failed(written, monkeypatch)
         with pytest.raises(OutputError, match=r"journal\.jsonl: cannot be written: Input/output"):
             written.append(ResultEntry(row()))
 
 
-def test_a_disk_that_failed_after_the_last_line_is_told_at_the_end(
+def test_a_sync_that_fails_after_the_last_line_is_raised_on_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = Journal(tmp_path)
@@ -189,7 +190,7 @@ def test_a_disk_that_failed_after_the_last_line_is_told_at_the_end(
         pass
 
 
-def test_a_journal_that_was_removed_takes_no_more_lines(tmp_path: Path) -> None:
+def test_a_removed_journal_accepts_no_more_lines(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
         written.path.unlink()
         written.append(ResultEntry(row()))
@@ -198,19 +199,19 @@ def test_a_journal_that_was_removed_takes_no_more_lines(tmp_path: Path) -> None:
             written.append(ResultEntry(row()))
 
 
-def test_a_torn_line_stays_alone_when_the_journal_goes_on(tmp_path: Path) -> None:
+def test_lines_after_a_torn_line_are_whole(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
         written.append(ResultEntry(row(run=1)))
         written.append(ResultEntry(row(run=2)))
     written.path.write_bytes(written.path.read_bytes()[:-9])
     with Journal(tmp_path) as again:
         again.append(ResultEntry(row(run=3)))
-    told: list[str] = []
-    assert [r.run for r in journal.rows(again.path, told.append)] == [1, 3]
-    assert told == [f"{again.path}:2: damaged line, left out"]
+    warnings: list[str] = []
+    assert [r.run for r in journal.rows(again.path, warnings.append)] == [1, 3]
+    assert warnings == [f"{again.path}:2: {DAMAGED}"]
 
 
-def test_an_entry_is_found_again_by_its_place(tmp_path: Path) -> None:
+def test_an_entry_is_read_by_its_offset(tmp_path: Path) -> None:
     with Journal(tmp_path) as written:
         for run in (1, 2, 3):
             written.append(ResultEntry(row(run=run, log_head="§")))
@@ -226,7 +227,7 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
         pass
 
 
-def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from llmbench.store.lock import RunLock\n"
         "lock = RunLock(Path(sys.argv[1])); print('locked', flush=True); time.sleep(60)"
@@ -242,13 +243,13 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_an_answer_whose_run_was_removed_is_not_in_the_cache(tmp_path: Path) -> None:
+def test_the_cache_misses_answers_of_a_removed_run(tmp_path: Path) -> None:
     with Journal(tmp_path / "old") as written:
-        written.append(CompletionEntry(attempt().key, Completion("text", cost_usd=1.0), "asked"))
+        written.append(CompletionEntry(attempt().key, Completion("text", cost_usd=1.0), "hash"))
     cache = Cache(tmp_path, tmp_path / "new" / journal.NAME)
-    found = cache.completion("asked")
-    assert found is not None
-    assert (found.text, found.from_cache, found.cost_usd) == ("text", True, None)
+    completion = cache.completion("hash")
+    assert completion is not None
+    assert (completion.text, completion.from_cache, completion.cost_usd) == ("text", True, None)
     assert cache.completion("other") is None
     written.path.unlink()
-    assert cache.completion("asked") is None
+    assert cache.completion("hash") is None

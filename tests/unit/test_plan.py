@@ -1,4 +1,4 @@
-"""The order of asking."""
+"""The order of the attempts of a plan."""
 
 from helpers.factories import attempt
 
@@ -19,14 +19,14 @@ def test_a_local_server_finishes_one_model_before_the_next() -> None:
     assert order(local=True) == ["ap1", "aq1", "ap2", "aq2", "bp1", "bq1", "bp2", "bq2"]
 
 
-def test_a_group_holds_its_own_model_whenever_it_is_read() -> None:
+def test_groups_hold_one_model_each_in_any_order_of_reading() -> None:
     (endpoint,) = plan(local=True).endpoints
     groups = list(endpoint.groups(plan(local=True).problems, 2))
     models = [{a.target.model for a in group} for group in reversed(groups)]
     assert models == [{"b"}, {"a"}]
 
 
-def test_elsewhere_run_1_of_everything_comes_before_run_2() -> None:
+def test_a_remote_server_finishes_run_1_of_everything_before_run_2() -> None:
     assert order(local=False) == ["ap1", "bp1", "aq1", "bq1", "ap2", "bp2", "aq2", "bq2"]
 
 

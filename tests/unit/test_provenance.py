@@ -1,4 +1,4 @@
-"""The record of a run is good for going on with it, or refused in one line."""
+"""The record of a run is good for a resume, or refused in one line."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ RECORD: dict[str, Any] = {
 }
 
 
-def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     provenance.write(tmp_path, RECORD)
     assert provenance.read(tmp_path) == RECORD
     assert [path.name for path in tmp_path.iterdir()] == [provenance.NAME]
@@ -43,16 +43,16 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
         ({"plan": None}, "plan: "),
     ],
 )
-def test_an_edited_record_is_refused_with_its_place(
+def test_an_edited_record_is_refused_with_the_faulty_field(
     tmp_path: Path, changes: dict[str, Any], fault: str
 ) -> None:
     provenance.write(tmp_path, RECORD | changes)
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as error:
         provenance.read(tmp_path)
     path = tmp_path / provenance.NAME
-    assert str(told.value).startswith(f"{path}: {fault}")
-    assert str(told.value).endswith(": start a new run")
-    assert "\n" not in str(told.value)
+    assert str(error.value).startswith(f"{path}: {fault}")
+    assert str(error.value).endswith(": start a new run")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,14 @@ def test_an_edited_record_is_refused_with_its_place(
         (b"[]", "the file: "),
     ],
 )
-def test_a_record_that_is_none_is_refused(tmp_path: Path, data: bytes | None, fault: str) -> None:
+def test_a_file_that_is_no_record_is_refused(
+    tmp_path: Path, data: bytes | None, fault: str
+) -> None:
     if data is not None:
         (tmp_path / provenance.NAME).write_bytes(data)
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as error:
         provenance.read(tmp_path)
-    assert str(told.value).startswith(f"{tmp_path / provenance.NAME}: {fault}")
+    assert str(error.value).startswith(f"{tmp_path / provenance.NAME}: {fault}")
 
 
 def test_the_commit_is_that_of_the_checkout() -> None:

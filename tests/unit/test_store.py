@@ -1,4 +1,4 @@
-"""Tables, output files, work folder: nothing lost, nothing made up."""
+"""Rows in tables and files, the check of `--out`, and the work folder."""
 
 import errno
 import math
@@ -41,7 +41,7 @@ def test_the_first_columns_are_those_that_scripts_rely_on() -> None:
     assert list(tables.SCHEMA) == [c.name for c in columns()]
 
 
-def test_every_column_says_what_it_means() -> None:
+def test_every_column_has_a_meaning() -> None:
     assert all(column.meaning for column in columns())
 
 
@@ -51,12 +51,8 @@ def test_rows_fill_the_columns_in_order() -> None:
         assert (value is None and column.nullable) or isinstance(value, column.type), column
 
 
-def test_no_rows_make_an_empty_table_with_all_columns() -> None:
+def test_a_table_without_rows_has_all_columns() -> None:
     assert tables.to_frame([]).schema == tables.SCHEMA
-
-
-def test_there_is_a_writer_for_each_output_format() -> None:
-    assert tuple(tables.WRITERS) == result_paths.FORMATS
 
 
 def test_a_table_is_streamed_in_batches_with_its_metadata(tmp_path: Path) -> None:
@@ -73,15 +69,16 @@ def test_a_table_is_streamed_in_batches_with_its_metadata(tmp_path: Path) -> Non
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.csv", "t.parquet"]
 
 
-def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_table_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "t.csv"
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written") as error:
         tables.write(tables.to_frame([row()]), path)
+    assert error.value.hint == "the journal has all rows"
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 @pytest.mark.parametrize("failing_at", [(os, "fsync"), (Path, "replace")], ids=lambda at: at[1])
-def test_a_writer_that_fails_or_is_killed_leaves_the_old_table_whole(
+def test_a_failed_or_killed_writer_leaves_the_old_table_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, failing_at: tuple[object, str]
 ) -> None:
     path = tmp_path / name
@@ -107,25 +104,25 @@ def test_a_writer_that_fails_or_is_killed_leaves_the_old_table_whole(
 
 
 def unable(*_: object) -> None:
-    """A call that a full disk refuses."""
+    """Fail as on a full disk."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_written_file_is_on_the_disk_before_its_name_and_its_name_before_the_end(
+def test_a_file_is_synced_before_it_is_renamed_and_its_folder_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done: list[object] = []
+    calls: list[object] = []
     rename = Path.replace
-    monkeypatch.setattr(os, "fsync", lambda handle: done.append(os.fstat(handle).st_ino))
+    monkeypatch.setattr(os, "fsync", lambda handle: calls.append(os.fstat(handle).st_ino))
 
     def replace(fresh: Path, path: Path) -> Path:
-        done.append("named")
+        calls.append("rename")
         return rename(fresh, path)
 
     monkeypatch.setattr(Path, "replace", replace)
     tables.write(tables.to_frame([row()]), tmp_path / "t.csv")
     file = (tmp_path / "t.csv").stat().st_ino
-    assert done == [file, "named", tmp_path.stat().st_ino]
+    assert calls == [file, "rename", tmp_path.stat().st_ino]
 
 
 @pytest.mark.parametrize(
@@ -133,17 +130,17 @@ def test_a_written_file_is_on_the_disk_before_its_name_and_its_name_before_the_e
     [
         ("t.txt", "must end in .csv or .parquet"),
         ("none/t.csv", "cannot be written"),
-        ("t.repair.csv", "the name is that of a file of later rounds"),
+        ("t.repair.csv", r"names that end in \.repair\.csv are for repairs"),
     ],
 )
-def test_an_output_that_cannot_be_is_refused_beforehand(
+def test_an_output_that_cannot_be_written_is_refused_by_the_check(
     tmp_path: Path, name: str, reason: str
 ) -> None:
     with pytest.raises(OutputError, match=reason):
         result_paths.check([tmp_path / name])
 
 
-def test_trying_an_output_leaves_what_is_there(tmp_path: Path) -> None:
+def test_the_check_of_an_output_keeps_the_existing_file(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("old")
     result_paths.check([path])
@@ -153,11 +150,11 @@ def test_trying_an_output_leaves_what_is_there(tmp_path: Path) -> None:
 
 def test_the_work_folder_keeps_texts_by_target_problem_and_run(tmp_path: Path) -> None:
     work = RunDirectory(tmp_path)
-    asked = attempt(run=3)
-    odd = replace(asked, target=replace(asked.target, model="org/../model:free"))
+    third = attempt(run=3)
+    odd = replace(third, target=replace(third.target, model="org/../model:free"))
     work.keep(odd, {"answer.md": "a\ud800b"})
-    (kept,) = work.path.rglob("answer.md")
-    assert kept.relative_to(work.path).parts == (
+    (answer,) = work.path.rglob("answer.md")
+    assert answer.relative_to(work.path).parts == (
         "lmstudio_org_.._model_free",
         "add",
         "3",
@@ -165,7 +162,7 @@ def test_the_work_folder_keeps_texts_by_target_problem_and_run(tmp_path: Path) -
     )
 
 
-def test_a_missing_number_is_null_and_never_nought() -> None:
+def test_a_missing_number_is_null_and_not_zero() -> None:
     table = tables.to_frame([row(ttft_seconds=None, cost_usd=None)])
     assert table["ttft_seconds"].null_count() == table["cost_usd"].null_count() == 1
     assert not any(math.isnan(v) for v in table["score"])

@@ -1,7 +1,10 @@
-"""Result files are read back, whoever wrote them, or refused in one line."""
+"""Result files of any writer are read, or refused in one line."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import pandas as pd
@@ -9,10 +12,11 @@ import polars as pl
 import pytest
 from helpers.factories import row
 
-from llmbench.errors import ResultFileError
+from llmbench.errors import OutputError, ResultFileError
 from llmbench.records import columns
 from llmbench.store import result_paths, tables
 from llmbench.store.dated_results import result_files
+from llmbench.store.result_formats import FORMATS, ResultFormat
 
 ROWS = [
     row(run=1, tags="a,b", seed=2**60),
@@ -40,13 +44,13 @@ def written(folder: Path, table: pl.DataFrame, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", ["r.csv", "r.parquet", "odd [*] name.csv"])
-def test_a_result_reads_back_as_it_was(tmp_path: Path, table: pl.DataFrame, name: str) -> None:
+def test_a_result_is_read_as_it_was_written(tmp_path: Path, table: pl.DataFrame, name: str) -> None:
     read = tables.read(written(tmp_path, table, name))
     assert read.schema == tables.SCHEMA
     assert read.equals(table, null_equal=True)
 
 
-def test_files_of_both_kinds_load_as_one_table_that_says_whence(
+def test_csv_and_parquet_load_as_one_table_with_the_source_of_each_row(
     tmp_path: Path, table: pl.DataFrame
 ) -> None:
     paths = [written(tmp_path, table, name) for name in ("a.csv", "b.parquet")]
@@ -55,7 +59,7 @@ def test_files_of_both_kinds_load_as_one_table_that_says_whence(
     assert loaded.drop(tables.SOURCE).equals(pl.concat([table, table]), null_equal=True)
 
 
-def test_a_csv_that_pandas_wrote_again_is_the_same_result(
+def test_a_csv_that_pandas_has_rewritten_is_the_same_result(
     tmp_path: Path, table: pl.DataFrame
 ) -> None:
     small = table.with_columns(pl.lit(None, pl.Int64).alias("seed"))  # pandas keeps 53 bits
@@ -65,49 +69,49 @@ def test_a_csv_that_pandas_wrote_again_is_the_same_result(
     assert again.drop("log_head").equals(small.drop("log_head"), null_equal=True)
 
 
-def test_a_column_that_an_older_file_does_not_have_is_null(
-    tmp_path: Path, table: pl.DataFrame
-) -> None:
+def test_a_column_that_an_older_file_lacks_is_null(tmp_path: Path, table: pl.DataFrame) -> None:
     read = tables.read(written(tmp_path, table.drop("ttfa_seconds"), "old.parquet"))
     assert read["ttfa_seconds"].null_count() == len(ROWS)
     assert read.schema == tables.SCHEMA
 
 
-def test_a_file_from_before_there_were_rounds_holds_first_answers(
-    tmp_path: Path, table: pl.DataFrame
-) -> None:
+def test_a_file_without_rounds_holds_first_answers(tmp_path: Path, table: pl.DataFrame) -> None:
     read = tables.read(written(tmp_path, table.drop("round"), "old.csv"))
     assert read.equals(table, null_equal=True)
     assert read["round"].to_list() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_later_rounds_are_in_no_result(tmp_path: Path, table: pl.DataFrame, ending: str) -> None:
+def test_repairs_are_in_a_file_of_their_own(
+    tmp_path: Path, table: pl.DataFrame, ending: str
+) -> None:
     path = tmp_path / f"r.{ending}"
-    later = tables.to_frame([row(run=3, round=3), row(run=3, round=2)])
+    repairs = tables.to_frame([row(run=3, round=3), row(run=3, round=2)])
     beside = result_paths.repair_path(path)
     assert beside.name == f"r.repair.{ending}"
-    assert tables.write_with_repairs(table, later, path, {}) == [path, beside]
+    assert tables.write_with_repairs(table, repairs, path, {}) == [path, beside]
     assert tables.read(beside)["round"].to_list() == [2, 3]
     for result in (path, tmp_path):
         assert tables.read_result(result).equals(table, null_equal=True)
     assert result_files([tmp_path]) == [path]
     for mixed in ([beside], [path, beside]):
-        with pytest.raises(ResultFileError, match="holds answers of later rounds: name the file"):
+        with pytest.raises(ResultFileError, match="holds repairs: name the file"):
             tables.load(mixed, once=True)
-    with pytest.raises(ResultFileError, match="holds answers of later rounds"):
+    with pytest.raises(ResultFileError, match="holds repairs"):
         tables.read_result(beside)
     assert len(tables.load([path, beside])) == len(table) + 2
 
 
-def test_later_rounds_of_an_older_result_go_with_it(tmp_path: Path, table: pl.DataFrame) -> None:
+def test_a_result_without_repairs_removes_those_of_the_older_result(
+    tmp_path: Path, table: pl.DataFrame
+) -> None:
     path = tmp_path / "r.csv"
     tables.write_with_repairs(table, tables.to_frame([row(round=2)]), path, {})
     assert tables.write_with_repairs(table, None, path, {}) == [path]
-    assert [left.name for left in tmp_path.iterdir()] == ["r.csv"]
+    assert [file.name for file in tmp_path.iterdir()] == ["r.csv"]
 
 
-def test_a_column_that_is_not_ours_is_left_out(tmp_path: Path, table: pl.DataFrame) -> None:
+def test_an_unknown_column_is_dropped(tmp_path: Path, table: pl.DataFrame) -> None:
     more = table.with_columns(pl.lit("x").alias("note"))
     assert tables.read(written(tmp_path, more, "r.csv")).schema == tables.SCHEMA
 
@@ -116,12 +120,15 @@ Change = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "reason"),
     [
         (lambda t: t.drop("outcome", "target"), "lacks outcome, target"),
         (lambda t: t.with_columns(pl.lit("fast").alias("llm_seconds")), "column llm_seconds"),
         (lambda t: t.with_columns(pl.lit("maybe").alias("passed")), "column passed"),
-        (lambda t: t.with_columns(pl.lit("melted").alias("outcome")), "outcome 'melted'"),
+        (
+            lambda t: t.with_columns(pl.lit("melted").alias("outcome")),
+            "outcome 'melted' is unknown",
+        ),
         (lambda t: t.with_columns(pl.lit(None, pl.Int64).alias("run")), "row 1 has no run"),
         (lambda t: t.with_columns(passed=True), "row 2 contradicts itself: provider_error"),
         (lambda t: t.with_columns(pl.lit(50.0).alias("score")), "passed with score 50.0 and"),
@@ -129,19 +136,19 @@ Change = Callable[[pl.DataFrame], pl.DataFrame]
     ],
 )
 @pytest.mark.parametrize("name", ["r.csv", "r.parquet"])
-def test_what_is_no_result_is_refused_with_its_reason(
-    tmp_path: Path, table: pl.DataFrame, name: str, change: Change, words: str
+def test_a_file_with_wrong_rows_is_refused_with_the_reason(
+    tmp_path: Path, table: pl.DataFrame, name: str, change: Change, reason: str
 ) -> None:
     path = written(tmp_path, change(table), name)
     with pytest.raises(ResultFileError) as error:
         tables.read(path)
     assert str(error.value).startswith(f"{path}: ")
-    assert words in str(error.value)
+    assert reason in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "words"),
+    ("name", "text", "reason"),
     [
         ("none.csv", None, "cannot be read"),
         ("none.parquet", None, "cannot be read"),
@@ -151,23 +158,41 @@ def test_what_is_no_result_is_refused_with_its_reason(
         ("text.csv", "hello\nworld\n", "lacks problem_id"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_line(
-    tmp_path: Path, name: str, text: str | None, words: str
+def test_a_file_that_is_no_table_is_refused_in_one_line(
+    tmp_path: Path, name: str, text: str | None, reason: str
 ) -> None:
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
     with pytest.raises(ResultFileError) as error:
         tables.load([path])
-    assert words in str(error.value)
+    assert reason in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_there_is_a_reader_for_each_writer() -> None:
-    assert list(tables.READERS) == list(tables.WRITERS)
+def test_a_further_format_is_one_entry_of_the_table(
+    tmp_path: Path, table: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    json_lines = ResultFormat(
+        read=lambda path: pl.read_ndjson(path, schema=tables.SCHEMA),
+        write=lambda frame, path, _: frame.sink_ndjson(path),
+    )
+    path = tmp_path / "r.jsonl"
+    with pytest.raises(OutputError, match="must end in"):
+        result_paths.check([path])
+    monkeypatch.setitem(cast("dict[str, ResultFormat]", FORMATS), ".jsonl", json_lines)
+    result_paths.check([path])
+    tables.write(table, path)
+    assert result_files([tmp_path]) == [path]
+    assert tables.read(path).equals(table, null_equal=True)
 
 
-def test_duckdb_and_pandas_open_a_parquet_result_with_its_types(
+def test_the_formats_are_imported_without_polars() -> None:
+    code = "import sys, llmbench.store.result_paths; sys.exit('polars' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_duckdb_and_pandas_read_the_types_of_a_parquet_result(
     tmp_path: Path, table: pl.DataFrame
 ) -> None:
     path = written(tmp_path, table, "r.parquet")

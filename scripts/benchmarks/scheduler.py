@@ -1,11 +1,11 @@
-"""Attempts per second and peak memory of the scheduler, with instant stand-ins for its parts.
+"""Attempts per second and peak memory of the scheduler, with an instant model and sandbox.
 
-python scripts/benchmarks/engine.py [ATTEMPTS ...]
+python scripts/benchmarks/scheduler.py [ATTEMPTS ...]
 
-All else is real: plan, prompts, code extraction, rows, journal and, in the first figure, the work
-folder, whose three files per attempt are the disk's speed and not ours. The last figure is of
-the stages alone. Memory is the peak, and its growth over the first, small run: flat means that it
-does not grow with the attempts.
+The other parts are real: plan, prompts, code extraction, rows and journal. The first figure also
+includes the work folder, whose three files per attempt depend on the speed of the disk. The last
+figure is of the stages alone. Memory is the peak, and its growth since the first, small run: the
+growth must not depend on the number of attempts.
 """
 
 import resource
@@ -19,10 +19,9 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from llmbench import plan as config
 from llmbench.attempt import AnsweredAttempt, AttemptPipeline
-from llmbench.events import Event
-from llmbench.plan import EndpointPlan, Plan
+from llmbench.events import ignore
+from llmbench.plan import EndpointPlan, Plan, bundled_dir
 from llmbench.records import (
     Attempt,
     Completion,
@@ -47,7 +46,7 @@ SANDBOXES = 8
 
 
 class InstantModel:
-    """Answers at once."""
+    """Answers immediately."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -57,44 +56,44 @@ class InstantModel:
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
     ) -> Completion:
-        """The same text each time."""
+        """Return the same text each time."""
         async with slot:
             await anyio.lowlevel.checkpoint()
         usage = Usage(100, 200)
         return Completion(TEXT, finish_reason="stop", usage=usage, llm_seconds=1, ttft_seconds=0.1)
 
     def drain(self) -> int:
-        """Nobody waits."""
+        """Return 0: no request waits."""
         return 0
 
 
 class InstantSandbox:
-    """Passes everything at once."""
+    """Passes everything immediately."""
 
     name = "instant"
 
     async def run(self, submission: Submission) -> Verdict:
-        """The same verdict each time."""
+        """Return the same verdict each time."""
         await anyio.lowlevel.checkpoint()
         return Verdict(Outcome.PASSED, 0, 5, 5, 0.1, 0.1, "5 passed")
 
     async def versions(self) -> dict[str, str]:
-        """Nothing runs."""
+        """Return no versions: no program runs."""
         return {}
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 class NoFiles(RunDirectory):
-    """A work folder that keeps its journal and nothing else."""
+    """A work folder that keeps the journal only."""
 
     def keep(self, attempt: Attempt, texts: Mapping[str, str]) -> None:
-        """Write nothing."""
+        """Write no file."""
 
 
 async def measure(attempts: int) -> list[float]:
-    """Attempts per second: with all parts, without the work folder, of the engine alone."""
+    """Return attempts per second: with all parts, without the work folder, of the stages alone."""
     target = Target("instant", "instant", "http://localhost/v1", Sampling(4096))
     problems = tuple(
         Problem(f"p{n}", "python", "Write solve(x).", {"test_solution.py": "pass"})
@@ -109,26 +108,21 @@ async def measure(attempts: int) -> list[float]:
                 pipeline = AttemptPipeline(
                     plan,
                     {target.label: InstantModel(target)},
-                    load_runners(config.bundled_dir("runners")),
+                    load_runners(bundled_dir("runners")),
                     InstantSandbox(),
                     journal,
                     work,
-                    _hear,
+                    ignore,
                 )
-                rates.append(
-                    await _rate(Scheduler(pipeline.ask, pipeline.grade, sandboxes=SANDBOXES), plan)
-                )
-    return [*rates, await _rate(Scheduler(_ask, _grade, sandboxes=SANDBOXES), plan)]
+                scheduler = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=SANDBOXES)
+                rates.append(await _rate(scheduler, plan))
+    return [*rates, await _rate(Scheduler(_ask, _grade, max_sandboxes=SANDBOXES), plan)]
 
 
-async def _rate(engine: Scheduler[Attempt, AnsweredAttempt], plan: Plan) -> float:
+async def _rate(scheduler: Scheduler[Attempt, AnsweredAttempt], plan: Plan) -> float:
     began = time.perf_counter()
-    await engine.run(Workload([plan.attempts()], anyio.CapacityLimiter(SLOTS), SLOTS))
+    await scheduler.run(Workload([plan.attempts()], anyio.CapacityLimiter(SLOTS), SLOTS))
     return plan.size / (time.perf_counter() - began)
-
-
-def _hear(_: Event) -> None:
-    pass
 
 
 async def _ask(attempt: Attempt, slot: AbstractAsyncContextManager[object]) -> AnsweredAttempt:
@@ -142,7 +136,7 @@ async def _grade(_: AnsweredAttempt) -> None:
 
 
 def main() -> None:
-    """Print one line per size."""
+    """Print one line per number of attempts."""
     sizes = [int(size) for size in sys.argv[1:]] or [1_000, 20_000, 100_000]
     first = 0.0
     print(f"{'attempts':>8} {'all/s':>9} {'no files/s':>11} {'stages/s':>9} {'peak MiB':>9} growth")
