@@ -1,5 +1,6 @@
 """README.md is true: its commands run, and its tables match the code."""
 
+import argparse
 import re
 import shlex
 import subprocess
@@ -55,6 +56,13 @@ targets: [{provider: demo, model: demo-small}]
 
 def test_the_tables_match_the_code() -> None:
     assert docs.render(README) == README, "run: python scripts/docs.py"
+
+
+def test_a_flag_is_listed_by_its_short_name_and_its_first_long_name() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-o", "--out", "--old-out", metavar="FILE", help="where to write")
+    parser.add_argument("--hidden", help=argparse.SUPPRESS)
+    assert list(docs.flags(parser))[2:] == ["| `-o, --out FILE` | where to write |"]
 
 
 def test_some_test_runs_every_command() -> None:
