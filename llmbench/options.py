@@ -259,6 +259,25 @@ def flag_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def usage_of(field: "attrs.Attribute[Any]", declared: Option) -> str:
+    """Return how an option is written, such as `-o, --out FILE`."""
+    value = declared.metavar or "|".join(declared.choices)
+    if declared.positional:
+        return value
+    names = ", ".join(filter(None, [declared.short, flag_of(field.name)]))
+    if declared.negatable:
+        names += f", {flag_of('no_' + field.name)}"
+    return f"{names} [{value}]" if declared.bare else f"{names} {value}".rstrip()
+
+
+def help_text(field: "attrs.Attribute[Any]", declared: Option) -> str:
+    """Return the help text of an option with its default."""
+    default = declared.default
+    if not default and type(field.default) in (int, float, str):
+        default = f"{field.default:g}" if type(field.default) is float else str(field.default)
+    return f"{declared.help} (default: {default})" if default else declared.help
+
+
 def _name(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
 
@@ -270,7 +289,7 @@ def _add(
     *,
     hidden: bool = False,
 ) -> None:
-    settings: dict[str, Any] = {"help": _help(field, declared)}
+    settings: dict[str, Any] = {"help": help_text(field, declared).replace("%", "%%")}
     if hidden:
         settings["help"] = argparse.SUPPRESS
     kind = _plain(field.type)
@@ -298,14 +317,6 @@ def _add(
     if declared.former:
         settings |= {"help": argparse.SUPPRESS, "required": False}
         add_argument(*declared.former, **settings)
-
-
-def _help(field: "attrs.Attribute[Any]", declared: Option) -> str:
-    default = declared.default
-    if not default and type(field.default) in (int, float, str):
-        default = f"{field.default:g}" if type(field.default) is float else str(field.default)
-    text = declared.help.replace("%", "%%")
-    return f"{text} (default: {default})" if default else text
 
 
 def _reader(kind: Any, declared: Option) -> Callable[[str], Any]:

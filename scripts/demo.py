@@ -1,4 +1,4 @@
-"""The main job on recorded answers: no model, no key, no Docker needed.
+"""Runs the demo on recorded answers; it needs no model, no key and no Docker.
 
 python3 scripts/demo.py [FLAGS OF llmbench]
 """
@@ -10,7 +10,7 @@ import bootstrap
 
 
 def main() -> int:
-    """Make the environment and run the demo in it."""
+    """Set up the environment, run the demo in it and return its exit code."""
     python = bootstrap.python("toolchains")
     flags = ["--provider", "demo", *sys.argv[1:]]
     try:

@@ -1,103 +1,83 @@
-"""Writes the parts of README.md that come from the code: flags, providers, columns.
+"""Writes the tables of README.md that come from the code: flags, providers, limits, columns.
 
 python scripts/docs.py
 """
 
-import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
-from llmbench.cli.options import (
-    compare,
-    doctor,
-    grade,
-    history,
-    models,
-    problems,
-    report,
-    run,
-    show,
-    sweep,
-)
+from llmbench.cli import COMMANDS, load_command
 from llmbench.models.presets import PROVIDERS
+from llmbench.options import Options, declared_options, help_text, usage_of
 from llmbench.plan import bundled_dir
 from llmbench.reports import schema
 from llmbench.runners import ResourceLimits, load_runners
+from llmbench.runs.options import RunOptions
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def providers() -> Iterator[str]:
-    """One line per preset."""
+    """Yield the table of providers."""
     yield "| provider | address | key |"
     yield "|---|---|---|"
     for preset in PROVIDERS.values():
-        address = f"`{preset.base_url}`" if preset.base_url else "`--base-url`"
-        if preset.name == "demo":
-            address = "recorded answers, embedded"
+        embedded = "recorded answers, embedded" if preset.local else "`--base-url`"
+        address = f"`{preset.base_url}`" if preset.base_url else embedded
         key = f"`{preset.key_env}`" if preset.key_env else ""
         optional = " (if the server asks for one)" if key and not preset.key_required else ""
         yield f"| `{preset.name}` | {address} | {key}{optional} |"
 
 
-def flags(made: argparse.ArgumentParser) -> Iterator[str]:
-    """One line per flag."""
+def flags(command: str) -> Iterator[str]:
+    """Yield the table of a command's flags."""
     yield "| flag | meaning |"
     yield "|---|---|"
-    yield from _flags(made)
+    yield from _flag_rows(load_command(command).options)
 
 
 def actions() -> Iterator[str]:
-    """The flags of each action of `llmbench problems` that a run has not."""
-    known = set(_flags(run.parser()))
+    """Yield the table of the actions of `llmbench problems`, without the flags of a run."""
+    flags_of_run = set(_flag_rows(RunOptions))
     yield "| flag | meaning |"
     yield "|---|---|"
-    made = problems.parser()
-    (named,) = (a for a in made._actions if isinstance(a, argparse._SubParsersAction))
-    for choice in named._choices_actions:
-        yield f"| **`{choice.dest}`** | {choice.help} |"
-        yield from (line for line in _flags(named.choices[choice.dest]) if line not in known)
+    for name, action in (load_command("problems").actions or {}).items():
+        yield f"| **`{name}`** | {action.description} |"
+        rows = _flag_rows(action.options)
+        yield from (row for row in rows if row not in flags_of_run)
 
 
-def _flags(made: argparse.ArgumentParser) -> Iterator[str]:
-    for action in made._actions:
-        name = action.option_strings[-1] if action.option_strings else ""
-        if action.choices is not None and action.metavar is None:
-            value = " " + "\\|".join(map(str, action.choices))
-        else:
-            value = f" {action.metavar}" if action.metavar else ""
-            value = f" [{action.metavar}]" if action.nargs == "?" else value
-        text = (action.help or "") % {"default": action.default, "prog": made.prog}
-        yield f"| `{(name + value).strip()}` | {text} |"
+def _flag_rows(options: type[Options]) -> Iterator[str]:
+    for field, declared in declared_options(options):
+        usage = usage_of(field, declared).replace("|", "\\|")
+        yield f"| `{usage}` | {help_text(field, declared)} |"
 
 
 def limits() -> Iterator[str]:
-    """The figures of a sandbox's limits, and the languages that ask for others."""
+    """Yield the table of a sandbox's limits, with the languages that set their own."""
     runners = load_runners(bundled_dir("runners")).values()
-    yield "| limit | usual | otherwise |"
+    yield "| limit | default | exceptions |"
     yield "|---|---|---|"
     for field in fields(ResourceLimits):
-        others = [
+        exceptions = [
             f"{runner.config.title} {value:g}"
             for runner in runners
             if (value := getattr(runner.limits, field.name)) != field.default
         ]
-        yield f"| `{field.name}` | {field.default:g} | {', '.join(others)} |"
+        yield f"| `{field.name}` | {field.default:g} | {', '.join(exceptions)} |"
 
 
 SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
     "providers": providers,
-    "flags": lambda: flags(run.parser()),
-    "flags of compare": lambda: flags(compare.parser()),
-    "flags of grade": lambda: flags(grade.parser()),
-    "flags of models": lambda: flags(models.parser()),
-    "flags of doctor": lambda: flags(doctor.parser()),
-    "flags of report": lambda: flags(report.parser()),
-    "flags of show": lambda: flags(show.parser()),
-    "flags of sweep": lambda: flags(sweep.parser()),
-    "flags of history": lambda: flags(history.parser()),
+    "flags": partial(flags, "run"),
+    **{
+        f"flags of {name}": partial(flags, name)
+        for name in COMMANDS
+        if name not in ("run", "problems", "schema", "completion")
+    },
     "actions": actions,
     "limits": limits,
     "columns": schema.markdown,
@@ -105,13 +85,17 @@ SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
 
 
 def render(text: str) -> str:
-    """The text with each marked section as the code has it."""
+    """Return the text with each marked section replaced by the table from the code.
+
+    Raises:
+        SystemExit: a section is not marked exactly once.
+    """
     for name, lines in SECTIONS.items():
-        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        section = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         # In the replacement a backslash would begin a group reference.
         body = "\n".join(lines()).replace("\\", "\\\\")
-        text, found = marked.subn(rf"\g<1>{body}\n\g<2>", text)
-        if found != 1:
+        text, count = section.subn(rf"\g<1>{body}\n\g<2>", text)
+        if count != 1:
             raise SystemExit(f"README.md must mark the section {name!r} once")
     return text
 

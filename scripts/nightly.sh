@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
-# A night: sweep, compare with the last good night, write summary and page, keep so many nights.
+# Runs a nightly sweep, compares it with the last good night, writes a summary and a page, and
+# removes old nights.
 #
 #   scripts/nightly.sh SWEEP.yaml NIGHTS [KEEP]
 #
-# NIGHTS is the `out` folder of the sweep file; of each set in it the last KEEP nights are kept
-# (default: 30), and the last good one always. LLMBENCH is the command (default: llmbench), POINTS
-# the fall in percentage points that is a regression (default: what chance does not explain),
-# NIGHT the date (default: today). In NIGHTS/<set>/<date>/ are summary.md and report.html, which
-# needs pip install 'llmbench[report]'.
-# Exit codes: 0 a good night, 1 a regression or a failed run, 2 nothing to compare or wrong usage.
+# NIGHTS is the `out` folder of the sweep file. In each set of it the script keeps the last KEEP
+# nights (default: 30), and always the last good one. It writes NIGHTS/<set>/<date>/summary.md and
+# report.html; the page needs pip install 'llmbench[report]'.
+#
+# Environment:
+#   LLMBENCH  the command (default: llmbench)
+#   POINTS    a fall of the pass rate by more percentage points is a regression (default: a fall
+#             that chance does not explain)
+#   NIGHT     the date (default: today)
+#
+# Exit codes: 0 a good night, 1 a regression or a failed run, 2 no comparison is possible or wrong
+# usage.
 set -uo pipefail
 
 if [[ $# -lt 2 || $# -gt 3 || ! ${3:-30} =~ ^[1-9][0-9]*$ ]]; then
@@ -20,14 +27,14 @@ night=${NIGHT:-$(date +%F)}
 read -ra llmbench <<<"${LLMBENCH:-llmbench}"
 
 "${llmbench[@]}" sweep "$sweep" --date "$night" --quiet
-swept=$?
+sweep_code=$?
 
-worst=$swept
-found=
+worst=$sweep_code
+has_results=
 for set in "$nights"/*/; do
     set=${set%/}
     [[ -d $set/$night ]] || continue
-    found=1
+    has_results=1
     summary=$set/$night/summary.md
     good=$(cat "$set/last-good" 2>/dev/null)
     code=0
@@ -38,11 +45,11 @@ for set in "$nights"/*/; do
             "--fail-on-regression=${POINTS:-significant}" >>"$summary"
         code=$?
     fi
-    # What cannot be compared is told once: on the problems as they are now, the next night can.
-    if [[ $swept -eq 0 && $code -ne 1 ]]; then
+    # If the problems have changed, this is reported once: the next night is compared with this one.
+    if [[ $sweep_code -eq 0 && $code -ne 1 ]]; then
         echo "$night" >"$set/last-good"
     fi
-    printf '\n## Nights\n\n' >>"$summary"
+    printf '\n## History\n\n' >>"$summary"
     "${llmbench[@]}" history "$set" --last "$keep" --format markdown >>"$summary" || code=$?
     "${llmbench[@]}" report "$set" -o "$set/$night/report.html" >/dev/null || code=$?
     ((code > worst)) && worst=$code
@@ -53,7 +60,7 @@ for set in "$nights"/*/; do
         [[ $old == "$good" ]] || rm -r -- "${set:?}/$old"
     done
 done
-if [[ -z $found ]]; then
+if [[ -z $has_results ]]; then
     echo "nightly: no result of $night in $nights" >&2
     if ((worst == 0)); then
         echo "nightly: $nights is not the out folder of $sweep" >&2

@@ -1,9 +1,10 @@
-"""All checks: style, types, layers, tests.
+"""Runs all checks: style, types, layers, tests.
 
 python3 scripts/test.py [FLAGS OF pytest]
 
-Tests of a sandbox run where that sandbox is; LLMBENCH_REQUIRE_SANDBOXES=docker,bubblewrap makes
-a missing one a failure. Runner images are built when a Docker engine answers.
+The tests of a sandbox run where that sandbox is available; with
+LLMBENCH_REQUIRE_SANDBOXES=docker,bubblewrap a missing one is a failure. The runner images are built
+if a Docker engine answers.
 """
 
 import os
@@ -14,51 +15,51 @@ from pathlib import Path
 
 import bootstrap
 
-AT_ONCE = 1 + (os.cpu_count() or 1)
-"""Tests often wait for a clock, an engine or a process."""
+WORKERS = 1 + (os.cpu_count() or 1)
+"""One more than the cores: tests often wait for a clock, an engine or a process."""
 
-TOGETHER = ["-n", str(AT_ONCE), "--dist", "loadgroup", "--no-loadscope-reorder"]
-SLOWEST = "--durations=20"
-ALL = (
-    [*TOGETHER, SLOWEST, "-m", "not slow and not alone"],
-    [SLOWEST, "-m", "alone and not slow"],
+PARALLEL = ["-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder"]
+DURATIONS = "--durations=20"
+PASSES = (
+    [*PARALLEL, DURATIONS, "-m", "not slow and not alone"],
+    [DURATIONS, "-m", "alone and not slow"],
 )
 
 
 def main() -> int:
-    """Make the environment, build the images, and run every check; the first failure ends it."""
+    """Set up the environment, build the images, and run the checks up to the first failure."""
     python = bootstrap.python("dask,dev,mutation,report,toolchains")
     scripts = python.parent
-    sandboxes()
+    prepare_sandboxes()
     checks: list[list[str | Path]] = [
         [scripts / "ruff", "check", "."],
         [scripts / "ruff", "format", "--check", "."],
         [scripts / "mypy"],
         [scripts / "lint-imports"],
     ]
-    for flags in [sys.argv[1:]] if sys.argv[1:] else ALL:
+    for flags in [sys.argv[1:]] if sys.argv[1:] else PASSES:
         checks.append([python, "-m", "pytest", *flags])
     for check in checks:
-        bootstrap.say(" ".join(map(str, [Path(check[0]).name, *check[1:]])))
-        done = subprocess.run(check, cwd=bootstrap.ROOT)
-        if done.returncode:
-            return done.returncode
+        bootstrap.log(" ".join(map(str, [Path(check[0]).name, *check[1:]])))
+        completed = subprocess.run(check, cwd=bootstrap.ROOT)
+        if completed.returncode:
+            return completed.returncode
     return 0
 
 
-def sandboxes() -> None:
-    """Say which sandboxes the tests will find, and build the images for Docker."""
+def prepare_sandboxes() -> None:
+    """Build the images for Docker, and report each sandbox whose tests will be skipped."""
     if not shutil.which("bwrap"):
-        bootstrap.say("bubblewrap is not installed: its tests are skipped")
+        bootstrap.log("bubblewrap is not installed: its tests are skipped")
     docker = shutil.which("docker")
     if not docker or subprocess.run([docker, "info"], capture_output=True).returncode:
-        bootstrap.say("no Docker engine answers: its tests are skipped")
+        bootstrap.log("no Docker engine answers: its tests are skipped")
         return
-    bootstrap.say("docker compose build")
+    bootstrap.log("docker compose build")
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     build = ["docker", "compose", "build", "--quiet"]
     if subprocess.run(build, cwd=bootstrap.ROOT, env=environment).returncode:
-        raise SystemExit("the runner images could not be built; the lines above say why")
+        raise SystemExit("cannot build the runner images; the lines above say why")
 
 
 if __name__ == "__main__":

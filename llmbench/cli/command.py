@@ -72,6 +72,11 @@ class Command:
         return command.options.from_values(values)
 
 
+def with_format(words: Sequence[str]) -> list[str]:
+    """Return the words with `--format=json` for `--json`, the flag of version 0.1."""
+    return ["--format=json" if word == "--json" else word for word in words]
+
+
 class _StandardError(logging.StreamHandler[TextIO]):
     """Writes to whatever `sys.stderr` is now: a live display puts itself in its place."""
 

@@ -80,8 +80,8 @@ class SandboxOptions(Options):
     sandbox: str = field(
         default="auto",
         metadata=option(
-            "auto is Docker or Podman if an engine answers, else bubblewrap; dask is the sandbox "
-            "that each worker of a cluster has",
+            "where tests run: auto is Docker or Podman if an engine answers, else bubblewrap; dask is "
+            "the sandbox that each worker of a cluster has",
             choices=tuple(SANDBOXES),
             everyday=True,
         ),

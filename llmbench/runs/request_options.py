@@ -168,23 +168,25 @@ class CostOptions(Options):
 class TimeoutOptions(Options):
     """The longest waits for an answer, in seconds."""
 
-    TITLE: ClassVar[str] = "longest waits for an answer, in seconds"
+    TITLE: ClassVar[str] = "waiting for an answer"
 
     connect_timeout: float = field(
         default=_TIMEOUTS.connect,
-        metadata=option("for a connection", "S", check=_SECONDS),
+        metadata=option("longest wait for a connection, in seconds", "S", check=_SECONDS),
     )
     first_token_timeout: float = field(
         default=_TIMEOUTS.first_token,
-        metadata=option("from the request to the first token", "S", check=_SECONDS),
+        metadata=option(
+            "longest wait from request to first token, in seconds", "S", check=_SECONDS
+        ),
     )
     token_timeout: float = field(
         default=_TIMEOUTS.between_tokens,
-        metadata=option("from one token to the next", "S", check=_SECONDS),
+        metadata=option("longest wait from one token to the next, in seconds", "S", check=_SECONDS),
     )
     answer_timeout: float = field(
         default=_TIMEOUTS.answer,
-        metadata=option("for the whole answer", "S", check=_SECONDS),
+        metadata=option("longest time for a whole answer, in seconds", "S", check=_SECONDS),
     )
 
     @property

@@ -1,4 +1,5 @@
-# The user who compiles, which runs nothing of a solution; tests are others and cannot reach its cache.
+# The user that compiles and never runs a solution. Tests run as other users, which cannot reach its
+# build cache.
 . "$here/env.sh"
 export HOME=/build GOPATH=/build/go GOCACHE=/build/go-build TMPDIR=/build/tmp
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# One job of warm.sh: compiled by the builder, tested as the user of the job.
+# Runs one job of warm.sh: the builder compiles it, the job's user runs its tests.
 set -eu
 canary=$1 uid=$2 cpu=$3 pids=$4
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes, in this folder, a build cache that has the whole standard library, and test2json.
+# Builds, in this folder, test2json and a build cache that holds the whole standard library.
 set -eu
 cd "$(dirname "$0")"
 home=$PWD
@@ -8,10 +8,10 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export HOME="$scratch" GOPATH="$scratch/go" GOCACHE="$home/go-build"
 
-# Newer toolchains build this tool on demand; the tests must not wait for that.
+# Recent toolchains build this tool on demand; the tests must not wait for that.
 go build -ldflags='-s -w' -o "$home/test2json" cmd/test2json
 
-# One test that imports every public package, compiled the way run.sh compiles.
+# A test that imports every public package, compiled as run.sh compiles.
 cd "$scratch"
 go mod init warm
 {

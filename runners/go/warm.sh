@@ -1,5 +1,5 @@
 #!/bin/sh
-# Serves one job after another with a build cache that stays hot. The contract is in ../README.md.
+# Runs one job after another with a build cache that stays warm. The contract is in ../README.md.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/builder.sh"

@@ -1,6 +1,7 @@
-"""The test that must fail, so that a report can be believed, and what became of the others.
+"""The canary: a test that must fail, so that a test report can be trusted.
 
-A solution shares the process with its tests, and could patch what they use.
+A solution shares the process with its tests and could patch the tools that they use. The plugin
+here adds the canary, counts the other tests and decides the exit code of `run.sh`.
 """
 
 import unittest
@@ -13,81 +14,84 @@ FAILED, COMPILE_ERROR = 1, 3
 
 
 class Canary:
-    """A plugin of pytest that adds a test of this name after all others, and counts those."""
+    """A pytest plugin that adds a test called `name` after all others, and counts the others."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.caught = self.refused = False
+        self.canary_failed = self.import_failed = False
         self.passed = self.failed = 0
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Add the canary to the module of the last test: it looks like one of them."""
+        """Add the canary to the module of the last test, so that it looks like a test of it."""
         if items:
             module = items[-1].getparent(pytest.Module)
-            items.append(pytest.Function.from_parent(module, name=self.name, callobj=fail))
+            canary = pytest.Function.from_parent(
+                module, name=self.name, callobj=fail_if_assertions_work
+            )
+            items.append(canary)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item) -> bool | None:
-        """Tell everyone of the canary but who prints: the log shows the problem's own tests."""
+        """Hide the canary from the terminal reporter: the log shows the problem's own tests."""
         if item.name != self.name:
             return None
         plugins = item.config.pluginmanager
-        printer = plugins.getplugin("terminalreporter")
-        tell = plugins.subset_hook_caller("pytest_runtest_logreport", [printer])
+        terminal = plugins.getplugin("terminalreporter")
+        log_report = plugins.subset_hook_caller("pytest_runtest_logreport", [terminal])
         for report in runtestprotocol(item, log=False, nextitem=nextitem):
-            tell(report=report)
+            log_report(report=report)
         return True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Function
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Skipped by its own mark is the author's wish, skipped otherwise the solution's."""
+        """Fail a test that is skipped without a skip mark: the solution skipped it."""
         report = yield
-        if report.skipped and not hasattr(report, "wasxfail") and not _is_marked(item):
-            report.outcome, report.longrepr = "failed", "skipped while it ran, by no mark"
+        if report.skipped and not hasattr(report, "wasxfail") and not _has_skip_mark(item):
+            report.outcome, report.longrepr = "failed", "skipped while it ran, without a mark"
         return report
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
         self,
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """What is skipped while it is imported has failed."""
+        """Fail a module that is skipped during its import."""
         report = yield
         if report.skipped:
             report.outcome, report.longrepr = "failed", "skipped while it was imported"
         return report
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note that something could not be imported."""
-        self.refused = self.refused or report.failed
+        """Remember a failed import."""
+        self.import_failed = self.import_failed or report.failed
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count."""
+        """Count a test, or remember that the canary failed."""
         if report.nodeid.endswith(f"::{self.name}"):
-            self.caught = self.caught or report.failed
+            self.canary_failed = self.canary_failed or report.failed
         elif report.failed:
             self.failed += 1
         elif report.passed and report.when == "call":
             self.passed += 1
 
     def exit_code(self) -> int:
-        """What run.sh ends with."""
-        if self.refused:
+        """Return the exit code of `run.sh`."""
+        if self.import_failed:
             return COMPILE_ERROR
-        return 0 if self.caught and self.passed and not self.failed else FAILED
+        return 0 if self.canary_failed and self.passed and not self.failed else FAILED
 
 
-def _is_marked(item: pytest.Function) -> bool:
+def _has_skip_mark(item: pytest.Function) -> bool:
     by_unittest = any(getattr(o, "__unittest_skip__", False) for o in (item.obj, item.cls))
     return by_unittest or any(mark.name in ("skip", "skipif") for mark in item.iter_markers())
 
 
-def fail() -> None:
-    """Fail, but only if every usual way to assert still works."""
+def fail_if_assertions_work() -> None:
+    """Fail, but only if every usual assertion still works."""
     case = unittest.TestCase()
-    ways: list[Callable[[], object]] = [
+    assertions: list[Callable[[], object]] = [
         lambda: case.fail(),
         lambda: case.assertTrue(False),
         lambda: case.assertFalse(True),
@@ -102,14 +106,14 @@ def fail() -> None:
         lambda: case.assertIsInstance(1, str),
         lambda: case.assertAlmostEqual(1, 2),
         lambda: case.assertRaises(ValueError, int),
-        lambda: pytest.fail("as it should"),
+        lambda: pytest.fail("expected"),
         lambda: pytest.raises(ValueError, int),
     ]
-    for way in ways:
+    for assertion in assertions:
         try:
-            way()
+            assertion()
         except (AssertionError, pytest.fail.Exception):
             continue
         return
     if pytest.approx(1) != 2:
-        raise AssertionError("as it should: failures are reported")
+        raise AssertionError("expected: failures are reported")

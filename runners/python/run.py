@@ -1,7 +1,7 @@
-"""Runs the pytest tests of the current folder in a child, and passes on what they reported.
+"""Runs the pytest tests of the current folder in a child process and forwards its report.
 
-The child's report comes through a pipe, so what it has once said stays said. The contract is in
-../README.md; `warm.py` uses the same functions.
+The child's report comes through a pipe, so that a solution cannot take back a line of it. The
+contract is in ../README.md. `warm.py` uses the same functions.
 """
 
 import math
@@ -18,42 +18,47 @@ from typing import NamedTuple, NoReturn
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent))  # python -P leaves this folder out
 
-from canary import FAILED, Canary  # python -P leaves this folder out
+from canary import FAILED, Canary
 
-MOST = 16 << 20
+MAX_REPORT_BYTES = 16 << 20
 POLL_SECONDS = 0.005
-MANY_SECONDS = 3600.0
+MAX_SELECT_SECONDS = 3600.0
 INI = Path(__file__).resolve().with_name("pytest.ini")
 
 
-def flags(report: str) -> list[str]:
-    """What pytest is told: the report goes to the file `report` as JUnit XML."""
+def pytest_args(report: str) -> list[str]:
+    """Return the arguments of pytest; it writes its JUnit XML to the file `report`."""
     return ["-c", str(INI), "--rootdir", str(Path.cwd()), f"--junitxml={report}"]
 
 
 def run_tests(canary: str, report: int) -> int:
-    """Run the tests of the current folder here, with a canary of this name; the exit code.
+    """Run the tests of the current folder in this process.
 
-    The report goes to the descriptor `report`.
+    Args:
+        canary: the name of the canary.
+        report: the descriptor that the report goes to.
+
+    Returns:
+        The exit code.
     """
     enter_folder()
     plugin = Canary(canary)
-    pytest.main(flags(f"/proc/self/fd/{report}"), plugins=[plugin])
+    pytest.main(pytest_args(f"/proc/self/fd/{report}"), plugins=[plugin])
     return plugin.exit_code()
 
 
 def enter_folder() -> None:
-    """Make a place for temporary files in the current folder; what stands there can be imported."""
+    """Make the modules of the current folder importable, and its folder for temporary files."""
     Path(".run/tmp").mkdir(parents=True, exist_ok=True)
     sys.path.insert(0, str(Path.cwd()))
 
 
 class Child(NamedTuple):
-    """A process that was forked, and the end of the pipe that is this one's.
+    """A forked process and this side's end of the pipe between the two.
 
-    In the child itself `pid` is 0 and it writes; its parent reads.
+    In the child itself `pid` is 0 and `pipe` is the end to write to; the parent reads.
     """
 
     pid: int
@@ -61,21 +66,21 @@ class Child(NamedTuple):
 
 
 def fork() -> Child:
-    """Fork, with a pipe for the child's report."""
-    reading, writing = os.pipe()
-    # The child opens it by name, and may be another user by then. gVisor refuses the change; it
-    # also needs none.
+    """Fork this process, with a pipe for the child's report."""
+    read_end, write_end = os.pipe()
+    # The child opens the pipe by its name, by then perhaps as another user. gVisor refuses this
+    # change and works without it.
     with suppress(PermissionError):
-        os.fchmod(writing, 0o622)
+        os.fchmod(write_end, 0o622)
     pid = os.fork()
-    os.close(writing if pid else reading)
-    return Child(pid, reading if pid else writing)
+    os.close(write_end if pid else read_end)
+    return Child(pid, read_end if pid else write_end)
 
 
-def end_with(work: Callable[[], int]) -> NoReturn:
-    """Do the work of a child and end the process with the exit code that it returns.
+def exit_with(work: Callable[[], int]) -> NoReturn:
+    """Do the work of a child and end the process with the exit code that `work` returns.
 
-    Never back into the parent's code, and past what the tests registered for the exit.
+    The child never returns to the parent's code and runs no exit handler of the tests.
     """
     code = FAILED
     try:
@@ -88,49 +93,51 @@ def end_with(work: Callable[[], int]) -> NoReturn:
         os._exit(code)
 
 
-def outcome(child: Child, seconds: float | None = None) -> tuple[int, bytes]:
-    """The exit code of a child, and its report.
+def wait_for(child: Child, seconds: float | None = None) -> tuple[int, bytes]:
+    """Wait for a child and return its exit code and its report.
 
-    A child that was killed has the code 128 + signal; after `seconds` it is.
+    A child that runs longer than `seconds` is killed. The code of a killed child is
+    128 + the signal.
     """
-    said = _listen(child.pipe, child.pid, seconds)
-    if said is None:
+    report = _read_report(child, seconds)
+    if report is None:
         os.kill(child.pid, signal.SIGKILL)
     os.close(child.pipe)
     code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
-    return (code if code >= 0 else 128 - code), said or b""
+    return (code if code >= 0 else 128 - code), report or b""
 
 
-def _listen(pipe: int, pid: int, seconds: float | None) -> bytes | None:
-    """What comes through the pipe until the process ends; None if it does not end in time.
+def _read_report(child: Child, seconds: float | None) -> bytes | None:
+    """Return the bytes that a child writes until it ends, or None if it does not end in time.
 
-    Others may hold the pipe longer: when the process has ended, all it wrote is in there. What is
-    longer than any report is none, and is not kept.
+    Processes that the child started may hold the pipe longer, so the end of the child counts and
+    not the end of the pipe. More than `MAX_REPORT_BYTES` are read but dropped: no report is that
+    long.
     """
-    os.set_blocking(pipe, False)
+    os.set_blocking(child.pipe, False)
     deadline = math.inf if seconds is None else time.monotonic() + seconds
-    said, ended, waiting = bytearray(), False, {pipe}
-    end, longest = None, POLL_SECONDS
-    with suppress(OSError):  # gVisor has no such descriptors
-        end, longest = os.pidfd_open(pid), math.inf
-        waiting.add(end)
-    while not ended and (left := deadline - time.monotonic()) > 0:
-        select.select(waiting, [], [], min(left, longest, MANY_SECONDS))
-        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    report, ended, descriptors = bytearray(), False, {child.pipe}
+    pidfd, longest_wait = None, POLL_SECONDS
+    with suppress(OSError):  # gVisor has no pidfd
+        pidfd, longest_wait = os.pidfd_open(child.pid), MAX_SELECT_SECONDS
+        descriptors.add(pidfd)
+    while not ended and (remaining := deadline - time.monotonic()) > 0:
+        select.select(descriptors, [], [], min(remaining, longest_wait))
+        ended = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         with suppress(BlockingIOError):
-            while data := os.read(pipe, 1 << 16):
-                if len(said) <= MOST:
-                    said += data
-            waiting.discard(pipe)
-    if end is not None:
-        os.close(end)
+            while data := os.read(child.pipe, 1 << 16):
+                if len(report) <= MAX_REPORT_BYTES:
+                    report += data
+            descriptors.discard(child.pipe)
+    if pidfd is not None:
+        os.close(pidfd)
     if not ended:
         return None
-    return b"" if len(said) > MOST else bytes(said)
+    return b"" if len(report) > MAX_REPORT_BYTES else bytes(report)
 
 
 def main() -> None:
-    """Serve run.sh: the canary's name comes on stdin, the report goes to stdout."""
+    """Serve `run.sh`: read the canary's name from stdin and write the report to stdout."""
     canary = sys.stdin.readline().strip()
     stdout = os.dup(1)
     os.dup2(2, 1)
@@ -139,8 +146,8 @@ def main() -> None:
     child = fork()
     if child.pid == 0:
         os.close(stdout)
-        end_with(lambda: run_tests(canary, child.pipe))
-    code, report = outcome(child)
+        exit_with(lambda: run_tests(canary, child.pipe))
+    code, report = wait_for(child)
     with os.fdopen(stdout, "wb") as out:
         out.write(report)
     sys.exit(code)

@@ -1,8 +1,8 @@
-"""Serves one job after another, each in a fork of this process, which has pytest running.
+"""Runs one job after another, each in a fork of a pytest that has already started.
 
-pytest starts once, in the empty work folder, and a fork of it goes on for each job: it finds that
-job's tests there and runs them, as if it had been started for them. This process runs as root and
-never runs a submission's code itself. The contract is in ../README.md.
+pytest starts once, in the empty work folder. For each job it forks, and the fork continues in a
+work folder that now holds that job's tests. This process runs as root and never runs the code of a
+submission itself. The contract is in ../README.md.
 """
 
 import ctypes
@@ -19,66 +19,66 @@ from typing import BinaryIO, TextIO
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent))  # python -P leaves this folder out
 
-from canary import Canary  # python -P leaves this folder out
-from run import end_with, enter_folder, flags, fork, outcome, run_tests
+from canary import Canary
+from run import enter_folder, exit_with, fork, pytest_args, run_tests, wait_for
 
-CODES = 3
-REPORT = 4
-"""Where a job has the pipe of its report."""
+STATUS_FD = 3
+REPORT_FD = 4
+"""The descriptor of a job's report, in its own process."""
 
-PRIVATE = "/run"
+PRIVATE_DIR = "/run"
 PR_SET_DUMPABLE = 4
 
-LOADED = (
+PRELOADED = (
     *("fastapi", "fastapi.testclient", "httpx", "pydantic", "pydantic.v1"),
     *("sqlalchemy", "sqlalchemy.orm", "sqlalchemy.pool", "sqlalchemy.dialects.sqlite"),
     *("anyio.from_thread", "anyio._backends._asyncio", "sqlite3"),
     *("asyncio", "dataclasses", "datetime", "decimal", "json", "typing", "zoneinfo"),
 )
-"""What solutions and tests import most, and what takes long to import."""
+"""The modules that solutions and tests import most often, and those that are slow to import."""
 
 EXAMPLE = "def test_one(tmp_path, capsys, monkeypatch): assert tmp_path"
 
 _libc = ctypes.CDLL(None)
 
 
-def load() -> None:
-    """Import what will be wanted, and run tests once: what they load and cache is then there."""
-    for name in LOADED:
+def preload() -> None:
+    """Import common modules and run one test, so that forks start with both already loaded."""
+    for name in PRELOADED:
         with suppress(ImportError), warnings.catch_warnings(action="ignore"):
             importlib.import_module(name)
     stdout, stderr = os.dup(1), os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
-    try_example(nothing)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.dup2(devnull, 2)
+    run_example(devnull)
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
-    for descriptor in (stdout, stderr, nothing):
+    for descriptor in (stdout, stderr, devnull):
         os.close(descriptor)
 
 
-def try_example(report: int) -> None:
-    """Run a test of our own, and leave no trace but what became loaded."""
-    path, here, temporary = list(sys.path), Path.cwd(), os.environ["TMPDIR"]
-    with tempfile.TemporaryDirectory(dir=PRIVATE) as folder:
-        Path(folder, "test_example.py").write_text(EXAMPLE)
-        os.chdir(folder)
-        os.environ["TMPDIR"] = folder
+def run_example(report: int) -> None:
+    """Run a trivial test and undo its effects, except for the modules that it loaded."""
+    path, folder, temporary = list(sys.path), Path.cwd(), os.environ["TMPDIR"]
+    with tempfile.TemporaryDirectory(dir=PRIVATE_DIR) as scratch:
+        Path(scratch, "test_example.py").write_text(EXAMPLE)
+        os.chdir(scratch)
+        os.environ["TMPDIR"] = scratch
         run_tests("canary", report)
-        os.chdir(here)
+        os.chdir(folder)
         os.environ["TMPDIR"] = temporary
     tempfile.tempdir = None
     sys.path[:] = path
     del sys.modules["test_example"]
 
 
-def become(uid: int, cpu: int, pids: int) -> None:
-    """Give up everything that the user `uid` does not have, for good."""
+def drop_privileges(uid: int, cpu: int, pids: int) -> None:
+    """Become the user `uid` for good, limited to `cpu` seconds and `pids` processes."""
     Path("/proc/self/oom_score_adj").write_text("1000")
     os.setsid()
     resource.setrlimit(resource.RLIMIT_NPROC, (pids, pids))
@@ -86,61 +86,61 @@ def become(uid: int, cpu: int, pids: int) -> None:
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    # Without it /proc/self belongs to root, as after any change of user without an exec.
+    # A change of user without an exec leaves /proc/self to root; this gives it to the user.
     _libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
-class Jobs:
-    """A plugin of pytest that holds its start, and lets a fork of it go on for each job."""
+class JobServer:
+    """A pytest plugin that stops pytest at its start and lets a fork continue for each job."""
 
     def __init__(self, canary: Canary, jobs: TextIO, reports: BinaryIO) -> None:
         self.canary, self.jobs, self.reports = canary, jobs, reports
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Return in forks alone: all plugins are ready, and none has looked for a test yet."""
-        # What is there now belongs to every child: collecting it would only copy its pages.
+        """Serve all jobs; return only in forks, where all plugins are ready to collect tests."""
+        # Freeze all objects: collecting them in a child would only copy their pages.
         gc.collect()
         gc.freeze()
-        os.write(CODES, b"ready\n")
+        os.write(STATUS_FD, b"ready\n")
         for line in self.jobs:
             canary, uid, cpu, wall, pids, *options = line.split()
             child = fork()
             if child.pid == 0:
-                self.close(child.pipe)
-                become(int(uid), int(cpu), int(pids))
+                self.close_all_but(child.pipe)
+                drop_privileges(int(uid), int(cpu), int(pids))
                 for option in options:
                     name, _, value = option.partition("=")
                     os.environ[name] = value
-                resume_from(session.config, self.canary, canary)
+                start_job(session.config, self.canary, canary)
                 return
-            code, report = outcome(child, float(wall))
+            code, report = wait_for(child, float(wall))
             self.reports.write(report)
             self.reports.flush()
-            os.write(CODES, b"%d\n" % code)
+            os.write(STATUS_FD, b"%d\n" % code)
         os._exit(0)
 
-    def close(self, pipe: int) -> None:
-        """Keep nothing that is not the job's own."""
+    def close_all_but(self, pipe: int) -> None:
+        """Close the server's descriptors in a job's process, and move `pipe` to `REPORT_FD`."""
         self.jobs.close()
         self.reports.close()
-        os.close(CODES)
-        os.dup2(pipe, REPORT)
+        os.close(STATUS_FD)
+        os.dup2(pipe, REPORT_FD)
         os.close(pipe)
 
 
-def resume_from(config: pytest.Config, canary: Canary, name: str) -> None:
-    """Become the pytest of the current folder, in which nothing is left of the parent's.
+def start_job(config: pytest.Config, canary: Canary, name: str) -> None:
+    """Prepare this fork's pytest for the tests of the current folder.
 
-    What tests print is caught in files that a fork would share with its parent, so there are new
-    ones. A conftest.py may change how pytest starts, so there it starts anew.
+    pytest captures output in files that a fork shares with its parent, so the fork opens new ones.
+    With a conftest.py, which may change how pytest starts, pytest starts anew.
     """
     tempfile.tempdir = None
     capture = config.pluginmanager.getplugin("capturemanager")
     assert capture is not None
     capture.stop_global_capturing()
     if any(Path().rglob("conftest.py")):
-        end_with(lambda: run_tests(name, REPORT))
+        exit_with(lambda: run_tests(name, REPORT_FD))
     canary.name = name
     enter_folder()
     capture.start_global_capturing()
@@ -148,18 +148,19 @@ def resume_from(config: pytest.Config, canary: Canary, name: str) -> None:
 
 
 def main() -> None:
-    """Serve jobs until there are no more."""
-    load()
+    """Serve jobs until stdin ends."""
+    preload()
     jobs, reports = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     canary = Canary("")
+    server = JobServer(canary, jobs, reports)
 
     def work() -> int:
-        pytest.main(flags(f"/proc/self/fd/{REPORT}"), plugins=[canary, Jobs(canary, jobs, reports)])
+        pytest.main(pytest_args(f"/proc/self/fd/{REPORT_FD}"), plugins=[canary, server])
         return canary.exit_code()
 
-    end_with(work)
+    exit_with(work)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Serves one job after another from a process that has everything loaded. The contract is in ../README.md.
+# Runs one job after another from a process that has pytest loaded. The contract is in ../README.md.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/env.sh"

@@ -1,7 +1,7 @@
-// As the canary in tests.mjs: fails, but only if every usual way to assert still works.
+// The canary for Vitest. As in tests.mjs, it fails only if every usual assertion still works.
 import { assert, expect, test } from "vitest";
 
-const ways = [
+const assertions = [
   () => assert(false),
   () => assert.equal(1, 2),
   () => expect.fail(),
@@ -27,9 +27,9 @@ const ways = [
 ];
 
 test("canary", async () => {
-  for (const way of ways) {
+  for (const assertion of assertions) {
     try {
-      way();
+      assertion();
     } catch {
       continue;
     }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says what the tests would miss here.
+# Exits with 1, and says so on stderr, if Node.js is too old for the tests.
 node -e '
 const [major] = process.versions.node.split(".").map(Number)
 if (major < 22) {

@@ -1,21 +1,21 @@
-// node's JUnit report, in which the canary bears its secret name. It is written here: as the
-// destination of a reporter node would sync the pipe at its end, which no pipe can.
+// Node's JUnit report with the canary's secret name. This file writes the report itself, because
+// Node syncs the destination of a reporter at its end, and a pipe cannot be synced.
 import { writeSync } from "node:fs";
 import { junit } from "node:test/reporters";
+import { canaryName } from "./canary-name.mjs";
 import { isCanary } from "./log.mjs";
-import { name } from "./name.mjs";
 
-async function* named(events) {
+const REPORT_FD = 4;
+
+async function* withCanaryName(events) {
   for await (const event of events) {
-    yield isCanary(event) ? { ...event, data: { ...event.data, name } } : event;
+    yield isCanary(event) ? { ...event, data: { ...event.data, name: canaryName } } : event;
   }
 }
 
-const REPORT = 4;
-
 export default async function* (events) {
-  for await (const piece of junit(named(events))) writeSync(REPORT, piece);
-  // node exits when this has ended, and with it goes what it has not written of the log.
+  for await (const chunk of junit(withCanaryName(events))) writeSync(REPORT_FD, chunk);
+  // Node exits when this function ends, even if part of the log is not yet written.
   for (const stream of [process.stdout, process.stderr]) {
     await new Promise((written) => stream.write("", written));
   }

@@ -1,19 +1,19 @@
-// node's report for people, of the problem's own tests only.
+// Node's report for people, without the canary.
 import { Readable } from "node:stream";
 import { spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 
-const file = fileURLToPath(new URL("tests.mjs", import.meta.url));
+const CANARY_FILE = fileURLToPath(new URL("tests.mjs", import.meta.url));
 
-export const isCanary = (event) => event.data?.file === file && event.data.name === "canary";
+export const isCanary = (event) => event.data?.file === CANARY_FILE && event.data.name === "canary";
 
-async function* own(events) {
+async function* withoutCanary(events) {
   for await (const event of events) {
-    const totals = event.type === "test:diagnostic" && event.data.nesting === 0;
-    if (!totals && !isCanary(event)) yield event;
+    const isTotal = event.type === "test:diagnostic" && event.data.nesting === 0;
+    if (!isTotal && !isCanary(event)) yield event;
   }
 }
 
 export default async function* (events) {
-  yield* Readable.from(own(events)).pipe(new spec());
+  yield* Readable.from(withoutCanary(events)).pipe(new spec());
 }

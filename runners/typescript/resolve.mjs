@@ -1,4 +1,4 @@
-// import "./solution" finds ./solution.js, as bundlers do.
+// Resolves "./solution" to ./solution.js, as bundlers do.
 import { registerHooks } from "node:module";
 
 registerHooks({

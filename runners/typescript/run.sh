@@ -1,5 +1,6 @@
 #!/bin/sh
-# Checks, emits and runs the TypeScript tests of the current folder. The contract is in ../README.md.
+# Type-checks, compiles and runs the TypeScript tests of the current folder. The contract is in
+# ../README.md.
 set -eu
 exec 3>&1 1>&2
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,9 +17,9 @@ esac
 ln -s "$here/node_modules" node_modules
 printf '{"extends": "%s/tsconfig.json"}\n' "$here" >tsconfig.json
 code=0
-# Collecting garbage while there is room is a quarter of the compiler's work.
+# Garbage collection while there is room would be a quarter of the compiler's work.
 GOGC=off GOMEMLIMIT=500MiB "$here/tsc" -p . --singleThreaded "$@" </dev/null 3>&- || code=$?
-# With noEmitOnError, 1 is "there were errors"; anything else is a compiler that broke.
+# With noEmitOnError, 1 means that the code has errors; any other code is a failure of the compiler.
 case $code in
 0) ;;
 1) exit 3 ;;
@@ -27,18 +28,18 @@ esac
 
 tests=$(find . -name '*.test.js' -not -path './node_modules/*')
 [ -n "$tests" ] || { echo "no *.test.ts file"; exit 1; }
-# The report comes through a pipe, so what it has once said stays said; the pipe's end is node's, as
-# node hands no descriptor on to what it starts. The canary's name goes to node on stdin.
+# The report comes through a pipe, so that a solution cannot take back a line of it. Only node holds
+# the pipe: it passes no descriptor on to what it starts. node reads the canary's name from stdin.
 if find . -name '*.test.ts' -exec grep -qE "from +['\"]vitest['\"]" {} +; then
     cp "$here/canary.vitest.mjs" llmbench-canary.test.js
-    # Made by setup.sh; used only where no test can change it.
+    # setup.sh fills this cache; it is used only where no test can change it.
     [ -w "$here/compile-cache" ] ||
         export NODE_COMPILE_CACHE="$here/compile-cache" NODE_COMPILE_CACHE_PORTABLE=1
     report=$(node node_modules/vitest/vitest.mjs run --config "$here/vitest.config.mjs" \
         --configLoader native --root "$PWD" --outputFile.junit=/proc/self/fd/4 \
         4>&1 1>&2 3>&-) || true
 else
-    # In one process: a solution that ends it also ends the report.
+    # One process: a solution that ends it also ends the report.
     report=$(node --test --test-isolation=none --test-force-exit --import "$here/resolve.mjs" \
         --test-reporter="$here/log.mjs" --test-reporter-destination=stderr \
         --test-reporter="$here/junit.mjs" --test-reporter-destination=stderr \
@@ -46,5 +47,5 @@ else
 fi
 printf '%s\n' "$report" >&3
 
-# All passed: of failures there is that of the canary alone.
+# If all passed, the canary's is the only failure.
 [ "$(printf '%s\n' "$report" | grep -cE '<(failure|error)[ >]')" = 1 ]

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Installs, in this folder, the packages of package-lock.json, the compiler as ./tsc, and what node
-# made of Vitest's programs when it read them.
+# Installs, in this folder, the packages of package-lock.json, the compiler as ./tsc, and a compile
+# cache of Vitest's modules for node.
 set -eu
 cd "$(dirname "$0")"
 here=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-# A node that came as a Python package has no npm on PATH; every node has it at this place.
+# node from a Python package has no npm on PATH; every node has npm in this folder.
 npm=$(node -p 'path.resolve(fs.realpathSync(process.execPath), "../../lib/node_modules/npm/bin/npm-cli.js")')
 node "$npm" ci --ignore-scripts --no-audit --no-fund --cache "$scratch"
-# The package's own tsc starts a whole node only to start this.
+# The package's own tsc only starts this program, through a whole node.
 ln -sf "$(node -p '`node_modules/@typescript/typescript-${process.platform}-${process.arch}/lib/tsc`')" tsc
 ./tsc --version
 

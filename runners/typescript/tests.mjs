@@ -1,6 +1,7 @@
-// All tests of the current folder, and after them the canary: a test that must fail. It does so only
-// if every usual way to assert still works: a solution shares the process with its tests and could
-// patch what they use. Then the canary passes, and nobody believes the report.
+// Loads all tests of the current folder and, after them, the canary: a test that must fail. The
+// canary fails only if every usual assertion still works. A solution shares the process with its
+// tests and could patch the tools that they use; then the canary passes and the report is not
+// trusted.
 import assert from "node:assert";
 import { globSync } from "node:fs";
 import { resolve } from "node:path";
@@ -11,7 +12,7 @@ for (const file of globSync("**/*.test.js", { exclude: ["node_modules/**"] }).so
   await import(pathToFileURL(resolve(file)));
 }
 
-const ways = [
+const assertions = [
   () => assert(false),
   () => assert.ok(false),
   () => assert.fail(),
@@ -29,9 +30,9 @@ const ways = [
 ];
 
 test("canary", async () => {
-  for (const way of ways) {
+  for (const assertion of assertions) {
     try {
-      way();
+      assertion();
     } catch {
       continue;
     }

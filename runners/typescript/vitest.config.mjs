@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { BaseSequencer, DefaultReporter } from "vitest/node";
-import { name } from "./name.mjs";
+import { canaryName } from "./canary-name.mjs";
 
 const isCanary = (path) => path.endsWith("/llmbench-canary.test.js");
 
@@ -11,7 +11,7 @@ class CanaryLast extends BaseSequencer {
   }
 }
 
-/** The report for people, of the problem's own tests only. */
+/** The report for people, without the canary. */
 class Log extends DefaultReporter {
   onTestModuleEnd(module) {
     if (!isCanary(module.moduleId)) super.onTestModuleEnd(module);
@@ -30,13 +30,13 @@ export default {
       [
         "junit",
         {
-          titleTemplate: ({ filepath, title }) => (isCanary(filepath) ? name : title),
+          titleTemplate: ({ filepath, title }) => (isCanary(filepath) ? canaryName : title),
           includeConsoleOutput: false,
         },
       ],
     ],
     sequence: { sequencer: CanaryLast },
-    // One thread for all files: there is one core, and starting workers is most of the time.
+    // One thread for all files: there is one core, and starting workers takes most of the time.
     pool: "threads",
     isolate: false,
     fileParallelism: false,

@@ -1,17 +1,19 @@
-"""The same problems and recorded answers through llmbench and through Inspect AI, side by side.
+"""Compares llmbench and Inspect AI on the same problems and recorded answers.
 
 python scripts/benchmarks/peers.py [--runs N] [--langs L,L] [--at-once N …]
 
-Both ask the same server on loopback, which replays recorded answers as fast as it can, and run the
-same tests in the same images on the same engine under the same limits of memory, processors,
-processes and files, without a network. Inspect AI (https://inspect.aisi.org.uk) is installed from
-PyPI into an environment of its own, and runs at each of several concurrencies: the best counts.
-Its task, `peers_inspect.py` beside this file, places all files and runs the tests in one call of
-its sandbox, which is the least that it can do. It needs a Docker engine of at least 24.0.6.
+Both send their requests to the same server on loopback, which replays recorded answers as fast as
+it can. Both run the same tests in the same images on the same engine, without a network. Limits of
+memory, processors, processes and files are the same too.
 
-Processor seconds are those of the whole machine, since an engine's work is spread over many
-processes: nothing else should run beside it. Memory is the peak of what the tool's own processes
-hold (PSS), sampled; the engine's and the containers' is not in it. Start-up counts.
+Inspect AI (https://inspect.aisi.org.uk) is installed from PyPI into an environment of its own. It
+runs at each of several concurrencies, and the best result counts. Its task is `peers_inspect.py`
+beside this file. The task places all files and runs the tests in one call of its sandbox, which is
+the least that it can do. It needs a Docker engine of version 24.0.6 or newer.
+
+Processor seconds are those of the whole machine, because an engine's work is spread over many
+processes. So nothing else should run at the same time. Memory is the sampled peak of the memory
+(PSS) of the tool's own processes, without the engine and the containers. Start-up counts.
 """
 
 import argparse
@@ -48,7 +50,7 @@ SAMPLE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Result:
-    """What one tool did: attempts, how many passed, and what it took."""
+    """One tool's attempts, passed attempts, seconds, processor seconds and peak memory."""
 
     name: str
     attempts: int
@@ -59,23 +61,23 @@ class Result:
 
     @property
     def rate(self) -> float:
-        """Attempts per second."""
+        """Return the attempts per second."""
         return self.attempts / self.seconds
 
 
-def tree(pid: int) -> Iterator[int]:
-    """A process and all below it."""
+def process_tree(pid: int) -> Iterator[int]:
+    """Yield the ids of a process and all its descendants."""
     yield pid
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                yield from tree(int(child))
+                yield from process_tree(int(child))
 
 
 def memory_mib(pid: int) -> float:
-    """What a process and all below it hold, each shared page counted once."""
+    """Return the memory of a process and its descendants; shared pages count once."""
     total = 0
-    for each in tree(pid):
+    for each in process_tree(pid):
         with suppress(OSError):
             for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
@@ -83,38 +85,42 @@ def memory_mib(pid: int) -> float:
     return total / 1024
 
 
-def measured(command: Sequence[str | Path], env: Mapping[str, str]) -> tuple[float, float, float]:
-    """Run to the end: seconds by the clock, processor seconds of the machine, peak memory."""
+def measure(command: Sequence[str | Path], env: Mapping[str, str]) -> tuple[float, float, float]:
+    """Run a command to its end.
+
+    Returns:
+        Seconds by the clock, processor seconds of the machine, and peak memory in MiB.
+    """
     cpu, began, peak = machine.cpu_seconds(), time.perf_counter(), 0.0
-    with tempfile.TemporaryFile() as said:
-        with subprocess.Popen(command, env=env, stdout=said, stderr=said) as process:
+    with tempfile.TemporaryFile() as output:
+        with subprocess.Popen(command, env=env, stdout=output, stderr=output) as process:
             while process.poll() is None:
                 peak = max(peak, memory_mib(process.pid))
                 time.sleep(SAMPLE_SECONDS)
         seconds, cpu = time.perf_counter() - began, machine.cpu_seconds() - cpu
         if process.returncode:
-            said.seek(0)
-            sys.stderr.buffer.write(said.read())
+            output.seek(0)
+            sys.stderr.buffer.write(output.read())
             raise SystemExit(f"{command[0]} ended with exit {process.returncode}")
     return seconds, cpu, peak
 
 
-def by_llmbench(url: str, folder: Path, given: argparse.Namespace, *flags: str) -> Result:
-    """A run as people start it; its concurrency of tests is its default, the cores."""
+def run_llmbench(url: str, folder: Path, args: argparse.Namespace, *flags: str) -> Result:
+    """Measure a usual run; it runs as many tests at once as there are cores."""
     out = folder / f"{secrets.token_hex(4)}.parquet"
     command = [sys.executable, "-m", "llmbench", "--provider", "openai-compatible"]
-    command += ["--base-url", url, "--model", MODEL, "--runs", str(given.runs), "--seed", "1"]
+    command += ["--base-url", url, "--model", MODEL, "--runs", str(args.runs), "--seed", "1"]
     command += ["--concurrency", str(STREAMS), "--sandbox", "docker", "--quiet", *flags]
-    command += ["--only", ",".join(given.ids), "--out", str(out)]
-    # A work folder of its own, beside its results.
+    command += ["--only", ",".join(args.ids), "--out", str(out)]
+    # The work folder is then beside the results.
     os.chdir(folder)
-    took = measured(command, dict(os.environ))
+    usage = measure(command, dict(os.environ))
     rows = pl.read_parquet(out)
-    return Result(" ".join(["llmbench", *flags]), len(rows), int(rows["passed"].sum()), *took)
+    return Result(" ".join(["llmbench", *flags]), len(rows), int(rows["passed"].sum()), *usage)
 
 
 def compose(runner: Runner) -> dict[str, Any]:
-    """The container of a language for Inspect AI, with the limits that llmbench sets."""
+    """Return a language's container for Inspect AI, with the limits that llmbench sets."""
     limits = runner.limits
     scratch = f"exec,mode=1777,size={limits.work_mb}m"
     service = {
@@ -142,19 +148,19 @@ def compose(runner: Runner) -> dict[str, Any]:
 
 
 def samples(
-    chosen: Sequence[Problem], runners: Mapping[str, Runner], folder: Path
+    selected: Sequence[Problem], runners: Mapping[str, Runner], folder: Path
 ) -> list[dict[str, Any]]:
-    """The problems as Inspect AI's samples, with the messages that llmbench sends."""
-    made = []
-    for lang in {problem.lang for problem in chosen}:
+    """Return the problems as samples for Inspect AI, with the messages that llmbench sends."""
+    result = []
+    for lang in {problem.lang for problem in selected}:
         (folder / f"{lang}.json").write_text(json.dumps(compose(runners[lang])))
-    for problem in chosen:
+    for problem in selected:
         runner = runners[problem.lang]
-        asked = prompts.messages(problem, runner.config.instructions)
-        made.append(
+        messages = prompts.messages(problem, runner.config.instructions)
+        result.append(
             {
                 "id": problem.id,
-                "messages": [message._asdict() for message in asked],
+                "messages": [message._asdict() for message in messages],
                 "files": {**runner.config.generated_files, **problem.files, **problem.tests},
                 "solution": runner.config.solution,
                 "environment": runner.environment(problem.options),
@@ -162,11 +168,11 @@ def samples(
                 "timeout": TEST_TIMEOUT_SECONDS,
             }
         )
-    return made
+    return result
 
 
 def peer_environment() -> Path:
-    """The interpreter of an environment that has the peer, made when missing."""
+    """Return the interpreter of an environment that has Inspect AI; make it if missing."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "llmbench" / "peers" / PEER
     python = folder / "bin" / "python"
@@ -178,66 +184,78 @@ def peer_environment() -> Path:
     return python
 
 
-def by_peer(url: str, folder: Path, given: argparse.Namespace, at_once: int) -> Result:
-    """The peer with so many samples, and so many sandboxes, at once."""
+def run_peer(url: str, folder: Path, args: argparse.Namespace, at_once: int) -> Result:
+    """Measure Inspect AI with `at_once` samples, and as many sandboxes, at once."""
     env = dict(os.environ) | {"DEMO_BASE_URL": url, "DEMO_API_KEY": "none"}
     out = folder / "peer.json"
     options = {
         "model": MODEL,
-        "runs": given.runs,
+        "runs": args.runs,
         "at_once": at_once,
         "streams": STREAMS,
         "logs": str(folder / "logs"),
         "out": str(out),
     }
-    told = json.dumps(options)
-    took = measured([peer_environment(), TASK, folder / "samples.json", told], env)
+    command: list[str | Path] = [
+        peer_environment(),
+        TASK,
+        folder / "samples.json",
+        json.dumps(options),
+    ]
+    usage = measure(command, env)
     result = json.loads(out.read_text())
-    return Result(f"Inspect AI, {at_once} at once", result["attempts"], result["passed"], *took)
+    return Result(f"Inspect AI, {at_once} at once", result["attempts"], result["passed"], *usage)
 
 
-def measure(url: str, given: argparse.Namespace) -> list[Result]:
-    """Each tool once, the peer at each concurrency."""
+def run_all(url: str, args: argparse.Namespace) -> list[Result]:
+    """Measure llmbench in both modes, and Inspect AI at each concurrency."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        made = samples(given.chosen, given.runners, folder)
-        (folder / "samples.json").write_text(json.dumps(made))
-        results = [by_llmbench(url, folder, given), by_llmbench(url, folder, given, "--warm")]
-        return results + [by_peer(url, folder, given, n) for n in given.at_once]
+        text = json.dumps(samples(args.selected, args.runners, folder))
+        (folder / "samples.json").write_text(text)
+        results = [
+            run_llmbench(url, folder, args),
+            run_llmbench(url, folder, args, "--reuse-containers"),
+        ]
+        return results + [run_peer(url, folder, args, n) for n in args.at_once]
 
 
 def options() -> argparse.Namespace:
-    """The flags, and the problems that have recorded answers."""
+    """Parse the flags and select the problems that have recorded answers."""
     parser = argparse.ArgumentParser(description="llmbench and Inspect AI, side by side.")
-    parser.add_argument("--runs", type=int, default=3, help="of each problem (default: 3)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each problem (default: 3)")
     parser.add_argument("--langs", default="", help="only these languages (default: all)")
     parser.add_argument(
-        "--at-once", type=int, nargs="+", default=[2, 4, 8], help="the peer's (default: 2 4 8)"
+        "--at-once",
+        type=int,
+        nargs="+",
+        default=[2, 4, 8],
+        help="samples at once of Inspect AI (default: 2 4 8)",
     )
-    given = parser.parse_args()
-    given.runners = load_runners(bundled_dir("runners"))
-    values = {lang: runner.option_values for lang, runner in given.runners.items()}
-    given.problems = problems.load([bundled_dir("problems")], values)
-    answers = recorded.read(recorded.RECORDINGS, given.problems)[MODEL].answers
-    langs = [lang for lang in given.langs.split(",") if lang]
-    given.chosen = [p for p in given.problems if p.id in answers and (not langs or p.lang in langs)]
-    given.ids = [problem.id for problem in given.chosen]
-    return given
+    args = parser.parse_args()
+    args.runners = load_runners(bundled_dir("runners"))
+    values = {lang: runner.option_values for lang, runner in args.runners.items()}
+    args.problems = problems.load([bundled_dir("problems")], values)
+    answers = recorded.read(recorded.RECORDINGS, args.problems)[MODEL].answers
+    langs = [lang for lang in args.langs.split(",") if lang]
+    args.selected = [p for p in args.problems if p.id in answers and (not langs or p.lang in langs)]
+    args.ids = [problem.id for problem in args.selected]
+    return args
 
 
 async def main() -> None:
     """Measure and print the table."""
-    given = options()
+    args = options()
     peer_environment()
-    told = await anyio.run_process(["docker", "version", "--format", "{{.Server.Version}}"])
+    engine = await anyio.run_process(["docker", "version", "--format", "{{.Server.Version}}"])
     cores = len(os.sched_getaffinity(0))
-    async with recorded.serve(given.chosen, pace=0) as server:
-        results = await anyio.to_thread.run_sync(measure, server.base_url, given)
+    async with recorded.serve(args.selected, pace=0) as server:
+        results = await anyio.to_thread.run_sync(run_all, server.base_url, args)
     first = results[0]
     best = max(results[2:], key=lambda r: r.rate)
     print(
-        f"llmbench {__version__}, {PEER}, engine {told.stdout.decode().strip()}, {cores} cores; "
-        f"{first.attempts} attempts at {len(given.chosen)} problems\n"
+        f"llmbench {__version__}, {PEER}, engine {engine.stdout.decode().strip()}, {cores} cores; "
+        f"{first.attempts} attempts at {len(args.selected)} problems\n"
     )
     print(f"{'':28}{'attempts/s':>11}{'CPU s each':>11}{'peak MiB':>10}{'passed':>8}{'ratio':>7}")
     for result in results:
@@ -246,7 +264,7 @@ async def main() -> None:
             f"{result.name + mark:28}{result.rate:11.2f}{result.cpu / result.attempts:11.2f}"
             f"{result.memory_mib:10.0f}{result.passed:8}{result.rate / best.rate:7.2f}"
         )
-    print("\n* the peer's best, which the ratios are to")
+    print("\n* the best of Inspect AI; ratios are relative to it")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The job of `peers.py` as a task of Inspect AI: runs in the environment that has it.
+"""Runs the work of `peers.py` as a task of Inspect AI, in an environment that has Inspect AI.
 
-python peers_inspect.py SAMPLES OPTIONS    a file of JSON, and JSON
+python peers_inspect.py SAMPLES OPTIONS    SAMPLES is a JSON file, OPTIONS is JSON text
 """
 
 import io
@@ -25,7 +25,7 @@ PLACE_AND_RUN = "tar -xf - && printf '%s\\n' \"$0\" | sh /opt/runner/run.sh"
 
 @solver
 def ask() -> Solver:
-    """Ask with the seed of the run, by which the server picks its answer."""
+    """Send the number of the run as the seed, by which the server picks its answer."""
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         return await generate(state, seed=state.epoch)
@@ -33,8 +33,8 @@ def ask() -> Solver:
     return solve
 
 
-def packed(files: dict[str, str]) -> bytes:
-    """The files as a tar archive."""
+def pack(files: dict[str, str]) -> bytes:
+    """Return the files as a tar archive."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path, text in files.items():
@@ -46,47 +46,47 @@ def packed(files: dict[str, str]) -> bytes:
 
 @scorer(metrics=[accuracy()])
 def tests() -> Scorer:
-    """Exit 0 of the tests, which is what their runner says when all passed."""
+    """Score an answer as correct if `run.sh` exits with 0: all tests passed."""
 
     async def score(state: TaskState, target: Target) -> Score:
-        about = state.metadata
+        metadata = state.metadata
         blocks = BLOCK.findall(state.output.completion)
         if not blocks:
             return Score(value=INCORRECT, explanation="no code")
-        files = {about["solution"]: max(blocks, key=len), **about["files"]}
+        files = {metadata["solution"]: max(blocks, key=len), **metadata["files"]}
         try:
-            ran = await sandbox().exec(
+            result = await sandbox().exec(
                 ["sh", "-c", PLACE_AND_RUN, f"canary_{secrets.token_hex(16)}"],
-                input=packed(files),
-                env=about["environment"],
-                timeout=int(about["timeout"]),
+                input=pack(files),
+                env=metadata["environment"],
+                timeout=int(metadata["timeout"]),
                 timeout_retry=False,
             )
         except TimeoutError:
             return Score(value=INCORRECT, explanation="timeout")
-        return Score(value=CORRECT if ran.returncode == 0 else INCORRECT)
+        return Score(value=CORRECT if result.returncode == 0 else INCORRECT)
 
     return score
 
 
 def dataset(path: Path) -> MemoryDataset:
-    """The samples of a file."""
+    """Read the samples of a file."""
     roles: dict[str, Any] = {"system": ChatMessageSystem, "user": ChatMessageUser}
     return MemoryDataset(
         [
             Sample(
-                id=given["id"],
-                input=[roles[m["role"]](content=m["content"]) for m in given["messages"]],
-                sandbox=("docker", given["compose"]),
-                metadata={k: given[k] for k in ("files", "solution", "environment", "timeout")},
+                id=sample["id"],
+                input=[roles[m["role"]](content=m["content"]) for m in sample["messages"]],
+                sandbox=("docker", sample["compose"]),
+                metadata={k: sample[k] for k in ("files", "solution", "environment", "timeout")},
             )
-            for given in json.loads(path.read_text())
+            for sample in json.loads(path.read_text())
         ]
     )
 
 
 def main() -> None:
-    """Evaluate, and write how many attempts there were and how many passed."""
+    """Evaluate, and write the numbers of attempts and passed attempts as JSON."""
     options = json.loads(sys.argv[2])
     task = Task(
         dataset=dataset(Path(sys.argv[1])),
@@ -107,8 +107,8 @@ def main() -> None:
     if log.status != "success" or not log.samples:
         raise SystemExit(f"the evaluation ended as {log.status}: {log.error}")
     values = [score.value for s in log.samples for score in (s.scores or {}).values()]
-    told = {"attempts": len(log.samples), "passed": values.count(CORRECT)}
-    Path(options["out"]).write_text(json.dumps(told))
+    counts = {"attempts": len(log.samples), "passed": values.count(CORRECT)}
+    Path(options["out"]).write_text(json.dumps(counts))
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ async def test_a_run_leaves_no_group(groups: Groups) -> None:
 
 
 @pytest.mark.usefixtures("nowhere")
-@pytest.mark.parametrize("name", ["passes", "eats_memory", "burns_with_children"])
+@pytest.mark.parametrize("name", ["passes", "eats_memory", "uses_cpu_time_in_children"])
 async def test_where_no_group_can_be_made_use_is_counted_and_that_is_said(name: str) -> None:
     said: list[str] = []
     try:
@@ -159,7 +159,7 @@ async def test_where_no_group_can_be_made_use_is_counted_and_that_is_said(name: 
     wanted = {
         "passes": Outcome.PASSED,
         "eats_memory": Outcome.OUT_OF_MEMORY,
-        "burns_with_children": Outcome.TIMEOUT,
+        "uses_cpu_time_in_children": Outcome.TIMEOUT,
     }
     for lang in RUNNERS:
         verdict = await sandbox.run(submission(lang, name))

@@ -93,7 +93,7 @@ async def test_a_container_ended_from_outside_is_no_verdict(
 
     async def judged() -> None:
         try:
-            found.append((await sandbox.run(submission(LANG, "stops_its_guard"))).outcome)
+            found.append((await sandbox.run(submission(LANG, "stops_its_timeout_process"))).outcome)
         except SandboxError as error:
             found.append(error)
 

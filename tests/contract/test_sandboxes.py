@@ -57,17 +57,17 @@ VERDICTS = {
     "exits_with_zero": {FAILED},
     "skips_every_test": {FAILED},
     "loops_forever": {TIMEOUT},
-    "burns_with_children": {TIMEOUT},
+    "uses_cpu_time_in_children": {TIMEOUT},
     "eats_memory": {OUT_OF_MEMORY},
     "floods_the_log": {PASSED},
-    "prints_no_text": {PASSED},
+    "prints_binary_data": {PASSED},
     "leaves_a_process": {PASSED},
-    "stops_its_guard": {TIMEOUT},
+    "stops_its_timeout_process": {TIMEOUT},
 }
 # Where the guard is of another user, it cannot be stopped.
-OUT_OF_REACH = {"docker-warm": {"stops_its_guard": {TIMEOUT, FAILED}}}
+OUT_OF_REACH = {"docker-warm": {"stops_its_timeout_process": {TIMEOUT, FAILED}}}
 CONFINED_VERDICTS = {
-    "sees_no_variable_of_ours": {PASSED},
+    "sees_no_variable_of_the_host": {PASSED},
     "cannot_reach_the_host": {PASSED},
     "cannot_write_outside": {PASSED},
     "forks_without_end": {FAILED, TIMEOUT, OUT_OF_MEMORY, COMPILE_ERROR},
@@ -83,8 +83,8 @@ UNDER_GVISOR = [
 ]
 SLEEP = str(10**6 + os.getpid())
 """Seconds that a process sleeps for which no process of other tests sleeps."""
-TIMEOUTS = {"loops_forever": 3.0, "stops_its_guard": 3.0, "forks_without_end": 6.0}
-CPU_SECONDS = {"burns_with_children": 3.0}
+TIMEOUTS = {"loops_forever": 3.0, "stops_its_timeout_process": 3.0, "forks_without_end": 6.0}
+CPU_SECONDS = {"uses_cpu_time_in_children": 3.0}
 
 
 @pytest.fixture

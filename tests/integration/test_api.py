@@ -41,9 +41,9 @@ async def test_the_example_of_the_readme_runs_also_where_a_loop_runs_already(
     assert isinstance(found, pl.DataFrame)
     assert found.schema == tables.SCHEMA
     assert len(found) == 2 * 3 * 3
-    compared = names["compared"]
-    assert isinstance(compared, llmbench.Comparison)
-    assert compared.differences["problems"].to_list() == [3]
+    comparison = names["comparison"]
+    assert isinstance(comparison, llmbench.Comparison)
+    assert comparison.differences["problems"].to_list() == [3]
     assert (tmp_path / "results.parquet").exists()
     assert len(list(tmp_path.glob("_work/*/journal.jsonl"))) == 1
 

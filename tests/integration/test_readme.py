@@ -1,4 +1,4 @@
-"""README.md says what is true: its commands run, its tables are the code's."""
+"""README.md is true: its commands run, and its tables match the code."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ from llmbench import problems
 from llmbench.cli import COMMANDS, RUN, load_command
 from llmbench.demo import server as recorded
 from llmbench.demo.server import RecordedAnswer
-from llmbench.plan import RUNS as RUNS_OF_EACH
+from llmbench.plan import RUNS as DEFAULT_RUNS
 from llmbench.plan import bundled_dir
 from llmbench.records import Outcome, Problem
 from llmbench.runners import load_runners
@@ -28,20 +28,22 @@ SHELL = [
     for line in block.splitlines()
     if line and not line.startswith("#")
 ]
-LLMBENCH = [line for line in SHELL if line.startswith("python -m llmbench")]
-RESUMES = [line for line in LLMBENCH if "--resume" in line]
-RUNS = [line for line in LLMBENCH if shlex.split(line)[3:4] in ([], [RUN]) or " llmbench -" in line]
-PROBLEMS = [line for line in LLMBENCH if line.startswith("python -m llmbench problems")]
-GRADES = [line for line in LLMBENCH if line.startswith("python -m llmbench grade")]
-MODELS = [line for line in LLMBENCH if line.startswith("python -m llmbench models")]
-RESULTS = [line for line in LLMBENCH if line not in RUNS + PROBLEMS + GRADES + MODELS]
-RUNS = [line for line in RUNS if line not in RESUMES]
-ELSEWHERE = {
+COMMAND_LINES = [line for line in SHELL if line.startswith("python -m llmbench")]
+RESUMES = [line for line in COMMAND_LINES if "--resume" in line]
+RUN_LINES = [
+    line for line in COMMAND_LINES if shlex.split(line)[3:4] in ([], [RUN]) or " llmbench -" in line
+]
+PROBLEMS = [line for line in COMMAND_LINES if line.startswith("python -m llmbench problems")]
+GRADES = [line for line in COMMAND_LINES if line.startswith("python -m llmbench grade")]
+MODELS = [line for line in COMMAND_LINES if line.startswith("python -m llmbench models")]
+RESULTS = [line for line in COMMAND_LINES if line not in RUN_LINES + PROBLEMS + GRADES + MODELS]
+RUNS = [line for line in RUN_LINES if line not in RESUMES]
+TESTED_ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
     "python3 scripts/test.py",  # runs this test
     "scripts/nightly.sh sweep.yaml nights",  # test_sweep.py runs it
     "docker compose build",  # scripts/test.py runs it
-    "export OPENROUTER_API_KEY=…",  # set for the runs below
+    "export OPENROUTER_API_KEY=…",  # the runs below set it
 }
 (ANSWERS,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
 SWEEP = """\
@@ -51,38 +53,45 @@ targets: [{provider: demo, model: demo-small}]
 """
 
 
-def test_flags_providers_and_columns_are_those_of_the_code() -> None:
+def test_the_tables_match_the_code() -> None:
     assert docs.render(README) == README, "run: python scripts/docs.py"
 
 
-def test_every_command_is_run_by_some_test() -> None:
-    assert set(SHELL) - set(LLMBENCH) == ELSEWHERE
+def test_a_flag_is_listed_by_its_short_and_its_current_name() -> None:
+    rows = list(docs.flags("run"))
+    assert any(row.startswith("| `-o, --out FILE` | result table") for row in rows)
+    assert any(row.startswith("| `--test-timeout S` |") for row in rows)
+    assert not any("--docker-timeout" in row for row in rows)
+
+
+def test_some_test_runs_every_command() -> None:
+    assert set(SHELL) - set(COMMAND_LINES) == TESTED_ELSEWHERE
     assert len(RUNS) >= 5
     assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES + MODELS} == set(
         COMMANDS
     ) - {RUN}
 
 
-def test_the_repairs_that_are_shown_are_those_of_the_recorded_answers() -> None:
+def test_the_table_of_repairs_matches_the_recorded_answers() -> None:
     loaded = problems.load([bundled_dir("problems")], LANGUAGES)
-    asked = problems.select(loaded, langs=["python"])
-    recordings = recorded.read(recorded.RECORDINGS, asked)
-    by_id = {problem.id: problem for problem in asked}
-    told = []
+    selected = problems.select(loaded, langs=["python"])
+    recordings = recorded.read(recorded.RECORDINGS, selected)
+    by_id = {problem.id: problem for problem in selected}
+    expected = []
     for model, recording in sorted(recordings.items()):
         rounds = [
-            [_solves(given[run % len(given)].in_round(number), by_id[id_]) for number in (1, 2)]
-            for id_, given in recording.answers.items()
-            for run in range(RUNS_OF_EACH)
+            [_solves(runs[run % len(runs)].in_round(number), by_id[id_]) for number in (1, 2)]
+            for id_, runs in recording.answers.items()
+            for run in range(DEFAULT_RUNS)
         ]
         first, either = sum(one for one, _ in rounds), sum(map(any, rounds))
-        told += [
+        expected += [
             [f"demo/{model}", "1", f"{len(rounds)}", f"{first}", f"{first / len(rounds):.1%}"],
             ["", "2", f"{len(rounds) - first}", f"{either - first}", f"{either / len(rounds):.1%}"],
         ]
     block = README.partition("<!-- repair output -->")[2].partition("<!-- end of")[0]
-    shown = [line.split("│")[1:6] for line in block.splitlines() if line.startswith("│")]
-    assert [[cell.strip() for cell in cells] for cells in shown] == told
+    rows = [line.split("│")[1:6] for line in block.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in cells] for cells in rows] == expected
 
 
 def _solves(answer: RecordedAnswer, problem: Problem) -> bool:
@@ -90,14 +99,14 @@ def _solves(answer: RecordedAnswer, problem: Problem) -> bool:
     return "".join(problem.reference.split()) in "".join(answer.text.split())
 
 
-def test_every_outcome_is_explained() -> None:
+def test_every_outcome_has_a_row() -> None:
     assert re.findall(r"^\| `(\w+)` \| (?:100|0|null) ", README, re.MULTILINE) == list(Outcome)
 
 
 @pytest.mark.bubblewrap
 @pytest.mark.anyio
 @pytest.mark.parametrize("line", RUNS)
-async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
+async def test_a_run_of_the_readme_succeeds(tmp_path: Path, line: str) -> None:
     runners = load_runners(bundled_dir("runners"))
     async with opened("bubblewrap", runners):
         pass
@@ -110,13 +119,13 @@ async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
     targets = dict(target.split("/", 1) for target in options.target)
     models = [*options.model, *targets.values()] or ["the-loaded-one"]
     async with serving(tmp_path, *models) as server:
-        asked = options.provider != "demo" and not targets
-        here = ["--base-url", server.base_url] if asked else []
-        there = {name: {"base_url": server.base_url} for name in targets}
-        (tmp_path / "llmbench.yaml").write_text(yaml.safe_dump({"providers": there}))
+        is_server = options.provider != "demo" and not targets
+        address = ["--base-url", server.base_url] if is_server else []
+        providers = {name: {"base_url": server.base_url} for name in targets}
+        (tmp_path / "llmbench.yaml").write_text(yaml.safe_dump({"providers": providers}))
         few = ["--only", "python-lru-ttl-cache", "--sandbox", "bubblewrap"]
         env = environment(OPENROUTER_API_KEY="any")
-        ran = await run(tmp_path, *flags, *here, *few, env=env)
+        ran = await run(tmp_path, *flags, *address, *few, env=env)
     assert ran.code == 0, ran.err
     for path in options.out:
         assert (tmp_path / path).stat().st_size > 0
@@ -124,7 +133,7 @@ async def test_a_command_of_the_readme_runs(tmp_path: Path, line: str) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("line", MODELS)
-async def test_a_command_of_the_readme_lists_models(tmp_path: Path, line: str) -> None:
+async def test_a_command_of_the_readme_lists_the_models(tmp_path: Path, line: str) -> None:
     async with serving(tmp_path, "near", "far") as server:
         ran = await run(tmp_path, *shlex.split(line)[3:], "--base-url", server.base_url)
     assert ran.code == 0, ran.err
@@ -133,16 +142,18 @@ async def test_a_command_of_the_readme_lists_models(tmp_path: Path, line: str) -
 
 @pytest.mark.bubblewrap
 @pytest.mark.anyio
-async def test_the_commands_that_go_on_with_a_run_do_so(tmp_path: Path) -> None:
-    before = LLMBENCH[LLMBENCH.index(RESUMES[0]) - 1]
+async def test_the_commands_of_the_readme_resume_a_run(tmp_path: Path) -> None:
+    before = COMMAND_LINES[COMMAND_LINES.index(RESUMES[0]) - 1]
     few = ["--only", "python-lru-ttl-cache", "--sandbox", "bubblewrap"]
-    told = []
+    messages = []
     for line in [before, *RESUMES]:
         ran = await run(tmp_path, *shlex.split(line)[3:], *few)
         assert ran.code == 0, ran.err
-        told.append(ran.err)
-    assert "nothing remains to be done" in told[1]
-    assert "6 attempts are done, 0 answers are graded without asking again, 3 are asked" in told[2]
+        messages.append(ran.err)
+    assert "nothing remains to be done" in messages[1]
+    assert (
+        "6 attempts are done, 0 answers are graded without asking again, 3 are asked" in messages[2]
+    )
     assert len(list(tmp_path.glob("_work/*"))) == 1
 
 
@@ -186,11 +197,11 @@ async def test_a_command_of_the_readme_grades_answers(results: Path, line: str) 
 
 @pytest.mark.bubblewrap
 @pytest.mark.anyio
-async def test_the_commands_for_a_first_problem_run_one_after_the_other(tmp_path: Path) -> None:
+async def test_the_commands_for_a_first_problem_succeed_in_order(tmp_path: Path) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     for line in PROBLEMS:
         flags = shlex.split(line)[3:]
-        here = ["--sandbox", "bubblewrap"] if flags[1] == "check" else []
-        ran = await run(tmp_path, *flags, *here)
+        sandbox = ["--sandbox", "bubblewrap"] if flags[1] == "check" else []
+        ran = await run(tmp_path, *flags, *sandbox)
         assert ran.code == 0, ran.err

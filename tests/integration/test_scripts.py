@@ -1,4 +1,4 @@
-"""The scripts that the README names, as a newcomer runs them."""
+"""The scripts of the README work as a newcomer runs them."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_demo_script_does_the_main_job_without_an_engine(tmp_path: Path) -> None:
+def test_the_demo_script_works_without_a_docker_engine(tmp_path: Path) -> None:
     flags = ["--only", "python-lru-ttl-cache", "--runs", "1", "--out", "r.csv"]
     ran = subprocess.run(
         [sys.executable, ROOT / "scripts/demo.py", *flags],

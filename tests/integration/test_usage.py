@@ -1,4 +1,4 @@
-"""What people type wrong, and what they are told: no engine and no model is needed."""
+"""Wrong usage ends with one clear message; no engine and no model is needed."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ async def test_help_of_run_shows_every_flag_with_its_default(tmp_path: Path) -> 
     assert "--docker-timeout" not in ran.out
 
 
-async def test_help_loads_nothing_slow(tmp_path: Path) -> None:
+async def test_help_imports_no_slow_package(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom llmbench.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
@@ -87,7 +87,7 @@ async def test_wrong_usage_is_one_clear_line_and_exit_2(
         ["--provider", "box"],
     ],
 )
-async def test_a_secret_where_it_would_be_written_down_is_refused_and_not_repeated(
+async def test_a_secret_that_a_run_would_record_is_refused_and_not_printed(
     tmp_path: Path, flags: list[str]
 ) -> None:
     if "box" in flags:
@@ -100,7 +100,7 @@ async def test_a_secret_where_it_would_be_written_down_is_refused_and_not_repeat
     assert not (tmp_path / "_work").exists()
 
 
-async def test_bad_problem_files_are_told_before_anything_else(tmp_path: Path) -> None:
+async def test_errors_in_problem_files_are_reported_first(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(
         "- id: a\n  lang: python\n  prompt: p\n  tests: {../x: y}\n- 1\n"
     )
@@ -112,7 +112,7 @@ async def test_bad_problem_files_are_told_before_anything_else(tmp_path: Path) -
     ]
 
 
-async def test_a_server_that_is_not_there_is_one_line_with_its_address(tmp_path: Path) -> None:
+async def test_an_unreachable_server_is_one_line_with_its_address(tmp_path: Path) -> None:
     ran = await run(tmp_path, "--base-url", "http://127.0.0.1:9/v1", "--model", "m")
     assert ran.code == 1
     (line,) = ran.err.splitlines()
@@ -120,7 +120,7 @@ async def test_a_server_that_is_not_there_is_one_line_with_its_address(tmp_path:
     assert "LM Studio" in line
 
 
-async def test_of_several_models_the_user_chooses(tmp_path: Path) -> None:
+async def test_several_models_without_a_choice_are_an_error(tmp_path: Path) -> None:
     async with serving(tmp_path, "one", "two") as server:
         ran = await run(tmp_path, "--base-url", server.base_url)
     assert ran.code == 2
@@ -129,7 +129,7 @@ async def test_of_several_models_the_user_chooses(tmp_path: Path) -> None:
     )
 
 
-async def test_a_key_that_could_be_none_is_refused_without_showing_it(tmp_path: Path) -> None:
+async def test_an_invalid_key_is_refused_and_not_printed(tmp_path: Path) -> None:
     env = environment(OPENAI_API_KEY="sk-with blank")
     ran = await run(tmp_path, "--provider", "openai", "--model", "m", env=env)
     assert ran.code == 2

@@ -1,4 +1,7 @@
-"""Serves a model by the server that is in llama.cpp itself: MODEL PORT."""
+"""Serves a model with llama.cpp's own server.
+
+python serve_llamacpp.py MODEL PORT
+"""
 
 import signal
 import sys

@@ -2,7 +2,7 @@
 
 from attrs import field, frozen
 
-from llmbench.cli.command import Command
+from llmbench.cli.command import Command, with_format
 from llmbench.options import Options, option
 
 DESCRIPTION = """\
@@ -30,4 +30,4 @@ class DoctorOptions(Options):
     format: str = field(default="text", metadata=option("output format", choices=FORMATS))
 
 
-COMMAND = Command("llmbench doctor", DESCRIPTION, DoctorOptions, EPILOG)
+COMMAND = Command("llmbench doctor", DESCRIPTION, DoctorOptions, EPILOG, prepare=with_format)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from llmbench.cli.command import Command
+from llmbench.cli.command import Command, with_format
 from llmbench.options import Options, comma_list, option, optional_path
 
 DESCRIPTION = """\
@@ -45,4 +45,4 @@ class ModelsOptions(Options):
     format: str = field(default="text", metadata=option("output format", choices=FORMATS))
 
 
-COMMAND = Command("llmbench models", DESCRIPTION, ModelsOptions, EPILOG)
+COMMAND = Command("llmbench models", DESCRIPTION, ModelsOptions, EPILOG, prepare=with_format)
