@@ -30,7 +30,7 @@ class AttemptFinished:
 
 @dataclass(frozen=True, slots=True)
 class TargetStopped:
-    """Nothing more is asked of a target; `reason` is one line for people."""
+    """No further request is sent to a target; `reason` is one line without the target's name."""
 
     target: str
     reason: str
@@ -46,10 +46,10 @@ class BudgetExhausted:
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """A request to a target met a passing fault and is made again after `seconds`.
+    """A request to a target failed and is sent again after `seconds`.
 
-    `asked` is the wait in seconds that the server asked for, None where it named none; `reason`
-    is one line for people.
+    `asked` is the wait in seconds that the server requested, or None; `reason` is one line without
+    the target's name.
     """
 
     target: str

@@ -304,7 +304,7 @@ class Row:
         str, ColumnInfo(f"first {LOG_HEAD_CHARS} characters of the log or the error")
     ]
     outcome: Annotated[str, ColumnInfo("one of " + ", ".join(Outcome))]
-    provider: Annotated[str, ColumnInfo("preset that named the server")]
+    provider: Annotated[str, ColumnInfo("name of the provider")]
     model: Annotated[str, ColumnInfo("model that was asked for")]
     target: Annotated[str, ColumnInfo("provider/model")]
     round: Annotated[int, ColumnInfo("1 the first answer, 2 its first repair, and so on")] = 1

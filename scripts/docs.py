@@ -21,7 +21,7 @@ from llmbench.cli.options import (
     show,
     sweep,
 )
-from llmbench.models.presets import PROVIDERS
+from llmbench.models.providers import PROVIDERS
 from llmbench.plan import bundled_dir
 from llmbench.reports import schema
 from llmbench.runners import ResourceLimits, load_runners
@@ -30,16 +30,16 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def providers() -> Iterator[str]:
-    """One line per preset."""
+    """One line per provider."""
     yield "| provider | address | key |"
     yield "|---|---|---|"
-    for preset in PROVIDERS.values():
-        address = f"`{preset.base_url}`" if preset.base_url else "`--base-url`"
-        if preset.name == "demo":
+    for provider in PROVIDERS.values():
+        address = f"`{provider.base_url}`" if provider.base_url else "`--base-url`"
+        if provider.replays:
             address = "recorded answers, embedded"
-        key = f"`{preset.key_env}`" if preset.key_env else ""
-        optional = " (if the server asks for one)" if key and not preset.key_required else ""
-        yield f"| `{preset.name}` | {address} | {key}{optional} |"
+        key = f"`{provider.key_env}`" if provider.key_env else ""
+        optional = " (if the server asks for one)" if key and not provider.key_required else ""
+        yield f"| `{provider.name}` | {address} | {key}{optional} |"
 
 
 def flags(made: argparse.ArgumentParser) -> Iterator[str]:

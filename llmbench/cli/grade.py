@@ -19,12 +19,12 @@ from llmbench.errors import RunError, UsageError
 from llmbench.events import Listener
 from llmbench.models.base import Model
 from llmbench.models.none import NoModel
+from llmbench.models.providers import is_replayed
 from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import Attempt, Target
 from llmbench.reports.console import Console, RunStatus
 from llmbench.runners import load_runners
 from llmbench.runs import record
-from llmbench.runs.targets import DEMO
 from llmbench.store import journal, result_paths
 from llmbench.store.answer_file import AnswerFile
 from llmbench.store.run_dir import RunDirectory
@@ -115,7 +115,7 @@ async def _grade(options: Options, path: Path) -> int:
 
 def _plan(options: Options, given: AnswerFile) -> GradingPlan:
     targets = tuple(given.targets[label] for label in given.totals)
-    recorded = any(target.provider == DEMO for target in targets)
+    recorded = any(is_replayed(target.provider) for target in targets)
     return GradingPlan(
         endpoints=(EndpointPlan(targets, options.sandbox.slots, replayed=recorded),),
         problems=tuple(given.known[id_] for id_ in sorted(given.asked)),

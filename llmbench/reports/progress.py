@@ -65,7 +65,7 @@ class _Tally:
             return None
         self.silent_until = now + PLAIN_SECONDS
         asked = "" if event.asked is None else f" (the server asked for {event.asked:.0f} s)"
-        return f"waiting {event.seconds:.0f} s{asked}: {event.reason}"
+        return f"waiting {event.seconds:.0f} s{asked}: {event.target}: {event.reason}"
 
 
 def _counted(outcomes: Counter[str]) -> str:
@@ -169,8 +169,8 @@ class PlainProgress:
 
 
 def stopped_words(event: TargetStopped) -> str:
-    """What the end of a target says; its name once."""
-    return f"stopped {event.target}: {event.reason.removeprefix(event.target + ': ')}"
+    """The line that says why a target was stopped."""
+    return f"stopped {event.target}: {event.reason}"
 
 
 def budget_words(event: BudgetExhausted) -> str:

@@ -11,7 +11,7 @@ from llmbench.attempt import AttemptPipeline
 from llmbench.cli.options import run as flags
 from llmbench.cli.options.run import Options
 from llmbench.errors import UsageError
-from llmbench.models.presets import check_open
+from llmbench.models.providers import refuse_secrets_in_url
 from llmbench.plan import Plan
 from llmbench.records import Attempt
 from llmbench.reports.console import Console
@@ -28,7 +28,7 @@ def merge_options(options: Options) -> Options:
     Raises:
         UsageError: there is no such run, or it cannot be gone on with.
     """
-    check_open(options.base_url or "")  # also where nobody uses it, the flags are kept
+    refuse_secrets_in_url(options.base_url or "")  # also where nobody uses it, the flags are kept
     if options.resume is None:
         return options
     folder = _folder(options.resume)

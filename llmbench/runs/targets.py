@@ -8,21 +8,26 @@ from json import dumps
 import anyio
 
 from llmbench.cli.options.run import Options
-from llmbench.demo import server as recorded
-from llmbench.errors import ModelError, TransientError, UsageError
+from llmbench.demo import server as replay
+from llmbench.errors import ModelError, TransientError, UnreachableError, UsageError
 from llmbench.events import Listener, RetryScheduled
-from llmbench.models.chat import ChatModel
+from llmbench.models.base import Model
 from llmbench.models.limits import AdaptiveConcurrency, RateLimiter, ServerLimits
-from llmbench.models.presets import Provider, read_key, resolve_base_url
 from llmbench.models.pricing import Price, find_price, read_prices
-from llmbench.models.providers import get_provider, load_providers
+from llmbench.models.protocols import open_model
+from llmbench.models.providers import (
+    EMBEDDED,
+    Provider,
+    get_provider,
+    load_providers,
+    read_key,
+    resolve_base_url,
+)
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import ModelInfo, Server, choose_model, connect
 from llmbench.plan import EndpointPlan
 from llmbench.records import Problem, Sampling, Target
 from llmbench.reports.console import Console
-
-DEMO = "demo"
 
 
 @dataclass(slots=True)
@@ -38,19 +43,19 @@ class OpenTargets:
     prices: dict[str, Price] = field(default_factory=dict)
     warm_up: bool = True
 
-    def model(self, target: Target, emit: Listener) -> ChatModel:
-        """A target's client; what its retries wait for is told."""
+    def model(self, target: Target, emit: Listener) -> Model:
+        """Return a target's model, which emits an event before each retry."""
         server = self.servers[target.provider]
 
-        def waiting(seconds: float, fault: TransientError) -> None:
-            emit(RetryScheduled(target.label, seconds, fault.retry_after, str(fault)))
+        def notify(seconds: float, error: TransientError) -> None:
+            emit(RetryScheduled(target.label, seconds, error.retry_after, error.reason))
 
-        return ChatModel(
+        return open_model(
             target,
             server,
-            RetryPolicy(notify=waiting),
+            RetryPolicy(notify=notify),
             self.prices.get(target.label),
-            warm_up=self.warm_up and server.preset.local and server.preset.name != DEMO,
+            warm_up=self.warm_up and server.provider.local,
         )
 
     def check_reached(self, labels: Collection[str]) -> None:
@@ -61,7 +66,7 @@ class OpenTargets:
 
     def slots(self, endpoint: EndpointPlan) -> anyio.CapacityLimiter:
         """What bounds the answers that stream at once in a lane."""
-        return self.servers[endpoint.targets[0].provider].traffic.slots
+        return self.servers[endpoint.targets[0].provider].limiter.slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +76,14 @@ class LimiterRegistry:
     paces: dict[str, RateLimiter]
     _here: dict[str, AdaptiveConcurrency] = field(default_factory=dict)
 
-    def of(self, address: str, preset: Provider) -> AdaptiveConcurrency:
+    def of(self, address: str, provider: Provider) -> AdaptiveConcurrency:
         """The limit of an address, whatever providers have it: that of the first."""
         if address not in self._here:
-            allowed = ServerLimits(preset.concurrency, preset.rpm, preset.tpm)
+            allowed = ServerLimits(provider.concurrency, provider.rpm, provider.tpm)
             pace = self.paces.setdefault(address, RateLimiter())
-            traffic = AdaptiveConcurrency(preset.name, allowed, local=_is_local(preset), pace=pace)
-            self._here[address] = traffic
+            self._here[address] = AdaptiveConcurrency(
+                provider.name, allowed, local=provider.local, rate_limiter=pace
+            )
         return self._here[address]
 
 
@@ -87,13 +93,15 @@ def with_recorded_answers(options: Options, problems: Sequence[Problem]) -> list
     Raises:
         UsageError: it has none to any of them.
     """
-    if set(_wanted(options)) != {DEMO}:
+    providers = load_providers(options.config)
+    names = list(_wanted(options))
+    if not all(get_provider(name, providers).replays for name in names):
         return list(problems)
-    recordings = recorded.read(recorded.RECORDINGS, problems).values()
+    recordings = replay.load_recordings(replay.RECORDINGS, problems).values()
     ids = {id_ for recording in recordings for id_ in recording.answers}
     if not ids:
         raise UsageError(
-            f"--provider {DEMO}: no answer is recorded to {problems[0].id}"
+            f"--provider {names[0]}: no answer is recorded to {problems[0].id}"
             + f" or the other {len(problems) - 1} problems" * (len(problems) > 1)
         )
     return [problem for problem in problems if problem.id in ids]
@@ -111,16 +119,16 @@ async def open_targets(
         UsageError: a provider, address, key, model or price is missing or wrong.
         ModelError: a server cannot be reached.
     """
-    presets = load_providers(options.config)
+    providers = load_providers(options.config)
     given = read_prices(options.prices) if options.prices else {}
     targets = OpenTargets(warm_up=options.warm_up)
     endpoints: dict[str, EndpointPlan] = {}
     traffics = LimiterRegistry(paces)
     async with AsyncExitStack() as stack:
         for name, models in _wanted(options).items():
-            preset = _with_flags(get_provider(name, presets), options)
+            provider = _with_flags(get_provider(name, providers), options)
             url = options.base_url if name == options.provider else None
-            server = await _enter(stack, preset, url, problems, options, traffics)
+            server = await _enter(stack, provider, url, problems, options, traffics)
             targets.servers[name] = server
             try:
                 offers = await _offered(server, needed=not models)
@@ -135,9 +143,7 @@ async def open_targets(
             targets.prices |= _prices(asked, given, offers, options)
             endpoint = endpoints.get(server.base_url)
             if endpoint is None:
-                endpoint = EndpointPlan(
-                    (), server.preset.concurrency, _is_local(preset), name == DEMO
-                )
+                endpoint = EndpointPlan((), provider.concurrency, provider.local, provider.replays)
             endpoints[server.base_url] = replace(endpoint, targets=(*endpoint.targets, *asked))
         targets.endpoints = tuple(endpoints.values())
         yield targets
@@ -156,19 +162,19 @@ def _wanted(options: Options) -> Mapping[str, list[str]]:
     return {provider: list(dict.fromkeys(models)) for provider, models in wanted.items()}
 
 
-def _with_flags(preset: Provider, options: Options) -> Provider:
+def _with_flags(provider: Provider, options: Options) -> Provider:
     """A provider with the limits that flags give to all."""
     return replace(
-        preset,
-        concurrency=options.concurrency or preset.concurrency,
-        rpm=options.rpm or preset.rpm,
-        tpm=options.tpm or preset.tpm,
+        provider,
+        concurrency=options.concurrency or provider.concurrency,
+        rpm=options.rpm or provider.rpm,
+        tpm=options.tpm or provider.tpm,
     )
 
 
 async def _enter(
     stack: AsyncExitStack,
-    preset: Provider,
+    provider: Provider,
     url: str | None,
     problems: Sequence[Problem],
     options: Options,
@@ -176,28 +182,22 @@ async def _enter(
 ) -> Server:
     """The server to ask; for the demo, one of our own that replays recorded answers."""
     key = None
-    if preset.name == DEMO:
-        url = (await stack.enter_async_context(recorded.serve(problems))).base_url
+    if provider.replays:
+        url = (await stack.enter_async_context(replay.serve(problems))).base_url
     else:
-        key = read_key(preset)
-    traffic = traffics.of(resolve_base_url(preset, url), preset)
-    server = connect(preset, url, key, options.limits, traffic)
+        key = read_key(provider)
+    limiter = traffics.of(resolve_base_url(provider, url), provider)
+    server = connect(provider, url, key, options.limits, limiter)
     return await stack.enter_async_context(server)
 
 
-def _is_local(preset: Provider) -> bool:
-    """True where one model after the other is asked; the demo has all of its loaded."""
-    return preset.local and preset.name != DEMO
-
-
 def _target(server: Server, model: str, options: Options) -> Target:
-    preset = server.preset
-    # The demo's answer to run n is chosen by the seed, which makes a demo repeatable.
-    seed = 1 if preset.name == DEMO and options.seed is None else options.seed
+    provider = server.provider
+    # The recorded answer to run n is chosen by the seed, which makes a demo repeatable.
+    seed = 1 if provider.replays and options.seed is None else options.seed
     sampling = Sampling(options.max_tokens, options.temperature, seed)
-    # Its port is another one each time.
-    address = "embedded" if preset.name == DEMO else server.base_url
-    return Target(preset.name, model, address, sampling, dumps(preset.extra, sort_keys=True))
+    address = EMBEDDED if provider.replays else server.base_url
+    return Target(provider.name, model, address, sampling, dumps(provider.extra, sort_keys=True))
 
 
 def _prices(
@@ -229,7 +229,7 @@ def _models(
 ) -> Sequence[str]:
     """The models named, or the only one there is."""
     offered = [offer.id for offer in offers]
-    if server.preset.name == DEMO and not named:
+    if server.provider.replays and not named:
         return offered
     if named:
         return named
@@ -244,6 +244,6 @@ async def _offered(server: Server, *, needed: bool) -> list[ModelInfo]:
         return await server.list_models()
     except ModelError as error:
         # Not every server lists its models; one that cannot be reached has no use at all.
-        if needed or str(error).startswith("cannot reach"):
+        if needed or isinstance(error, UnreachableError):
             raise
         return []

@@ -218,7 +218,7 @@ def options() -> argparse.Namespace:
     given.runners = load_runners(bundled_dir("runners"))
     values = {lang: runner.option_values for lang, runner in given.runners.items()}
     given.problems = problems.load([bundled_dir("problems")], values)
-    answers = recorded.read(recorded.RECORDINGS, given.problems)[MODEL].answers
+    answers = recorded.load_recordings(recorded.RECORDINGS, given.problems)[MODEL].answers
     langs = [lang for lang in given.langs.split(",") if lang]
     given.chosen = [p for p in given.problems if p.id in answers and (not langs or p.lang in langs)]
     given.ids = [problem.id for problem in given.chosen]

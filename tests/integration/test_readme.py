@@ -66,7 +66,7 @@ def test_every_command_is_run_by_some_test() -> None:
 def test_the_repairs_that_are_shown_are_those_of_the_recorded_answers() -> None:
     loaded = problems.load([bundled_dir("problems")], LANGUAGES)
     asked = problems.select(loaded, langs=["python"])
-    recordings = recorded.read(recorded.RECORDINGS, asked)
+    recordings = recorded.load_recordings(recorded.RECORDINGS, asked)
     by_id = {problem.id: problem for problem in asked}
     told = []
     for model, recording in sorted(recordings.items()):

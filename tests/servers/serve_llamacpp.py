@@ -1,4 +1,7 @@
-"""Serves a model by the server that is in llama.cpp itself: MODEL PORT."""
+"""Serves a model with the built-in server of llama.cpp.
+
+python serve_llamacpp.py MODEL PORT
+"""
 
 import signal
 import sys

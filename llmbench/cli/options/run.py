@@ -21,7 +21,7 @@ from llmbench.cli.options import (
     sandbox_flags,
     sandbox_options,
 )
-from llmbench.models.presets import PROVIDERS
+from llmbench.models.providers import PROVIDERS
 from llmbench.plan import RequestTimeouts
 
 DESCRIPTION = """\
