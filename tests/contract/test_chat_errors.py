@@ -265,7 +265,9 @@ async def test_an_unreachable_server_is_reported_in_one_line_within_a_second(
         with pytest.raises(UnreachableError, match=f"cannot reach {url}"):
             await ask(chat_model(server))
     async with connect(PROVIDERS["ollama"], "http://nowhere.invalid:1/v1") as server:
-        with pytest.raises(UnreachableError, match=r"cannot reach .* \(no such host\): check --base-"):
+        with pytest.raises(
+            UnreachableError, match=r"cannot reach .* \(no such host\): check --base-"
+        ):
             await server.list_models()
     hint = "start LM Studio's server (Developer tab), or give --base-url"
     assert str(caught.value) == f"cannot reach {url}: {hint}"

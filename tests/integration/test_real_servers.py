@@ -109,7 +109,9 @@ def litellm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-async def bench(folder: Path, address: str, *flags: str, key: str = KEY) -> tuple[int, str, Path]:
+async def run_llmbench(
+    folder: Path, address: str, *flags: str, key: str = KEY
+) -> tuple[int, str, Path]:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     short = ["--only", PROBLEM, "--runs", "2", "--sandbox", "bubblewrap", "--out", "r.parquet"]
@@ -121,7 +123,7 @@ async def bench(folder: Path, address: str, *flags: str, key: str = KEY) -> tupl
 async def test_the_answers_of_a_llama_cpp_model_are_timed_counted_and_graded(
     tmp_path: Path, llamacpp_url: str
 ) -> None:
-    code, log, table = await bench(tmp_path, llamacpp_url, "--provider", "llamacpp")
+    code, log, table = await run_llmbench(tmp_path, llamacpp_url, "--provider", "llamacpp")
     assert code == 0, log
     assert "asking tiny, the one chat model" in log
     rows = pl.read_parquet(table)
@@ -146,7 +148,7 @@ async def test_the_models_of_llama_cpp_are_listed(tmp_path: Path, llamacpp_url: 
 async def test_an_endless_answer_is_cut_at_the_token_limit(tmp_path: Path) -> None:
     with started(*llamacpp(tmp_path), tmp_path) as address:
         flags = ["--provider", "llamacpp", "--max-tokens", "60", "--seed", "1"]
-        code, log, table = await bench(tmp_path, address, *flags)
+        code, log, table = await run_llmbench(tmp_path, address, *flags)
     assert code == 0, log
     rows = pl.read_parquet(table)
     assert rows["finish_reason"].to_list() == ["length"] * 2
@@ -159,7 +161,7 @@ async def test_a_prompt_that_does_not_fit_ends_only_its_attempts(
     tmp_path: Path, llamacpp_url: str
 ) -> None:
     flags = ["--provider", "llamacpp", "--max-tokens", "200000"]
-    code, log, table = await bench(tmp_path, llamacpp_url, *flags)
+    code, log, table = await run_llmbench(tmp_path, llamacpp_url, *flags)
     rows = pl.read_parquet(table)
     # The server shortens the answer or refuses; the test never counts as failed.
     assert set(rows["outcome"]) <= {"passed", "provider_error"}, log
@@ -170,7 +172,7 @@ async def test_mock_answers_of_litellm_are_graded_with_its_usage(
     tmp_path: Path, litellm_url: str
 ) -> None:
     flags = ["--provider", "openai-compatible", "--model", "right"]
-    code, log, table = await bench(tmp_path, litellm_url, *flags)
+    code, log, table = await run_llmbench(tmp_path, litellm_url, *flags)
     assert code == 0, log
     rows = pl.read_parquet(table)
     assert rows["outcome"].to_list() == ["passed"] * 2
@@ -189,7 +191,7 @@ async def test_errors_of_litellm_are_classified(
     tmp_path: Path, litellm_url: str, model: str, rows: int, text: str
 ) -> None:
     flags = ["--provider", "openai-compatible", "--model", model, "--concurrency", "1"]
-    code, log, table = await bench(tmp_path, litellm_url, *flags)
+    code, log, table = await run_llmbench(tmp_path, litellm_url, *flags)
     assert code == 1
     table_ = pl.read_parquet(table)
     assert table_["outcome"].to_list() == ["provider_error"] * rows
@@ -200,7 +202,7 @@ async def test_errors_of_litellm_are_classified(
 async def test_transient_errors_of_litellm_are_retried(tmp_path: Path, litellm_url: str) -> None:
     models = [flag for name in ("right", "limited", "broken") for flag in ("--model", name)]
     flags = ["--provider", "openai-compatible", *models, "--runs", "1"]
-    code, log, table = await bench(tmp_path, litellm_url, *flags)
+    code, log, table = await run_llmbench(tmp_path, litellm_url, *flags)
     assert code == 1  # two of three have no score
     rows = {row["model"]: row for row in pl.read_parquet(table).to_dicts()}
     for model, status in (("limited", "429"), ("broken", "500")):
@@ -215,7 +217,7 @@ async def test_a_wrong_key_is_reported_with_the_message_of_the_server(
     tmp_path: Path, litellm_url: str
 ) -> None:
     flags = ["--provider", "openai-compatible", "--model", "right"]
-    code, _, table = await bench(tmp_path, litellm_url, *flags, key="sk-wrong")
+    code, _, table = await run_llmbench(tmp_path, litellm_url, *flags, key="sk-wrong")
     assert code == 1
     rows = pl.read_parquet(table)
     assert set(rows["outcome"]) == {"provider_error"}

@@ -75,10 +75,10 @@ def test_without_a_file_the_built_in_providers_are_known(
     ],
 )
 def test_the_error_of_an_entry_has_its_position(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UsageError) as caught:
         load_providers(write(tmp_path, text))
-    assert message in str(raised.value)
-    assert "\n" not in str(raised.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_key_among_the_parameters_is_refused_and_not_repeated(tmp_path: Path, 
         UsageError, match="looks like a key; name its variable in key_env"
     ) as caught:
         load_providers(write(tmp_path, f"providers: {{x: {{extra: {extra}}}}}"))
-    assert "sesame" not in str(raised.value)
+    assert "sesame" not in str(caught.value)
 
 
 def test_parameters_that_only_sound_like_keys_are_sent(tmp_path: Path) -> None:
