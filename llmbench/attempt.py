@@ -191,7 +191,7 @@ class AttemptPipeline:
         if isinstance(error, TargetError) and label not in self.stopped_targets:
             self.stopped_targets.add(label)
             self.models[label].drain()
-            self.emit(TargetStopped(label, str(error)))
+            self.emit(TargetStopped(label, error.reason))
         verdict = Verdict(Outcome.PROVIDER_ERROR, log=str(error))
         row = self._row(attempt, None, verdict)
         row = replace(row, requests=error.requests or None, cost_usd=error.cost_usd)

@@ -70,26 +70,46 @@ class RunError(LlmbenchError):
 class ModelError(RunError):
     """A model server gave no usable answer.
 
-    `requests` counts the requests sent for the answer; `cost_usd` is their cost as far as the
+    The text begins with `source`, the target or server that failed; `reason` is the text without
+    it. `requests` counts the requests sent for the answer; `cost_usd` is their cost as far as the
     server reported one, or None.
     """
 
     requests = 0
     cost_usd: float | None = None
 
+    def __init__(self, message: str, *, hint: str = "", source: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.source = source
+
+    @property
+    def reason(self) -> str:
+        """The message and the hint, without the source."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}" if self.source else self.reason
+
 
 class TransientError(ModelError):
     """A fault that another request may not meet.
 
-    `retry_after` is the wait in seconds that the server asked for, or None; `overload` is True if
+    `retry_after` is the wait in seconds that the server requested, or None; `overload` is True if
     the server refused because of its rate limit or load.
     """
 
-    overload = False
-
-    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        source: str = "",
+        retry_after: float | None = None,
+        overload: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint, source=source)
         self.retry_after = retry_after
+        self.overload = overload
 
 
 class UnreachableError(TransientError):

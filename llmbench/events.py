@@ -30,7 +30,7 @@ class AttemptFinished:
 
 @dataclass(frozen=True, slots=True)
 class TargetStopped:
-    """A target gets no more requests; `reason` is one line for people."""
+    """No further request is sent to a target; `reason` is one line without the target's name."""
 
     target: str
     reason: str
@@ -46,10 +46,10 @@ class BudgetExhausted:
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """A request to a target failed and is repeated after `seconds`.
+    """A request to a target failed and is sent again after `seconds`.
 
-    `retry_after` is the wait in seconds that the server requested, None if it named none. `reason`
-    is one line for people.
+    `retry_after` is the wait in seconds that the server requested, or None. `reason` is one line
+    without the target's name.
     """
 
     target: str

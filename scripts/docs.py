@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from llmbench.cli import COMMANDS, load_command
-from llmbench.models.presets import PROVIDERS
+from llmbench.models.providers import PROVIDERS
 from llmbench.options import Options, declared_options, help_text, usage_of
 from llmbench.plan import bundled_dir
 from llmbench.reports import schema

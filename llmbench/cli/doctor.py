@@ -9,8 +9,8 @@ import anyio
 
 from llmbench import plan
 from llmbench.cli.options.doctor import DoctorOptions
-from llmbench.errors import LlmbenchError
-from llmbench.models.presets import PROVIDERS, Provider, read_key
+from llmbench.errors import LlmbenchError, UnreachableError
+from llmbench.models.providers import PROVIDERS, Provider, read_key
 from llmbench.models.server import connect
 from llmbench.plan import RequestTimeouts
 from llmbench.reports.console import Console
@@ -67,39 +67,39 @@ def _usable(found: Sequence[Finding], runners: Mapping[str, Runner]) -> Iterator
 
 
 async def _servers() -> list[Finding]:
-    """What is said of each local server, in the order of the presets."""
+    """What is said of each local server, in the order of the table."""
     local = [p for p in PROVIDERS.values() if p.local and p.base_url]
     found: dict[str, Finding] = {}
 
-    async def ask(preset: Provider) -> None:
-        found[preset.name] = await _server(preset)
+    async def ask(provider: Provider) -> None:
+        found[provider.name] = await _server(provider)
 
     async with anyio.create_task_group() as tasks:
-        for preset in local:
-            tasks.start_soon(ask, preset)
-    return [found[preset.name] for preset in local]
+        for provider in local:
+            tasks.start_soon(ask, provider)
+    return [found[provider.name] for provider in local]
 
 
-async def _server(preset: Provider) -> Finding:
-    part = f"{preset.name} server"
+async def _server(provider: Provider) -> Finding:
+    part = f"{provider.name} server"
     try:
-        limits = RequestTimeouts(connect=SERVER_SECONDS)
+        timeouts = RequestTimeouts(connect=SERVER_SECONDS)
         with anyio.fail_after(2 * SERVER_SECONDS):
-            async with connect(preset, key=read_key(preset), limits=limits) as server:
+            async with connect(provider, key=read_key(provider), timeouts=timeouts) as server:
                 offers = await server.list_models()
     except LlmbenchError as error:
         said, _, todo = str(error).rpartition(": ")
-        state = State.MISSING if str(error).startswith("cannot reach") else State.WRONG
+        state = State.MISSING if isinstance(error, UnreachableError) else State.WRONG
         return Finding(part, state, said, todo)
     except TimeoutError:
-        said = f"what listens at {preset.base_url} does not answer"
-        return Finding(part, State.WRONG, said, preset.start_hint)
-    return Finding(part, State.OK, f"{preset.base_url} offers {len(offers)} chat models")
+        said = f"what listens at {provider.base_url} does not answer"
+        return Finding(part, State.WRONG, said, provider.start_hint)
+    return Finding(part, State.OK, f"{provider.base_url} offers {len(offers)} chat models")
 
 
 def _keys(environ: Mapping[str, str]) -> Finding:
     """The names of the keys that are set."""
-    names = [preset.key_env for preset in PROVIDERS.values() if preset.key_env]
+    names = [provider.key_env for provider in PROVIDERS.values() if provider.key_env]
     given = [name for name in names if environ.get(name, "").strip()]
     if given:
         return Finding("keys", State.OK, f"set: {', '.join(given)}")

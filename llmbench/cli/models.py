@@ -11,9 +11,8 @@ from rich.table import Table
 
 from llmbench.cli.options.models import ModelsOptions
 from llmbench.errors import RunError, UsageError
-from llmbench.models.presets import read_key
 from llmbench.models.pricing import MILLION
-from llmbench.models.providers import get_provider, load_providers
+from llmbench.models.providers import get_provider, load_providers, read_key
 from llmbench.models.server import ModelInfo, connect
 from llmbench.reports.console import Console
 
@@ -42,10 +41,10 @@ def main(options: ModelsOptions) -> int:
 
 
 async def _offers(options: ModelsOptions) -> list[ModelInfo]:
-    preset = get_provider(options.provider, load_providers(options.config))
-    if preset.base_url is None and options.base_url is None and preset.local:
-        raise UsageError(f"--provider {preset.name}: its models are not on a server")
-    async with connect(preset, options.base_url, read_key(preset)) as server:
+    provider = get_provider(options.provider, load_providers(options.config))
+    if provider.replays and options.base_url is None:
+        raise UsageError(f"--provider {provider.name}: its models are not on a server")
+    async with connect(provider, options.base_url, read_key(provider)) as server:
         return await server.describe_models()
 
 

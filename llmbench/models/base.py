@@ -1,4 +1,4 @@
-"""What the engine asks of a model, whatever stands behind it."""
+"""The interface of a model, whatever protocol is behind it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -8,39 +8,39 @@ from llmbench.records import Completion, Message, Target
 
 
 class Model(Protocol):
-    """One target, ready to be asked."""
+    """One target, ready to answer."""
 
     target: Target
 
     @property
     def unsupported_params(self) -> Mapping[str, str | None]:
-        """Parameters that the server refused so far, and what is sent instead (None: nothing)."""
+        """Parameters that the server refused so far, with their replacements (None: left out)."""
         ...
 
     @property
     def limit_notes(self) -> Iterable[str]:
-        """What its server's limits did to the run, in lines for people."""
+        """Notes for people on how the limits of the server slowed the run, a line each."""
         ...
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
     ) -> Completion:
-        """Ask once more, retrying what is worth it, and return the whole answer.
+        """Return the whole answer to a prompt, after retries if need be.
 
-        `slot` is entered for each try while its answer streams and left while a retry waits; it
-        is reusable. `run` (1..N) tells the runs of one problem apart.
+        `slot` is entered for each try and left while a retry waits, so it must be reusable. `run`
+        (1..N) tells the runs of one problem apart.
 
         Raises:
-            TransientError: every try met a passing fault.
-            AttemptError: this prompt cannot be answered.
-            TargetError: this target is of no further use.
-            NotAskedError: it was to be drained before this was asked, or asked again.
+            TransientError: Every try failed, and a later one may succeed.
+            AttemptError: This prompt cannot be answered.
+            TargetError: This target cannot answer any prompt.
+            CancelledBeforeSendError: The model was drained before the request was sent.
         """
         ...
 
     def drain(self) -> int:
-        """Send no further request, and send away what waits to send one: returns how many.
+        """Send no further request; return the number of requests that are cancelled by this.
 
-        What is under way goes on to its end.
+        Requests that are already sent continue to their end.
         """
         ...

@@ -1,6 +1,7 @@
-"""A model behind the OpenAI chat completions protocol, as servers really speak it."""
+"""A model behind the OpenAI chat completions protocol, as servers implement it."""
 
 import json
+import logging
 import math
 import re
 import time
@@ -24,16 +25,18 @@ from llmbench.models.usage import with_estimates
 from llmbench.models.waiting import Waiter, WaitingRequests
 from llmbench.records import Completion, Message, Target, Usage
 
+logger = logging.getLogger(__name__)
+
 REPLACEMENTS: Mapping[str, str | None] = {
     "stream_options": None,
     "max_tokens": "max_completion_tokens",
     "temperature": None,
     "seed": None,
 }
-"""Parameters that some servers refuse, and what is sent in their place."""
+"""Parameters that some servers refuse, each with the one to send instead (None: leave it out)."""
 
-SAMPLING = ("max_tokens", "temperature", "seed")
-"""Parameters that a result row tells: null where the server refused them."""
+SAMPLING_PARAMS = ("max_tokens", "temperature", "seed")
+"""Parameters that have a column in the results; it is null if the server refused the parameter."""
 
 WARM_UP_MESSAGES = (Message("user", "Hi"),)
 
@@ -44,40 +47,44 @@ _UNSUPPORTED = re.compile(
 
 
 class ChatModel:
-    """One target at an OpenAI-compatible server; the server is shared and stays open."""
+    """One target at an OpenAI-compatible server; the server is shared and stays open.
+
+    Records of the standard library's `logging` describe requests, answers and refused parameters.
+    They never contain keys, headers or prompts.
+    """
 
     def __init__(
         self,
         target: Target,
         server: Server,
-        retries: RetryPolicy | None = None,
+        retry: RetryPolicy | None = None,
         price: Price | None = None,
         *,
         warm_up: bool = False,
     ) -> None:
-        """Ask a target; with `warm_up` it is asked for one token first, so that it is loaded."""
+        """Prepare a target; with `warm_up` its first request loads the model and is not timed."""
         self.target = target
         self._extra: dict[str, Any] = json.loads(target.extra)
-        self._cold = warm_up
-        self._warming = anyio.Lock()
+        self._needs_warm_up = warm_up
+        self._warm_up_lock = anyio.Lock()
         self._price = price
         self._server = server
-        self._retries = retries or RetryPolicy()
-        self._faults = server.faults(target.label)
-        self._line = WaitingRequests()
-        self._lost = 0
-        self._silent_since = math.inf
-        self._unsupported = {name: REPLACEMENTS[name] for name in server.preset.refuses}
+        self._retry = retry or RetryPolicy()
+        self._errors = server.error_mapper(target.label)
+        self._waiting = WaitingRequests()
+        self._failed_in_a_row = 0
+        self._outage_began = math.inf
+        self._unsupported = {name: REPLACEMENTS[name] for name in server.provider.refuses}
 
     @property
     def unsupported_params(self) -> Mapping[str, str | None]:
-        """See `Model.learned`."""
+        """See `Model.unsupported_params`."""
         return self._unsupported
 
     @property
     def limit_notes(self) -> Iterator[str]:
-        """See `Model.story`."""
-        return self._server.traffic.limit_notes
+        """See `Model.limit_notes`."""
+        return self._server.limiter.limit_notes
 
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
@@ -85,95 +92,110 @@ class ChatModel:
         """See `Model.complete`."""
         began = time.monotonic()
         try:
-            with self._line.wait() as place:
-                ask = partial(self._try, messages, run, place)
-                completion = await self._retries.run(ask, slot)
-        except TransientError as fault:
-            self._lost += 1
-            self._silent_since = min(self._silent_since, began)
-            raise self._given_up(fault) or fault from None
+            with self._waiting.wait() as waiter:
+                completion = await self._retry.run(partial(self._try, messages, run, waiter), slot)
+        except TransientError as error:
+            self._failed_in_a_row += 1
+            self._outage_began = min(self._outage_began, began)
+            raise self._outage_error(error) or error from None
         except AttemptError:
-            self._heard()
+            self._reset_outage()
             raise
-        self._heard()
+        self._reset_outage()
         return completion
 
     def drain(self) -> int:
         """See `Model.drain`."""
-        return self._line.close()
+        return self._waiting.close()
 
-    def _heard(self) -> None:
-        self._lost, self._silent_since = 0, math.inf
+    def _reset_outage(self) -> None:
+        self._failed_in_a_row, self._outage_began = 0, math.inf
 
-    def _given_up(self, fault: TransientError) -> TargetError | None:
-        """The end of a target that gives nothing but passing faults, or None while it is early."""
-        silent = time.monotonic() - self._silent_since
-        if self._lost < self._retries.lost_attempts or silent < self._retries.lost_seconds:
+    def _outage_error(self, error: TransientError) -> TargetError | None:
+        """Return the error that stops a target after a long outage, or None before that."""
+        seconds = time.monotonic() - self._outage_began
+        if (
+            self._failed_in_a_row < self._retry.outage_attempts
+            or seconds < self._retry.outage_seconds
+        ):
             return None
-        stopped = TargetError(
-            f"{fault}; no answer came for {silent / 60:.0f} minutes: go on later with --resume"
+        stop = TargetError(
+            f"{error.reason}; no answer for {seconds / 60:.0f} minutes",
+            hint="continue later with --resume",
+            source=error.source,
         )
-        stopped.requests, stopped.cost_usd = fault.requests, fault.cost_usd
-        return stopped
+        stop.requests, stop.cost_usd = error.requests, error.cost_usd
+        return stop
 
-    async def _try(self, messages: Sequence[Message], run: int, place: Waiter) -> Completion:
-        """Ask once, in turn."""
+    async def _try(self, messages: Sequence[Message], run: int, waiter: Waiter) -> Completion:
+        """Send one request when the rate limit permits it."""
         await self._warm_up()
-        turn = await self._server.traffic.pace.turn()
-        with place.sending():
-            return await self._send(messages, run, turn)
+        permit = await self._server.limiter.rate_limiter.acquire()
+        with waiter.sending():
+            return await self._send(messages, run, permit)
 
-    async def _send(self, messages: Sequence[Message], run: int, turn: Permit) -> Completion:
-        """Ask once; where a parameter is refused, at once again without it, now and later."""
-        traffic = self._server.traffic
-        sent, requests = time.monotonic(), 1
+    async def _send(self, messages: Sequence[Message], run: int, permit: Permit) -> Completion:
+        """Send one request, at once again without each parameter that the server refuses."""
+        limiter = self._server.limiter
+        sent_at, requests = time.monotonic(), 1
+        logger.debug(
+            "POST %s/chat/completions: model %s, run %d",
+            self._server.base_url,
+            self.target.model,
+            run,
+        )
         try:
             while (completion := await self._request(body := self._body(messages, run))) is None:
                 requests += 1
-        except ModelError as fault:
-            fault.requests = requests
-            if isinstance(fault, TransientError) and fault.overload:
-                traffic.refused(sent, fault.retry_after)
+        except ModelError as error:
+            error.requests = requests
+            if isinstance(error, TransientError) and error.overload:
+                limiter.on_overload(sent_at, error.retry_after)
             raise
-        unsent = tuple(n for n in SAMPLING if n not in body and REPLACEMENTS[n] not in body)
-        completion = replace(
-            completion, requests=requests, unsupported_params=unsent, queue_seconds=turn.seconds
+        omitted = tuple(
+            name for name in SAMPLING_PARAMS if name not in body and REPLACEMENTS[name] not in body
         )
-        completion = with_estimates(completion, messages)
-        # The longer prompt of a repair takes its time, which tells nothing of a queue.
-        repair = any(message.role == "assistant" for message in messages)
-        first = None if repair else completion.ttft_seconds
-        traffic.answered(first, completion.llm_seconds)
-        traffic.pace.used(turn, completion.usage)
+        completion = replace(
+            with_estimates(completion, messages),
+            requests=requests,
+            unsupported_params=omitted,
+            queue_seconds=permit.waited_seconds,
+        )
+        # The longer prompt of a repair takes longer, which is no sign of a queue.
+        is_repair = any(message.role == "assistant" for message in messages)
+        ttft_seconds = None if is_repair else completion.ttft_seconds
+        limiter.on_success(ttft_seconds, completion.llm_seconds)
+        limiter.rate_limiter.record_usage(permit, completion.usage)
         return replace(completion, cost_usd=self._cost(completion.cost_usd, completion.usage))
 
-    def _cost(self, told: float | None, usage: Usage) -> float | None:
-        """What a request cost: as the server told, else its tokens times the price, or None."""
-        if told is not None or self._price is None:
-            return told
+    def _cost(self, reported: float | None, usage: Usage) -> float | None:
+        """Return the cost of a request: as reported, else its tokens times the price, or None."""
+        if reported is not None or self._price is None:
+            return reported
         return self._price.cost(usage)
 
     async def _warm_up(self) -> None:
-        """Have the model loaded, once, by a request that nobody times.
+        """Load the model, once, by a request that is not timed.
 
         Raises:
-            TransientError: it did not answer.
-            TargetError: it is of no use.
+            TransientError: The server did not answer.
+            TargetError: The target cannot answer any prompt.
         """
-        if not self._cold:
+        if not self._needs_warm_up:
             return
-        async with self._warming:
-            while self._cold:
-                with suppress(AttemptError):  # a real prompt will tell what is wrong
+        async with self._warm_up_lock:
+            while self._needs_warm_up:
+                logger.debug("loading %s before it is timed", self.target.label)
+                with suppress(AttemptError):  # the real prompt will show the error
                     if await self._request(self._body(WARM_UP_MESSAGES, 1, max_tokens=1)) is None:
                         continue
-                self._cold = False
+                self._needs_warm_up = False
 
     def _body(
         self, messages: Sequence[Message], run: int, *, max_tokens: int | None = None
     ) -> dict[str, Any]:
         sampling = self.target.sampling
-        wanted = {
+        params = {
             "stream_options": {"include_usage": True},
             "max_tokens": max_tokens or sampling.max_tokens,
             "temperature": sampling.temperature,
@@ -185,61 +207,80 @@ class ChatModel:
             "stream": True,
             **self._extra,
         }
-        for name, value in wanted.items():
-            sent = self._unsupported.get(name, name)
-            if value is not None and sent is not None:
-                body[sent] = value
+        for name, value in params.items():
+            supported_name = self._unsupported.get(name, name)
+            if value is not None and supported_name is not None:
+                body[supported_name] = value
         return body
 
     async def _request(self, body: dict[str, Any]) -> Completion | None:
-        """The answer to one request, or None after learning that a parameter is refused.
+        """Return the answer to one request, or None if a parameter was found to be unsupported.
 
         Raises:
-            ModelError: what went wrong, with what the server says that it cost.
+            ModelError: The request failed; its cost is as far as the server reported it.
         """
-        answer = CompletionReader(self._faults, self._server.limits)
+        reader = CompletionReader(self._errors, self._server.timeouts)
         try:
-            return await self._exchange(answer, body)
-        except ModelError as fault:
-            fault.cost_usd = self._cost(answer.cost_usd, answer.usage)
+            return await self._exchange(reader, body)
+        except ModelError as error:
+            error.cost_usd = self._cost(reader.cost_usd, reader.usage)
             raise
 
-    async def _exchange(self, answer: CompletionReader, body: dict[str, Any]) -> Completion | None:
-        """Send one request and take in what comes; see `_request`."""
+    async def _exchange(self, reader: CompletionReader, body: dict[str, Any]) -> Completion | None:
+        """Send one request and read its response; see `_request`."""
         post = partial(self._server.client.stream, "POST", "chat/completions")
         try:
-            with answer.scope:
+            with reader.scope:
                 async with post(json=body) as response:
                     if response.is_success:
-                        return await answer.read(response)
-                    status, error_body = response.status_code, await _error_body(response)
-        except TRANSPORT_ERRORS as error:
-            fault = self._faults.of_transport(error)
+                        completion = await reader.read(response)
+                        self._log_answer(response.status_code, completion)
+                        return completion
+                    status, error_body = response.status_code, await _read_error_body(response)
+        except TRANSPORT_ERRORS as exception:
+            error = self._errors.from_exception(exception)
         else:
-            if answer.scope.cancelled_caught:
-                return answer.late()
-            name = refused(body, parse_error(error_body)) if status in (400, 422) else None
+            if reader.scope.cancelled_caught:
+                return reader.on_timeout()
+            logger.debug("%s answered HTTP %d", self.target.label, status)
+            name = (
+                unsupported_param(body, parse_error(error_body)) if status in (400, 422) else None
+            )
             if name is not None:
-                self._unsupported[name] = REPLACEMENTS[name]
+                self._mark_unsupported(name)
                 return None
-            fault = self._faults.of_status(status, response.headers, error_body)
-        raise fault  # outside `except`: what the transport raised can hold the request's headers
+            error = self._errors.from_status(status, response.headers, error_body)
+        raise error  # outside `except`, whose exception can hold the request's headers
+
+    def _log_answer(self, status: int, completion: Completion) -> None:
+        logger.debug(
+            "%s answered HTTP %d in %.2f s, %s tokens",
+            self.target.label,
+            status,
+            completion.llm_seconds,
+            completion.usage.completion_tokens,
+        )
+
+    def _mark_unsupported(self, name: str) -> None:
+        replacement = self._unsupported[name] = REPLACEMENTS[name]
+        action = f"{replacement} is sent instead" if replacement else "it is left out"
+        logger.info("%s does not support %s: %s", self.target.label, name, action)
 
 
-def refused(body: Mapping[str, Any], words: ErrorBody) -> str | None:
-    """The parameter of a request that an error says the server does not take, or None."""
+def unsupported_param(body: Mapping[str, Any], error: ErrorBody) -> str | None:
+    """Return the parameter of a request that the server does not support by its error, or None."""
     for name, replacement in REPLACEMENTS.items():
         if name not in body:
             continue
-        named = words.param == name or re.search(rf"\b{name}\b", words.kind)
-        says_why = replacement in words.kind if replacement else _UNSUPPORTED.search(words.kind)
-        if named and (says_why or name == "stream_options"):
+        is_named = error.param == name or re.search(rf"\b{name}\b", error.kind)
+        is_refused = replacement in error.kind if replacement else _UNSUPPORTED.search(error.kind)
+        if is_named and (is_refused or name == "stream_options"):
             return name
     return None
 
 
-async def _error_body(response: httpx.Response) -> bytes:
-    """The start of an error's body: as much as came, for the status alone tells enough."""
+async def _read_error_body(response: httpx.Response) -> bytes:
+    """Return the start of an error's body, as much as came: the status alone may suffice."""
     body = b""
     try:
         async for chunk in response.aiter_bytes():

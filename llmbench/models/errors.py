@@ -1,7 +1,7 @@
-"""What went wrong at a server, sorted once into the error tree.
+"""Errors of a model server, classified once into the error tree.
 
-A message is one line: who, the status, the server's own words, what to do next. It never holds
-the key, not even where a server repeats it.
+A message is one line: the target, the status, the server's own text, a hint. It never contains the
+key, even where a server repeats it.
 """
 
 import json
@@ -14,22 +14,28 @@ from typing import Any, NamedTuple
 import aiohttp
 import httpx
 
-from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
-from llmbench.models.presets import Provider
+from llmbench.errors import (
+    AttemptError,
+    ModelError,
+    TargetError,
+    TransientError,
+    UnreachableError,
+)
+from llmbench.models.providers import Provider
 from llmbench.models.rate_headers import server_wait
 from llmbench.plan import RequestTimeouts
 
-WORDS_CHARS = 200
-"""Longest quotation of a server's own words."""
+MAX_QUOTE_CHARS = 200
+"""Longest quotation of a server's own text."""
 
-ANY_KEY = "OPENAI_COMPATIBLE_API_KEY and use --provider openai-compatible"
-"""What opens a server whose preset knows no key."""
+OWN_KEY_HINT = "OPENAI_COMPATIBLE_API_KEY and use --provider openai-compatible"
+"""The way to give a key to a server whose provider has no variable for one."""
 
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
 OVERLOAD_STATUS = frozenset({429, 503, 529})
 
-# What servers say, in the error's message, code and type. A rate limit (429) is told by its status
-# alone, but for the code of an empty account: some servers speak of quota and context there too.
+# Searched in the error's message, code and type. For 429 the status alone decides, unless the code
+# is that of an empty account: some servers mention quota and context in a rate limit, too.
 _CONTEXT = re.compile(
     r"context[ _]?(length|window|size|overflow)|maximum context|prompt is too long"
     r"|too many (input |prompt )?tokens|(input|prompt) token count|context the overflows"
@@ -60,7 +66,10 @@ _PROMPT = re.compile(r"prompt|input tokens|messages")
 
 
 class ErrorBody(NamedTuple):
-    """What an error body says: for people, and all that tells its kind, in lower case."""
+    """The parsed body of an error.
+
+    `message` is for people; `kind` joins message, code and type in lower case, for classification.
+    """
 
     message: str
     kind: str
@@ -70,14 +79,14 @@ class ErrorBody(NamedTuple):
 
 
 def parse_error(body: bytes | Mapping[str, Any]) -> ErrorBody:
-    """The words of an error in any of the forms that servers use."""
+    """Parse an error in any of the forms that servers use."""
     if isinstance(body, Mapping):
         parsed: Any = body
     else:
         try:
             parsed = json.loads(body)
         except (ValueError, RecursionError):
-            return _page(body.decode("utf-8", "replace"))
+            return _parse_page(body.decode("utf-8", "replace"))
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
     if not isinstance(parsed, Mapping):
@@ -89,29 +98,34 @@ def parse_error(body: bytes | Mapping[str, Any]) -> ErrorBody:
     metadata = error.get("metadata")
     if isinstance(metadata, Mapping) and metadata.get("raw"):  # a router quotes its provider
         message = f"{message}: {metadata['raw']}"
-    told = [message, *(error.get(name) for name in ("code", "type", "param", "status"))]
-    # Some write the status as a text.
-    status = next((int(s) for s in map(str, told[1:]) if _STATUS.fullmatch(s)), None)
+    fields = [error.get(name) for name in ("code", "type", "param", "status")]
+    # Some servers send the status as a string.
+    status = next((int(s) for s in map(str, fields) if _STATUS.fullmatch(s)), None)
     text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
+    kind = " ".join(str(part) for part in (text, *fields) if part is not None)
     param = error.get("param")
-    kind = " ".join(str(part) for part in (text, *told[1:]) if part is not None)
-    named = param if isinstance(param, str) else None
-    return ErrorBody(text, kind.lower(), named, status, _headers_in(error))
+    return ErrorBody(
+        text,
+        kind.lower(),
+        param if isinstance(param, str) else None,
+        status,
+        _headers_in(error),
+    )
 
 
 def _headers_in(error: Mapping[str, Any]) -> Mapping[str, str]:
-    """Headers that stand in an error's body: what a router got itself, or the delay of Google."""
+    """Return headers inside an error's body: those a router received, or the delay of Google."""
     metadata, details = error.get("metadata"), error.get("details")
-    headers = metadata.get("headers") if isinstance(metadata, Mapping) else None
-    found = headers if isinstance(headers, Mapping) else {}
+    value = metadata.get("headers") if isinstance(metadata, Mapping) else None
+    headers = value if isinstance(value, Mapping) else {}
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, Mapping) and "retryDelay" in detail:
-            found = {"retry-after": detail["retryDelay"], **found}
-    return {str(name).lower(): str(value) for name, value in found.items()}
+            headers = {"retry-after": detail["retryDelay"], **headers}
+    return {str(name).lower(): str(value) for name, value in headers.items()}
 
 
-def _page(text: str) -> ErrorBody:
-    """A page for browsers, as proxies answer with, is told by its title."""
+def _parse_page(text: str) -> ErrorBody:
+    """Parse an HTML page, as proxies send it: its title is the message."""
     title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     message = title[1] if title else text
     return ErrorBody(message, message.lower())
@@ -119,125 +133,143 @@ def _page(text: str) -> ErrorBody:
 
 @dataclass(frozen=True, slots=True)
 class ErrorMapper:
-    """Turns what went wrong at one server into an error of the tree.
+    """Maps failures at one server to errors of the tree; `source` begins every message."""
 
-    `who` names the target or the server in every message.
-    """
-
-    who: str
+    source: str
     base_url: str
-    preset: Provider
+    provider: Provider
     key: str | None = field(default=None, repr=False)
 
-    def of_status(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
-        """The fault of an answer with an error status."""
+    def from_status(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
+        """Return the error for a response with an error status."""
         if 300 <= status < 400:
-            there = self._plain(headers.get("location", "elsewhere"))
-            return self._target(
-                f"HTTP {status}", f"it points to {there}", "give that to --base-url"
-            )
-        words = parse_error(body)
+            location = self._redact(headers.get("location", "another address"))
+            hint = "give that address to --base-url"
+            return self._target_error(f"HTTP {status}", f"redirects to {location}", hint)
+        error = parse_error(body)
         wait = server_wait(headers, limited=status == 429)
         if wait is None:
-            wait = server_wait(words.headers, limited=status == 429)
-        return self._sort(f"HTTP {status}", status, words, wait)
+            wait = server_wait(error.headers, limited=status == 429)
+        return self._classify(f"HTTP {status}", status, error, wait)
 
-    def of_event(self, chunk: Mapping[str, Any]) -> ModelError:
-        """The fault that a server reports inside an answer that began well."""
-        words = parse_error(chunk)
-        said = "error in the answer" if words.status is None else f"error {words.status}"
-        status = words.status or (429 if _BUSY.search(words.kind) else 500)
-        return self._sort(said, status, words, server_wait(words.headers, limited=status == 429))
+    def from_event(self, chunk: Mapping[str, Any]) -> ModelError:
+        """Return the error that a server reports inside a stream that began well."""
+        error = parse_error(chunk)
+        title = "error in the answer" if error.status is None else f"error {error.status}"
+        status = error.status or (429 if _BUSY.search(error.kind) else 500)
+        wait = server_wait(error.headers, limited=status == 429)
+        return self._classify(title, status, error, wait)
 
-    def of_transport(self, error: Exception) -> ModelError:
-        """The fault of a connection that was not made, or that broke."""
+    def from_exception(self, error: Exception) -> ModelError:
+        """Return the error for a connection that failed or broke."""
         cause = error.__cause__ or error
         if isinstance(cause, aiohttp.ClientSSLError):
-            return self._target(
-                "no trusted connection", self._plain(str(cause)), "check --base-url"
-            )
+            detail = self._redact(str(cause))
+            return self._target_error("no trusted connection", detail, "check --base-url")
         if isinstance(cause, aiohttp.ClientConnectorDNSError):
-            return TransientError(f"cannot reach {self.base_url}: no such host; check --base-url")
+            return UnreachableError(
+                f"cannot reach {self.base_url} (no such host)", hint="check --base-url"
+            )
         if isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
-            return TransientError(f"cannot reach {self.base_url}: {self.preset.start_hint}")
+            return UnreachableError(f"cannot reach {self.base_url}", hint=self.provider.start_hint)
         if isinstance(error, httpx.ReadTimeout):
-            return self.cut("sent nothing in time")
+            return self.interrupted("sent nothing in time")
         if isinstance(cause, aiohttp.ServerDisconnectedError):
-            return self.cut("closed the connection without an answer")
-        return self.cut(f"the connection broke: {self._plain(str(error)) or type(error).__name__}")
+            return self.interrupted("closed the connection without an answer")
+        detail = self._redact(str(error)) or type(error).__name__
+        return self.interrupted(f"the connection broke: {detail}")
 
-    def cut(self, how: str) -> TransientError:
-        """The fault of an answer that did not come whole."""
-        return TransientError(f"{self.who}: {how}")
+    def interrupted(self, message: str) -> TransientError:
+        """Return the error for an answer that is not whole."""
+        return TransientError(message, source=self.source)
 
-    def unheard(self, limits: RequestTimeouts) -> TransientError:
-        """The fault of an answer whose first token does not come."""
-        seconds = f"{limits.first_token:g} s"
-        return self.cut(f"no token within {seconds} of the request (--first-token-timeout)")
+    def first_token_timeout(self, timeouts: RequestTimeouts) -> TransientError:
+        """Return the error for a first token that does not come."""
+        seconds = f"{timeouts.first_token:g} s"
+        return self.interrupted(f"no token within {seconds} of the request (--first-token-timeout)")
 
-    def stalled(self, limits: RequestTimeouts) -> TransientError:
-        """The fault of an answer whose next token does not come."""
-        seconds = f"{limits.between_tokens:g} s"
-        return self.cut(f"no further token for {seconds} (--token-timeout)")
+    def token_timeout(self, timeouts: RequestTimeouts) -> TransientError:
+        """Return the error for a further token that does not come."""
+        seconds = f"{timeouts.between_tokens:g} s"
+        return self.interrupted(f"no further token for {seconds} (--token-timeout)")
 
-    def endless(self, limits: RequestTimeouts) -> AttemptError:
-        """The fault of an answer that takes too long as a whole: another would as well."""
+    def answer_timeout(self, timeouts: RequestTimeouts) -> AttemptError:
+        """Return the error for an answer that takes too long as a whole, as another would."""
         return AttemptError(
-            f"{self.who}: the answer was not whole after {limits.answer:g} s; "
-            "allow more with --answer-timeout, or less text with --max-tokens"
+            f"the answer was not whole after {timeouts.answer:g} s",
+            hint="allow more with --answer-timeout, or less text with --max-tokens",
+            source=self.source,
         )
 
-    def odd(self, shown: str) -> TransientError:
-        """The fault of an event in the stream that is no chunk of a chat completion."""
-        return self.cut(f"sent something that is no chat completion chunk: {self._plain(shown)}")
+    def malformed_chunk(self, start: str) -> TransientError:
+        """Return the error for an event of the stream that is no chunk of a chat completion."""
+        return self.interrupted(
+            f"sent an event that is no chat completion chunk: {self._redact(start)}"
+        )
 
-    def withheld(self) -> AttemptError:
-        """The fault of an answer that a content filter ended."""
-        return AttemptError(f"{self.who}: the answer was withheld by the server's content filter")
+    def content_filtered(self) -> AttemptError:
+        """Return the error for an answer that a content filter ended."""
+        return AttemptError(
+            "the answer was withheld by the server's content filter", source=self.source
+        )
 
-    def foreign(self, content_type: str, wanted: str = "chat completion") -> TargetError:
-        """The fault of a server that speaks something else."""
-        sent = self._plain(content_type).partition(";")[0] or "something unknown"
-        return self._target(f"sent {sent}, which is no {wanted}", "", "check --base-url")
+    def unexpected_content(
+        self, content_type: str, expected: str = "chat completion"
+    ) -> TargetError:
+        """Return the error for a server that speaks another protocol."""
+        content = self._redact(content_type).partition(";")[0] or "an unknown type"
+        return self._target_error(f"sent {content}, which is no {expected}", "", "check --base-url")
 
-    def _sort(self, said: str, status: int, words: ErrorBody, wait: float | None) -> ModelError:
-        text = self._plain(words.message)
+    def _classify(
+        self, title: str, status: int, error: ErrorBody, wait: float | None
+    ) -> ModelError:
+        text = self._redact(error.message)
         limited = status == 429
-        if _QUOTA.search(words.kind) or status == 402:
-            return self._target(said, text, "add credit to the account")
-        if not limited and _CONTEXT.search(words.kind):
-            return self._attempt(said, text, "allow a longer context, or less with --max-tokens")
-        if not limited and _FILTER.search(words.kind):
-            return self._attempt(said, text, "the server's content filter refuses this prompt")
-        if status in (401, 403) or (status == 400 and _KEY.search(words.kind)):
-            todo = "check" if self.key else "set"
-            return self._target(said, text, f"{todo} {self.preset.key_env or ANY_KEY}")
-        if status in (400, 404, 422) and _MODEL.search(words.kind):
-            return self._target(said, text, "name one that the server has with --model")
-        if status in (400, 422) and (named := _PARAMETER.search(words.kind)):
-            flag = "--" + named[0].replace("completion_", "").replace("_", "-")
-            if not _PROMPT.search(words.kind):  # each request would meet that
-                return self._target(said, text, f"change {flag}")
+        if _QUOTA.search(error.kind) or status == 402:
+            return self._target_error(title, text, "add credit to the account")
+        if not limited and _CONTEXT.search(error.kind):
+            hint = "allow a longer context, or less with --max-tokens"
+            return self._attempt_error(title, text, hint)
+        if not limited and _FILTER.search(error.kind):
+            hint = "the server's content filter refuses this prompt"
+            return self._attempt_error(title, text, hint)
+        if status in (401, 403) or (status == 400 and _KEY.search(error.kind)):
+            verb = "check" if self.key else "set"
+            hint = f"{verb} {self.provider.key_env or OWN_KEY_HINT}"
+            return self._target_error(title, text, hint)
+        if status in (400, 404, 422) and _MODEL.search(error.kind):
+            return self._target_error(title, text, "choose a model of the server with --model")
+        if status in (400, 422) and (param := _PARAMETER.search(error.kind)):
+            flag = "--" + param[0].replace("completion_", "").replace("_", "-")
+            if not _PROMPT.search(error.kind):  # then every request would meet the same error
+                return self._target_error(title, text, f"change {flag}")
         if status in (404, 405):
-            return self._target(said, text, f"check --model and --base-url {self.base_url}")
+            hint = f"check --model and --base-url {self.base_url}"
+            return self._target_error(title, text, hint)
         if status in TRANSIENT_STATUS or status >= 500:
-            fault = TransientError(self._line(said, text), retry_after=wait)
-            fault.overload = status in OVERLOAD_STATUS
-            return fault
-        return self._attempt(said, text, "the server refuses this request")
+            return TransientError(
+                _joined(title, text),
+                source=self.source,
+                retry_after=wait,
+                overload=status in OVERLOAD_STATUS,
+            )
+        return self._attempt_error(title, text, "the server refuses this request")
 
-    def _target(self, said: str, text: str, todo: str) -> TargetError:
-        return TargetError(f"{self._line(said, text)}; {todo}")
+    def _target_error(self, title: str, text: str, hint: str) -> TargetError:
+        return TargetError(_joined(title, text), hint=hint, source=self.source)
 
-    def _attempt(self, said: str, text: str, todo: str) -> AttemptError:
-        return AttemptError(f"{self._line(said, text)}; {todo}")
+    def _attempt_error(self, title: str, text: str, hint: str) -> AttemptError:
+        return AttemptError(_joined(title, text), hint=hint, source=self.source)
 
-    def _line(self, said: str, text: str) -> str:
-        return f"{self.who}: {said}: {text}" if text else f"{self.who}: {said}"
-
-    def _plain(self, text: str) -> str:
-        """Foreign text on one line: no key, no control characters, not long."""
+    def _redact(self, text: str) -> str:
+        """Return foreign text as one short line, without the key and control characters."""
         if self.key:
             text = text.replace(self.key, "***")
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-        return text if len(text) <= WORDS_CHARS else text[: WORDS_CHARS - 1] + "…"
+        return text if len(text) <= MAX_QUOTE_CHARS else text[: MAX_QUOTE_CHARS - 1] + "…"
+
+
+def _joined(title: str, text: str) -> str:
+    """Join a title and a server's text; a hint may follow, so its final full stop is removed."""
+    text = text.rstrip(".")
+    return f"{title}: {text}" if text else title

@@ -1,4 +1,4 @@
-"""Stands in the place of a model where answers are given and nobody is asked."""
+"""A model that never answers, for runs that only grade existing answers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -8,7 +8,7 @@ from llmbench.records import Completion, Message, Target
 
 
 class NoModel:
-    """A target that cannot be asked: what it has not answered, it does not answer."""
+    """A target without a server: every attempt that has no answer yet fails."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -18,13 +18,13 @@ class NoModel:
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
     ) -> Completion:
-        """Refuse.
+        """Refuse to answer.
 
         Raises:
-            AttemptError: always.
+            AttemptError: Always.
         """
-        raise AttemptError("no answer was given when the model was asked, and nobody is asked now")
+        raise AttemptError("the model gave no answer in the run, and grading sends no requests")
 
     def drain(self) -> int:
-        """Nobody waits here."""
+        """Return 0: no request ever waits here."""
         return 0

@@ -1,4 +1,4 @@
-"""What an answer costs, where the server itself does not say."""
+"""Prices, and the cost of an answer if the server does not report it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from llmbench import yaml_files
 from llmbench.errors import UsageError
-from llmbench.models.usage import number
+from llmbench.models.usage import get_number
 from llmbench.records import Target, Usage
 
 MILLION = 1_000_000
@@ -17,8 +17,8 @@ MILLION = 1_000_000
 class Price:
     """Prices in USD: per prompt, completion and cached prompt token, and per request.
 
-    `cached` is None where cached tokens cost what others do. Reasoning tokens are completion
-    tokens.
+    If `cached` is None, cached tokens have the price of all prompt tokens. Reasoning tokens are
+    completion tokens.
     """
 
     prompt: float
@@ -27,7 +27,7 @@ class Price:
     request: float = 0.0
 
     def cost(self, usage: Usage) -> float | None:
-        """The cost in USD of one request, or None where its tokens are not known."""
+        """Return the cost in USD of one request, or None if its tokens are unknown."""
         if usage.prompt_tokens is None or usage.completion_tokens is None:
             return None
         cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
@@ -41,22 +41,21 @@ class Price:
 
 
 def total(*costs: float | None) -> float | None:
-    """The sum of the costs that are known, or None where none is."""
+    """Return the sum of the known costs, or None if none is known."""
     known = [cost for cost in costs if cost is not None]
     return sum(known) if known else None
 
 
 def offered_price(item: Mapping[str, Any]) -> Price | None:
-    """The price in an entry of a server's `/models` answer, as OpenRouter gives it, or None.
+    """Return the price in an entry of a server's `/models` answer, or None.
 
-    Its `pricing` holds decimal strings in USD per token. A negative price, which stands for one
-    that varies, is none.
+    OpenRouter gives `pricing` as decimal strings in USD per token. A negative price stands for a
+    variable one and counts as unknown.
     """
     pricing = item.get("pricing")
     if not isinstance(pricing, Mapping):
         return None
-    told = {name: _decimal(pricing.get(name)) for name in ("prompt", "completion")}
-    prompt, completion = told["prompt"], told["completion"]
+    prompt, completion = _decimal(pricing.get("prompt")), _decimal(pricing.get("completion"))
     if prompt is None or completion is None:
         return None
     request = _decimal(pricing.get("request")) or 0.0
@@ -64,37 +63,45 @@ def offered_price(item: Mapping[str, Any]) -> Price | None:
 
 
 def read_prices(path: Path) -> dict[str, Price]:
-    """The prices in a YAML or JSON file: `provider/model` or `model`, and USD per million tokens.
+    """Read prices by `provider/model` or `model` from a YAML or JSON file, USD per million tokens.
 
-    An entry reads `openai/gpt-4o: {prompt: 2.5, completion: 10, cached: 1.25}`; `cached` may be
-    left out.
+    An entry reads `openai/gpt-4o: {prompt: 2.5, completion: 10, cached: 1.25}`; `cached` is
+    optional.
 
     Raises:
-        UsageError: the file cannot be read, or an entry is no price.
+        UsageError: The file cannot be read, or an entry is no price.
     """
     data = yaml_files.load(path)
     if not isinstance(data, Mapping) or not data:
         raise UsageError(f"{path}: must map models to {{prompt: USD, completion: USD}}")
-    return {str(model): _entry(path, str(model), entry) for model, entry in data.items()}
+    return {str(model): _parse_entry(path, str(model), entry) for model, entry in data.items()}
 
 
 def find_price(
-    target: Target, given: Mapping[str, Price], offered: Mapping[str, Price]
+    target: Target, user_prices: Mapping[str, Price], server_prices: Mapping[str, Price]
 ) -> Price | None:
-    """A target's price: of the user's by label, then by model; else the server's; else None."""
-    for prices, name in ((given, target.label), (given, target.model), (offered, target.model)):
+    """Return a target's price, or None.
+
+    The user's price by label comes first, then the user's by model, then the server's by model.
+    """
+    for prices, name in (
+        (user_prices, target.label),
+        (user_prices, target.model),
+        (server_prices, target.model),
+    ):
         if name in prices:
             return prices[name]
     return None
 
 
-def _entry(path: Path, model: str, entry: object) -> Price:
+def _parse_entry(path: Path, model: str, entry: object) -> Price:
     where = f"{path}: {model}"
     if not isinstance(entry, Mapping):
         raise UsageError(f"{where}: must be {{prompt: USD, completion: USD}} per million tokens")
     unknown = sorted(map(str, entry.keys() - {"prompt", "completion", "cached"}))
     if unknown:
-        raise UsageError(f"{where}: unknown {', '.join(unknown)}: use prompt, completion, cached")
+        hint = "use prompt, completion, cached"
+        raise UsageError(f"{where}: unknown {', '.join(unknown)}", hint=hint)
     prompt, completion, cached = (
         _per_token(where, entry, name) for name in ("prompt", "completion", "cached")
     )
@@ -106,15 +113,15 @@ def _entry(path: Path, model: str, entry: object) -> Price:
 def _per_token(where: str, entry: Mapping[str, Any], name: str) -> float | None:
     if name not in entry:
         return None
-    value = number(entry, name)
+    value = get_number(entry, name)
     if value is None or value < 0:
-        raise UsageError(f"{where}: {name} {entry[name]!r} is not a number from 0 up")
+        raise UsageError(f"{where}: {name} {entry[name]!r} is not a number of at least 0")
     return value / MILLION
 
 
 def _decimal(value: object) -> float | None:
     try:
-        found = number({"": float(str(value))}, "")
+        number = get_number({"": float(str(value))}, "")
     except ValueError:
         return None
-    return None if found is None or found < 0 else found
+    return None if number is None or number < 0 else number

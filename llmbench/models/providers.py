@@ -1,97 +1,198 @@
-"""The servers that llmbench knows by name, with those that the user adds in a file."""
+"""The providers that llmbench knows by name, with those that the user adds in a file."""
 
-import re
+import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
-
-from llmbench import yaml_files
 from llmbench.errors import UsageError
-from llmbench.models.presets import PROVIDERS, Provider
 
-USUAL = Path("llmbench.yaml")
-"""Read where it is there and no other file is named."""
+DEFAULT_FILE = Path("llmbench.yaml")
+"""Read if it exists and no other file is named."""
 
-_Parameter = Literal["stream_options", "max_tokens", "temperature", "seed"]
-_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
-_SECRET_NAME = re.compile(
-    r"(^|[_-])(api[_-]?key|secret([_-]key)?|passw(or)?d|authorization|bearer|credentials?"
-    r"|(access|auth|bearer|id|refresh|session)[_-]?token)$",
-    re.IGNORECASE,
-)
-_SECRET_TEXT = re.compile(r"(sk-|Bearer\s)", re.IGNORECASE)
+LOCAL_CONCURRENCY = 1
+"""A local server answers one request at a time unless it is set up otherwise. A queue inside it
+would count as time to first token."""
 
+CLOUD_CONCURRENCY = 8
 
-def _without_secrets(value: Any) -> Any:
-    """Refuse what looks like a key: parameters are written down with each run."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if _SECRET_NAME.search(str(name)) or _SECRET_TEXT.match(str(inner)):
-                raise ValueError(f"{name} looks like a key; name its variable in key_env instead")
-            _without_secrets(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _without_secrets(inner)
-    return value
+EMBEDDED = "embedded"
+"""Address of a target whose provider replays answers: the port differs from run to run."""
 
 
-class _Provider(BaseModel):
-    """One entry: `like` names the provider whose fields count where this one is silent."""
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One kind of server: its address, its limits, and advice for when it does not answer.
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    `base_url` is None if only the user knows it. `key_env` names the environment variable of the
+    key. `protocol` is a name in `protocols.PROTOCOLS`. `local` means that models are loaded before
+    they are timed, and are used one after the other. `replays` means that an embedded server
+    replays recorded answers and no model is involved. `concurrency` is the number of answers that
+    stream at once; `rpm` and `tpm` bound requests and tokens per minute. `loaded_models_path` is
+    the path, from the root of the server, of its list of loaded models. `refuses` names sampling
+    parameters that the server is known to refuse; `extra` is added to each request.
+    """
 
-    like: str = ""
-    base_url: str = ""
-    key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = ""
+    name: str
+    base_url: str | None
+    key_env: str | None = None
+    key_required: bool = False
+    protocol: str = "chat"
     local: bool = False
-    concurrency: Annotated[int, Field(ge=1)] = 1
-    rpm: Annotated[float, Field(gt=0)] = 1
-    tpm: Annotated[float, Field(gt=0)] = 1
-    refuses: list[_Parameter] = []
-    extra: Annotated[dict[str, Any], AfterValidator(_without_secrets)] = {}
+    replays: bool = False
+    concurrency: int = CLOUD_CONCURRENCY
+    rpm: float | None = None
+    tpm: float | None = None
+    loaded_models_path: str | None = None
+    refuses: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    start_hint: str = "check the network connection and --base-url"
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+def _local(name: str, port: int, start: str, **fields: Any) -> Provider:
+    fields = {"concurrency": LOCAL_CONCURRENCY, **fields}
+    hint = f"start {start}, or give --base-url"
+    return Provider(name, f"http://localhost:{port}/v1", local=True, start_hint=hint, **fields)
 
-    providers: dict[_Name, _Provider]
+
+def _cloud(name: str, base_url: str, key_env: str) -> Provider:
+    return Provider(name, base_url, key_env, key_required=True)
 
 
-_FILE = TypeAdapter(_File)
+_GOOGLE_URL = "https://generativelanguage.googleapis.com/v1beta/openai"
+_LM_STUDIO = "LM Studio's server (Developer tab)"
+_OWN_SERVER_HINT = "start the server, or check --base-url"
+_REPLAY_HINT = "this is a bug in llmbench: please report it"
+
+_ROWS = (
+    _local(
+        "lmstudio", 1234, _LM_STUDIO, key_env="LM_API_TOKEN", loaded_models_path="/api/v0/models"
+    ),
+    _local("ollama", 11434, "Ollama (`ollama serve`)", loaded_models_path="/api/ps"),
+    _local("llamacpp", 8080, "llama-server", key_env="LLAMA_API_KEY"),
+    _local("vllm", 8000, "vLLM (`vllm serve`)", key_env="VLLM_API_KEY", concurrency=16),
+    _cloud("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    _cloud("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+    _cloud("anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    _cloud("gemini", _GOOGLE_URL, "GEMINI_API_KEY"),
+    _cloud("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    _cloud("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    _cloud("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    Provider("openai-compatible", None, "OPENAI_COMPATIBLE_API_KEY", start_hint=_OWN_SERVER_HINT),
+    Provider("demo", None, replays=True, start_hint=_REPLAY_HINT),
+)
+
+PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _ROWS}
 
 
 def load_providers(path: Path | None) -> dict[str, Provider]:
-    """All providers by name; an entry of the file changes the one of its name, or adds one.
+    """Return all providers by name: those of llmbench, changed and extended by a file.
 
     Raises:
-        UsageError: the file cannot be read, or an entry is wrong.
+        UsageError: The file cannot be read, or an entry is wrong.
     """
-    if path is None and not USUAL.exists():
-        return dict(PROVIDERS)
-    path = path or USUAL
-    presets = dict(PROVIDERS)
-    for name, entry in yaml_files.load_as(path, _FILE).providers.items():
-        like = entry.like or (name if name in presets else "openai-compatible")
-        if like not in presets:
+    providers = dict(PROVIDERS)
+    if path is None and not DEFAULT_FILE.exists():
+        return providers
+    # Imported here because it loads pydantic, and --help needs the names alone.
+    from llmbench.models.provider_file import read_entries
+
+    path = path or DEFAULT_FILE
+    for name, fields in read_entries(path).items():
+        like = fields.pop("like", "") or (name if name in providers else "openai-compatible")
+        if like not in providers:
             raise UsageError(f"{path}: providers.{name}.like: there is no provider {like!r}")
-        given = entry.model_dump(exclude={"like"}, exclude_unset=True)
-        if "refuses" in given:
-            given["refuses"] = tuple(given["refuses"])
-        if given.get("key_env"):
-            given["key_required"] = True
-        presets[name] = replace(presets[like], name=name, **given)
-    return presets
+        if "refuses" in fields:
+            fields["refuses"] = tuple(fields["refuses"])
+        if fields.get("key_env"):
+            fields["key_required"] = True
+        if fields.get("base_url"):  # a server of one's own is not the embedded one
+            fields["replays"] = False
+        providers[name] = replace(providers[like], name=name, **fields)
+    return providers
 
 
-def get_provider(name: str, presets: Mapping[str, Provider]) -> Provider:
-    """The provider of this name.
+def get_provider(name: str, providers: Mapping[str, Provider]) -> Provider:
+    """Return the provider of this name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: There is none.
     """
-    if name not in presets:
-        raise UsageError(f"there is no provider {name!r}; known: {', '.join(presets)}")
-    return presets[name]
+    if name not in providers:
+        raise UsageError(f"there is no provider {name!r}; known: {', '.join(providers)}")
+    return providers[name]
+
+
+def is_replayed(name: str) -> bool:
+    """True if the provider of this name replays recorded answers, by the table of llmbench."""
+    return name in PROVIDERS and PROVIDERS[name].replays
+
+
+def read_key(provider: Provider, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the key of a provider from the environment, or None if it needs none.
+
+    Raises:
+        UsageError: The variable is missing, or its value cannot be a key.
+    """
+    if provider.key_env is None:
+        return None
+    key = environ.get(provider.key_env, "").strip()
+    if not key:
+        if provider.key_required:
+            needs_key = f"--provider {provider.name} needs a key"
+            raise UsageError(needs_key, hint=f"set {provider.key_env}")
+        return None
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(f"{provider.key_env} cannot be a key: it has spaces or odd characters")
+    return key
+
+
+def resolve_base_url(provider: Provider, base_url: str | None = None) -> str:
+    """Return the address of the server without a trailing slash; `base_url` comes first.
+
+    `/v1` is added to an address without a path, and `/chat/completions` is removed.
+
+    Raises:
+        UsageError: No address is known, or it is not the plain address of a server.
+    """
+    url = (base_url or provider.base_url or "").strip()
+    if not url:
+        raise UsageError(
+            f"--provider {provider.name} has no address of its own",
+            hint="give --base-url http://HOST:PORT/v1",
+        )
+    refuse_secrets_in_url(url)
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UsageError(f"--base-url {url}: not an address like http://localhost:1234/v1")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+
+
+def refuse_secrets_in_url(url: str) -> None:
+    """Refuse an address that could hold a secret, because runs write it down.
+
+    Raises:
+        UsageError: It holds a name, password or parameter.
+    """
+    if any(mark in url for mark in "@?#"):
+        raise UsageError(
+            "--base-url must hold no name, password or parameter: keys come from variables"
+        )
+
+
+def is_loopback(url: str) -> bool:
+    """True if an address is one of this machine's own."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified

@@ -1,4 +1,4 @@
-"""How long a server asks to be left alone, read from the headers of its refusal."""
+"""The wait that a server requests in the headers of a refusal."""
 
 import re
 import time
@@ -22,26 +22,26 @@ _RESETS = {
         for limit in ("requests", "tokens", "input-tokens", "output-tokens")
     },
 }
-"""Headers that tell when a limit is reset, each with the one that tells what remains of it."""
+"""Headers with the reset time of a limit, each with the header of what remains of that limit."""
 
 EPOCH_SECONDS = 1e9
-"""A plain number from here up is a time since 1970, not a duration."""
+"""A plain number of at least this is a time since 1970, a smaller one a duration."""
 
 EPOCH_MILLISECONDS = 1e12
 
 
 def server_wait(headers: Mapping[str, str], *, limited: bool) -> float | None:
-    """The wait in seconds that a server asks for, or None.
+    """Return the wait in seconds that a server requests, or None.
 
-    Retry-After comes first; where it is missing and the request was refused by a rate limit
-    (`limited`), the reset of that limit counts. Header names are in lower case.
+    Retry-After comes first. If it is missing and a rate limit refused the request (`limited`), the
+    reset of that limit counts. Header names are in lower case.
     """
     wait = retry_after(headers)
     return reset_after(headers) if wait is None and limited else wait
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The wait in seconds of Retry-After (seconds, `36s`, a date) or Retry-After-Ms, or None."""
+    """Return the seconds of Retry-After (seconds, `36s`, a date) or Retry-After-Ms, or None."""
     milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after")
     try:
         if milliseconds is not None:
@@ -56,21 +56,21 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def reset_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds until the rate limit that was met is reset, or None where nothing says so.
+    """Return the seconds until the exhausted rate limit is reset, or None if no header says so.
 
-    Of several limits, those with nothing remaining count, and the last of them to be reset; where
-    the server names none as used up, the first that is reset.
+    Of several limits without anything remaining, the last reset counts. If no limit is declared
+    exhausted, the first reset counts.
     """
     waits = {reset: _until(headers.get(reset)) for reset in _RESETS}
     known = {reset: wait for reset, wait in waits.items() if wait is not None}
-    used_up = [
+    exhausted = [
         wait for reset, wait in known.items() if headers.get(_RESETS[reset], "").strip() == "0"
     ]
-    return max(used_up) if used_up else min(known.values(), default=None)
+    return max(exhausted) if exhausted else min(known.values(), default=None)
 
 
 def _until(text: str | None) -> float | None:
-    """Seconds until a reset, told as `1m30s`, seconds, a time since 1970 (s or ms) or ISO 8601."""
+    """Return the seconds until a reset: `1m30s`, seconds, a time since 1970 (s or ms), ISO 8601."""
     text = (text or "").strip()
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""When an answer's own text begins: thoughts that stand in the text are not the answer."""
+"""Detection of the time at which the answer begins, after reasoning inside its text."""
 
 import re
 
@@ -10,52 +10,52 @@ _LONGEST_TAG = max(len(name) for name in REASONING.split("|")) + len("</>")
 
 
 class AnswerStartDetector:
-    """Hears the pieces of an answer's text with their times; `at` is the first of the answer.
+    """Finds the first piece of the answer in a streamed text; `started_at` is its time or None.
 
-    `at` is None until text comes that is no thought. A section that a tag opens is left out to
-    its closing tag; a closing tag whose opening stood in the chat template is known when it comes
-    in one piece, as the single token that it is.
+    A section that a tag opens is skipped up to its closing tag. A closing tag may come alone if the
+    chat template contains the opening one. It is recognized only in one piece, which is usual as
+    it is a single token.
     """
 
     def __init__(self) -> None:
-        self.at: float | None = None
-        self._held = ""  # text that may yet turn out to be a tag
-        self._held_at: float | None = None
-        self._thinking = False
+        self.started_at: float | None = None
+        self._pending = ""  # text that may yet become a tag
+        self._pending_at: float | None = None
+        self._reasoning = False
 
-    def hear(self, text: str, now: float) -> None:
-        """Take in the next piece, which came at `now` in seconds of any clock."""
-        if self._thinking:
-            self._wait_for_end(text, now)
-        elif self.at is None:
-            self._wait_for_begin(text, now)
+    def feed(self, text: str, now: float) -> None:
+        """Process the next piece, received at `now` in seconds of any clock."""
+        if self._reasoning:
+            self._look_for_end(text, now)
+        elif self.started_at is None:
+            self._look_for_start(text, now)
         elif "</" in text and _CLOSING.search(text):
             self._restart(text, now)
 
-    def _wait_for_begin(self, text: str, now: float) -> None:
-        held = (self._held + text).lstrip()
-        if not held:
+    def _look_for_start(self, text: str, now: float) -> None:
+        pending = (self._pending + text).lstrip()
+        if not pending:
             return
-        if (opening := _OPENING.match(held)) is not None:
-            self._thinking, self._held, self._held_at = True, "", None
-            self._wait_for_end(held[opening.end() :], now)
-        elif held.startswith("<") and len(held) < _LONGEST_TAG and ">" not in held:
-            self._held, self._held_at = held, self._held_at or now
-        elif _CLOSING.search(held):
-            self._restart(held, now)
+        if (opening := _OPENING.match(pending)) is not None:
+            self._reasoning, self._pending, self._pending_at = True, "", None
+            self._look_for_end(pending[opening.end() :], now)
+        elif pending.startswith("<") and len(pending) < _LONGEST_TAG and ">" not in pending:
+            self._pending, self._pending_at = pending, self._pending_at or now
+        elif _CLOSING.search(pending):
+            self._restart(pending, now)
         else:
-            self.at, self._held = self._held_at or now, ""
+            self.started_at, self._pending = self._pending_at or now, ""
 
-    def _wait_for_end(self, text: str, now: float) -> None:
-        self._held += text
-        if _CLOSING.search(self._held):
-            self._restart(self._held, now)
+    def _look_for_end(self, text: str, now: float) -> None:
+        self._pending += text
+        if _CLOSING.search(self._pending):
+            self._restart(self._pending, now)
         else:
-            self._held = self._held[-_LONGEST_TAG:]
+            self._pending = self._pending[-_LONGEST_TAG:]
 
     def _restart(self, text: str, now: float) -> None:
-        """What came so far was thought: the answer begins after the closing tag."""
+        """Begin anew after a closing tag: the text before it was reasoning."""
         closing = _CLOSING.search(text)
         assert closing is not None
-        self.at, self._held, self._held_at, self._thinking = None, "", None, False
-        self.hear(text[closing.end() :], now)
+        self.started_at, self._pending, self._pending_at, self._reasoning = None, "", None, False
+        self.feed(text[closing.end() :], now)

@@ -1,5 +1,6 @@
-"""One retry layer over every model: what is tried again, when, and who waits meanwhile."""
+"""The retry policy of every model: the errors to retry, and the wait before each."""
 
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -19,98 +20,113 @@ from llmbench.errors import ModelError, TransientError
 from llmbench.models.pricing import total
 from llmbench.records import Completion
 
+logger = logging.getLogger(__name__)
+
 JITTER = 0.1
-"""Part by which a wait that a server asked for is lengthened, so that waiters do not return as
-one."""
+"""Share by which a wait requested by the server is lengthened, so that retries spread out."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how patiently a transient fault is met; all times are in seconds.
+    """Number of tries and the waits between them; all times are in seconds.
 
-    Without word from the server the n-th wait is drawn from 0 to `first_wait` * 2^(n-1), at most
-    `longest_wait`. A wait that the server asks for (Retry-After) is a lower bound, itself bounded
-    by `longest_asked_wait`. `sleep` is what waits; `notify` hears of each wait before it begins:
-    its seconds, and the fault that it follows. A target is given up once `lost_attempts` in a row
-    failed in all their tries, the first of them begun `lost_seconds` ago or earlier.
+    The n-th wait is drawn from 0 to `first_wait` * 2^(n-1), at most `max_wait`. A wait that the
+    server requests (Retry-After) is a lower bound, itself bounded by `max_server_wait`. `sleep`
+    does the waiting. `notify` is called before each wait with its seconds and the error that caused
+    it. A target is stopped once `outage_attempts` in a row failed in all their tries, the first of
+    them at least `outage_seconds` ago.
     """
 
-    attempts: int = 5
+    max_tries: int = 5
     first_wait: float = 2.0
-    longest_wait: float = 60.0
-    longest_asked_wait: float = 120.0
-    lost_attempts: int = 5
-    lost_seconds: float = 300.0
+    max_wait: float = 60.0
+    max_server_wait: float = 120.0
+    outage_attempts: int = 5
+    outage_seconds: float = 300.0
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-    notify: Callable[[float, TransientError], None] = lambda seconds, fault: None
+    notify: Callable[[float, TransientError], None] = lambda seconds, error: None
 
     async def run(
-        self, ask: Callable[[], Awaitable[Completion]], slot: AbstractAsyncContextManager[object]
+        self,
+        send: Callable[[], Awaitable[Completion]],
+        slot: AbstractAsyncContextManager[object],
     ) -> Completion:
-        """Ask until an answer is whole; `slot` is held during each try and free between tries.
+        """Call `send` until it returns a whole answer; `slot` is held during each try only.
 
-        The requests of failed tries are added to the completion's `tries`, what they cost to its
-        `cost_usd`, and the waits for the slot to its `queue_seconds`. A fault that ends it has
-        the requests and the cost of all tries.
+        The completion includes the failed tries: their requests in `requests`, their cost in
+        `cost_usd` and the waits for the slot in `queue_seconds`. An error has the requests and the
+        cost of all tries.
 
         Raises:
-            TransientError: the fault of the last try, if all failed.
+            TransientError: All tries failed; the error of the last one.
         """
-        failed = 0
-        lost: float | None = None
-        queued = 0.0
+        failed_requests = 0
+        failed_cost: float | None = None
+        queue_seconds = 0.0
 
         async def one_try() -> Completion:
-            nonlocal failed, lost, queued
-            asked = time.monotonic()
+            nonlocal failed_requests, failed_cost, queue_seconds
+            began = time.monotonic()
             async with slot:
-                queued += time.monotonic() - asked
+                queue_seconds += time.monotonic() - began
                 try:
-                    return await ask()
-                except ModelError as fault:
-                    failed += fault.requests
-                    lost = total(lost, fault.cost_usd)
+                    return await send()
+                except ModelError as error:
+                    failed_requests += error.requests
+                    failed_cost = total(failed_cost, error.cost_usd)
                     raise
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(self.attempts),
-            wait=self._wait,
+            stop=stop_after_attempt(self.max_tries),
+            wait=self._wait_seconds,
             sleep=self.sleep,
-            before_sleep=self._tell,
-            retry_error_callback=_give_up,
+            before_sleep=self._notify,
+            retry_error_callback=_raise_last,
         )
         try:
             completion: Completion = await retrying(one_try)
-        except ModelError as fault:
-            fault.requests, fault.cost_usd = failed, lost
+        except ModelError as error:
+            error.requests, error.cost_usd = failed_requests, failed_cost
             raise
         return replace(
             completion,
-            requests=completion.requests + failed,
-            cost_usd=total(completion.cost_usd, lost),
-            queue_seconds=completion.queue_seconds + queued,
+            requests=completion.requests + failed_requests,
+            cost_usd=total(completion.cost_usd, failed_cost),
+            queue_seconds=completion.queue_seconds + queue_seconds,
         )
 
-    def _tell(self, state: RetryCallState) -> None:
-        fault = state.outcome.exception() if state.outcome else None
-        if isinstance(fault, TransientError) and state.next_action is not None:
-            self.notify(state.next_action.sleep, fault)
+    def _notify(self, state: RetryCallState) -> None:
+        error = _error_of(state)
+        if error is not None and state.next_action is not None:
+            seconds = state.next_action.sleep
+            logger.info("try %d failed, retry in %.1f s: %s", state.attempt_number, seconds, error)
+            self.notify(seconds, error)
 
-    def _wait(self, state: RetryCallState) -> float:
-        backoff = wait_random_exponential(multiplier=self.first_wait, max=self.longest_wait)(state)
-        fault = state.outcome.exception() if state.outcome else None
-        asked = fault.retry_after if isinstance(fault, TransientError) else None
-        if asked is None:
+    def _wait_seconds(self, state: RetryCallState) -> float:
+        backoff = wait_random_exponential(multiplier=self.first_wait, max=self.max_wait)(state)
+        error = _error_of(state)
+        if error is None or error.retry_after is None:
             return backoff
-        asked = min(asked, self.longest_asked_wait)
-        return max(backoff, asked * (1 + JITTER * random.random()))
+        server_wait = min(error.retry_after, self.max_server_wait)
+        return max(backoff, server_wait * (1 + JITTER * random.random()))
 
 
-def _give_up(state: RetryCallState) -> None:
-    fault = state.outcome.exception() if state.outcome else None
-    assert isinstance(fault, TransientError)
+def _error_of(state: RetryCallState) -> TransientError | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, TransientError) else None
+
+
+def _raise_last(state: RetryCallState) -> None:
+    error = _error_of(state)
+    assert error is not None
     tries = state.attempt_number
     if tries == 1:
-        raise fault
-    raise TransientError(f"{fault} (after {tries} tries)", retry_after=fault.retry_after)
+        raise error
+    raise type(error)(
+        f"{error.message} (after {tries} tries)",
+        hint=error.hint,
+        source=error.source,
+        retry_after=error.retry_after,
+        overload=error.overload,
+    )

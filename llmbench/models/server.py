@@ -1,5 +1,6 @@
-"""A connection to one server, and what models it offers."""
+"""A connection to one server, and the models that it offers."""
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,25 +13,26 @@ from httpx_aiohttp import HttpxAiohttpClient
 from llmbench.errors import ModelError, UsageError
 from llmbench.models.errors import ErrorMapper
 from llmbench.models.limits import AdaptiveConcurrency, ServerLimits
-from llmbench.models.presets import Provider, is_loopback, resolve_base_url
 from llmbench.models.pricing import Price, offered_price
+from llmbench.models.providers import Provider, is_loopback, resolve_base_url
 from llmbench.plan import RequestTimeouts
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 TRANSPORT_ERRORS = (httpx.HTTPError, aiohttp.ClientError)
-"""What a broken connection raises: the transport lets some faults of aiohttp through as they
-are."""
+"""Errors of a broken connection; the transport passes some errors of aiohttp on as they are."""
 
-LIST_SECONDS = 30.0
+LIST_TIMEOUT_SECONDS = 30.0
 
-KEEP_SECONDS = 4.0
-"""How long an idle connection is kept: less than the 5 s after which common servers drop theirs."""
+KEEP_ALIVE_SECONDS = 4.0
+"""An idle connection is closed after this, before the 5 s after which common servers do so."""
 
 ERROR_BODY_BYTES = 65536
-MODELS_SHOWN = 20
+MAX_MODELS_LISTED = 20
 
-CONTEXT_NAMES = (
+CONTEXT_FIELDS = (
     "loaded_context_length",
     "context_length",
     "max_context_length",
@@ -41,7 +43,7 @@ CONTEXT_NAMES = (
     "n_ctx_train",
 )
 CHAT_TYPES = frozenset({"llm", "vlm", "chat", "language", "model"})
-NO_CHAT_ID = re.compile(
+NOT_CHAT_ID = re.compile(
     r"embed|rerank|whisper|moderation|transcri|dall-e|image|diffusion|realtime"
     r"|(^|[/_.:-])(tts|asr|bge|gte|e5|clip|sora|flux|babbage|davinci)([/_.:-]|$)",
     re.IGNORECASE,
@@ -50,7 +52,7 @@ NO_CHAT_ID = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A chat model that a server offers; price, context in tokens and state where it tells them."""
+    """A chat model of a server; price, context in tokens and state as far as the server says."""
 
     id: str
     price: Price | None = None
@@ -62,65 +64,68 @@ class ModelInfo:
 class Server:
     """An open client of one server. The key is in its Authorization header and nowhere else."""
 
-    preset: Provider
+    provider: Provider
     base_url: str
     client: httpx.AsyncClient = field(repr=False)
-    limits: RequestTimeouts
-    traffic: AdaptiveConcurrency
+    timeouts: RequestTimeouts
+    limiter: AdaptiveConcurrency
 
-    def faults(self, who: str) -> ErrorMapper:
-        """What sorts the faults of this server, told as those of `who`."""
+    def error_mapper(self, source: str) -> ErrorMapper:
+        """Return the mapper of this server's errors, whose messages begin with `source`."""
         key = self.client.headers.get("authorization", "").removeprefix("Bearer ") or None
-        return ErrorMapper(who, self.base_url, self.preset, key)
+        return ErrorMapper(source, self.base_url, self.provider, key)
 
     async def list_models(self) -> list[ModelInfo]:
-        """The chat models that the server offers, each once, in its order.
+        """Return the chat models that the server offers, each once, in its order.
 
         Raises:
-            ModelError: the server cannot be reached or does not tell.
+            UnreachableError: No connection could be made.
+            ModelError: The server does not list its models.
         """
         return await self._get("models", parse_models)
 
     async def describe_models(self) -> list[ModelInfo]:
-        """The chat models that the server offers, with what is known of their state.
+        """Return the chat models that the server offers, with their state as far as known.
 
         Raises:
-            ModelError: the server cannot be reached or does not tell.
+            UnreachableError: No connection could be made.
+            ModelError: The server does not list its models.
         """
-        offers = await self.list_models()
-        if not self.preset.local:
-            return offers
-        if self.preset.loaded_at is None:
-            return [replace(offer, loaded=offer.loaded is not False) for offer in offers]
+        models = await self.list_models()
+        if not self.provider.local:
+            return models
+        if self.provider.loaded_models_path is None:
+            return [replace(model, loaded=model.loaded is not False) for model in models]
         try:
-            root = str(httpx.URL(self.base_url).join(self.preset.loaded_at))
-            loaded = await self._get(root, _loaded)
+            url = str(httpx.URL(self.base_url).join(self.provider.loaded_models_path))
+            loaded = await self._get(url, _parse_loaded)
         except ModelError:
-            return offers  # of another kind than its preset says, or older: nobody knows
+            return models  # another kind of server than its provider says, or an older one
         return [
-            replace(offer, loaded=offer.id in loaded, context=loaded.get(offer.id) or offer.context)
-            for offer in offers
+            replace(model, loaded=model.id in loaded, context=loaded.get(model.id) or model.context)
+            for model in models
         ]
 
-    async def _get(self, path: str, read: Callable[[Any], T]) -> T:
-        faults = self.faults(self.base_url)
-        timeout = httpx.Timeout(LIST_SECONDS, connect=self.limits.connect)
+    async def _get(self, path: str, parse: Callable[[Any], T]) -> T:
+        errors = self.error_mapper(self.base_url)
+        timeout = httpx.Timeout(LIST_TIMEOUT_SECONDS, connect=self.timeouts.connect)
+        logger.debug("GET %s from %s", path, self.base_url)
         try:
             response = await self.client.get(path, timeout=timeout)
-        except TRANSPORT_ERRORS as error:
-            fault = faults.of_transport(error)
+        except TRANSPORT_ERRORS as exception:
+            error = errors.from_exception(exception)
         else:
             if response.is_success:
                 try:
-                    return read(response.json())
+                    return parse(response.json())
                 except (ValueError, TypeError, AttributeError, LookupError):
-                    kind = response.headers.get("content-type", "")
-                    fault = faults.foreign(kind, "list of models")
+                    content_type = response.headers.get("content-type", "")
+                    error = errors.unexpected_content(content_type, "list of models")
             else:
-                fault = faults.of_status(
+                error = errors.from_status(
                     response.status_code, response.headers, response.content[:ERROR_BODY_BYTES]
                 )
-        raise fault  # outside `except`: what the transport raised can hold the request's headers
+        raise error  # outside `except`, whose exception can hold the request's headers
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -134,25 +139,24 @@ class Server:
 
 
 def connect(
-    preset: Provider,
+    provider: Provider,
     base_url: str | None = None,
     key: str | None = None,
-    limits: RequestTimeouts | None = None,
-    traffic: AdaptiveConcurrency | None = None,
+    timeouts: RequestTimeouts | None = None,
+    limiter: AdaptiveConcurrency | None = None,
 ) -> Server:
-    """A client of the server at `base_url` (default: the preset's); nothing is sent yet.
+    """Return a client of the server at `base_url` (default: the provider's); nothing is sent yet.
 
-    `traffic` is the limit of that address, where others ask it, too.
-
-    Proxies named in the environment are used, but never for this machine's own addresses. The
-    number of connections is not bounded here: whoever asks holds a slot.
+    Pass the `limiter` of the address if several clients share it. Proxies named in the environment
+    are used, but never for this machine's own addresses. Connections are unlimited: slots bound
+    the requests.
 
     Raises:
-        UsageError: the address is missing or wrong.
+        UsageError: The address is missing or wrong.
     """
-    url = resolve_base_url(preset, base_url)
-    limits = limits or RequestTimeouts()
-    # A compressed stream would be held back by some proxies until a block is full.
+    url = resolve_base_url(provider, base_url)
+    timeouts = timeouts or RequestTimeouts()
+    # Some proxies would hold a compressed stream back until a block is full.
     headers = {"Accept-Encoding": "identity", "User-Agent": "llmbench"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
@@ -160,55 +164,56 @@ def connect(
         client = HttpxAiohttpClient(
             base_url=url,
             headers=headers,
-            timeout=httpx.Timeout(None, connect=limits.connect),
-            # Zero connections stand for no bound at this transport.
-            limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_SECONDS),
+            timeout=httpx.Timeout(None, connect=timeouts.connect),
+            # In this transport 0 connections means no bound.
+            limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_SECONDS),
             trust_env=not is_loopback(url),
         )
     except (httpx.InvalidURL, ValueError):
         raise UsageError(
             f"--base-url {url}: not an address like http://localhost:1234/v1"
         ) from None
-    if traffic is None:
-        allowed = ServerLimits(preset.concurrency, preset.rpm, preset.tpm)
-        traffic = AdaptiveConcurrency(url, allowed, local=preset.local)
-    return Server(preset, url, client, limits, traffic)
+    if limiter is None:
+        limits = ServerLimits(provider.concurrency, provider.rpm, provider.tpm)
+        limiter = AdaptiveConcurrency(url, limits, local=provider.local)
+    return Server(provider, url, client, timeouts, limiter)
 
 
 def choose_model(models: Sequence[str], base_url: str) -> str:
-    """The only model of a server.
+    """Return the only model of a server.
 
     Raises:
-        UsageError: it offers none or several, which are listed.
+        UsageError: The server offers none or several, which are listed.
     """
     if len(models) == 1:
         return models[0]
     if not models:
-        raise UsageError(
-            f"{base_url} offers no chat model: load one, or name one with --model NAME"
-        )
-    shown = ", ".join(models[:MODELS_SHOWN])
-    more = f" and {len(models) - MODELS_SHOWN} more" if len(models) > MODELS_SHOWN else ""
+        hint = "load one, or name one with --model NAME"
+        raise UsageError(f"{base_url} offers no chat model", hint=hint)
+    names = ", ".join(models[:MAX_MODELS_LISTED])
+    others = len(models) - MAX_MODELS_LISTED
+    more = f" and {others} more" if others > 0 else ""
     raise UsageError(
-        f"{base_url} offers {len(models)} models: choose with --model NAME from {shown}{more}"
+        f"{base_url} offers {len(models)} models",
+        hint=f"choose with --model NAME from {names}{more}",
     )
 
 
 def parse_models(body: Any) -> list[ModelInfo]:
-    """The models of a `/models` answer that can chat, each once."""
-    found: dict[str, ModelInfo] = {}
+    """Return the models of a `/models` answer that can chat, each once."""
+    models: dict[str, ModelInfo] = {}
     for item in _items(body):
         if _can_chat(item):
             id_ = str(item["id"])
             status = item.get("status")
             value = status.get("value") if isinstance(status, Mapping) else None
             loaded = None if value is None else value == "loaded"
-            found.setdefault(id_, ModelInfo(id_, offered_price(item), _context(item), loaded))
-    return list(found.values())
+            models.setdefault(id_, ModelInfo(id_, offered_price(item), _context(item), loaded))
+    return list(models.values())
 
 
-def _loaded(body: Any) -> dict[str, int | None]:
-    """The models of a list that are loaded, and their context; none has a state where all are."""
+def _parse_loaded(body: Any) -> dict[str, int | None]:
+    """Return the loaded models of a list with their context; a model without a state is loaded."""
     return {
         str(item.get("id") or item["name"]): _context(item)
         for item in _items(body)
@@ -222,15 +227,15 @@ def _items(body: Any) -> Sequence[Any]:
 
 
 def _context(item: Mapping[str, Any]) -> int | None:
-    """The context in tokens, by whatever name a server gives it."""
+    """Return the context in tokens from any of the fields that servers use."""
     meta = item.get("meta")
-    places = (item, meta if isinstance(meta, Mapping) else {})
-    told = (place.get(name) for place in places for name in CONTEXT_NAMES)
-    return next((int(value) for value in told if type(value) is int and value > 0), None)
+    mappings = (item, meta if isinstance(meta, Mapping) else {})
+    values = (mapping.get(name) for mapping in mappings for name in CONTEXT_FIELDS)
+    return next((int(value) for value in values if type(value) is int and value > 0), None)
 
 
 def _can_chat(item: Mapping[str, Any]) -> bool:
-    """By what the server declares, if it does; else by the id."""
+    """True for a chat model: by the server's declaration if there is one, else by the id."""
     declared = item.get("type")
     if isinstance(declared, str):
         return declared in CHAT_TYPES
@@ -240,4 +245,4 @@ def _can_chat(item: Mapping[str, Any]) -> bool:
     architecture = item.get("architecture")
     if isinstance(architecture, Mapping) and "output_modalities" in architecture:
         return "text" in architecture["output_modalities"]
-    return NO_CHAT_ID.search(str(item["id"])) is None
+    return NOT_CHAT_ID.search(str(item["id"])) is None

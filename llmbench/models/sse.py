@@ -1,14 +1,14 @@
-"""Bytes to the data of server-sent events, cheaply.
+"""A decoder of server-sent events that works on bytes and does little per chunk.
 
-Follows the event stream format of the HTML standard (section 9.2), as far as chat completions use
-it: lines end in LF or CRLF, comments and fields other than `data` are skipped. It works on bytes,
-so that a character split between two chunks needs no care. A field `error`, with which llama.cpp
-reported faults until the autumn of 2025, is read as the data that it sends today.
+It follows the event stream format of the HTML standard (section 9.2) as far as chat completions
+use it. Lines end in LF or CRLF; comments and fields other than `data` are skipped. A character
+split between two chunks needs no care, because events are bytes. llama.cpp reported errors in a
+field `error` until the autumn of 2025; it is read as the `data` that newer versions send.
 """
 
 
 class EventDecoder:
-    """Gathers the data of events over the chunks of one stream; `events` counts them."""
+    """Collects the data of events over the chunks of one stream; `events` counts them."""
 
     def __init__(self) -> None:
         self.events = 0
@@ -16,7 +16,7 @@ class EventDecoder:
         self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The data of each event that this chunk completes."""
+        """Return the data of each event that this chunk completes."""
         lines = (self._tail + chunk).split(b"\n")
         self._tail = lines.pop()
         events = []
@@ -34,5 +34,5 @@ class EventDecoder:
         return events
 
     def close(self) -> list[bytes]:
-        """The data of a last event that no blank line ended: some servers leave it out."""
+        """Return the data of a last event without its blank line, which some servers omit."""
         return self.feed(b"\n\n")

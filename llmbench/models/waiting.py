@@ -1,4 +1,4 @@
-"""Those that wait before a request is sent: for a retry, a turn, a slot, a model to be loaded."""
+"""Requests that are not sent yet: they wait for a retry, a permit, a slot or a model to load."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,71 +9,71 @@ from llmbench.errors import CancelledBeforeSendError, TransientError
 
 
 class Waiter:
-    """One attempt's place in a line: left while a request is under way, kept between tries."""
+    """One attempt; it waits except while one of its requests is in flight."""
 
-    def __init__(self, line: "WaitingRequests", scope: anyio.CancelScope) -> None:
-        self._line = line
+    def __init__(self, waiting: "WaitingRequests", scope: anyio.CancelScope) -> None:
+        self._waiting = waiting
         self._scope = scope
-        self._paid = False
+        self._has_cost = False
 
     @contextmanager
     def sending(self) -> Iterator[None]:
-        """A request goes on to its end.
+        """Protect a request in flight from `WaitingRequests.close`.
 
         Raises:
-            NotAskedError: the line is closed, or was when the request met a passing fault.
+            CancelledBeforeSendError: `close` was called before, or during a request that failed.
         """
-        # Whose wait had just ended when the line was closed is not in it to be sent away.
-        if not self._paid:
-            self._line.check()
-        self._line.waiting.discard(self._scope)
+        # An attempt whose wait ended just before `close()` is no longer cancelled by its scope.
+        if not self._has_cost:
+            self._waiting.check_open()
+        self._waiting.scopes.discard(self._scope)
         try:
             yield
-        except TransientError as fault:
-            # What has cost something goes on to its row, which tells it.
-            self._paid = self._paid or bool(fault.cost_usd)
-            if not self._paid:
-                self._line.check()
-                self._line.waiting.add(self._scope)
+        except TransientError as error:
+            # An attempt that has cost something must reach its row, which records the cost.
+            self._has_cost = self._has_cost or bool(error.cost_usd)
+            if not self._has_cost:
+                self._waiting.check_open()
+                self._waiting.scopes.add(self._scope)
             raise
 
 
 class WaitingRequests:
-    """All that wait at one target, until nothing more is asked of it."""
+    """The attempts at one target that wait to send a request; `scopes` cancel their waits."""
 
     def __init__(self) -> None:
-        self.waiting: set[anyio.CancelScope] = set()
+        self.scopes: set[anyio.CancelScope] = set()
         self._closed = False
 
     def close(self) -> int:
-        """Send all away that wait, now and later; returns how many wait now."""
+        """Cancel every wait, now and later; return the number of those cancelled now."""
         self._closed = True
-        for scope in self.waiting:
+        for scope in self.scopes:
             scope.cancel()
-        return len(self.waiting)
+        return len(self.scopes)
 
-    def check(self) -> None:
-        """Go no further in a closed line.
+    def check_open(self) -> None:
+        """Do nothing while requests may be sent.
 
         Raises:
-            NotAskedError: it is closed.
+            CancelledBeforeSendError: `close` was called.
         """
         if self._closed:
-            raise CancelledBeforeSendError("nothing more is asked")
+            raise CancelledBeforeSendError("the run sends no further requests")
 
     @contextmanager
     def wait(self) -> Iterator[Waiter]:
-        """A place in the line for the time of an attempt.
+        """Register an attempt for as long as it lasts.
 
         Raises:
-            NotAskedError: the line is closed.
+            CancelledBeforeSendError: `close` was called before or meanwhile.
         """
-        self.check()
+        self.check_open()
         with anyio.CancelScope() as scope:
-            self.waiting.add(scope)
+            self.scopes.add(scope)
             try:
                 yield Waiter(self, scope)
             finally:
-                self.waiting.discard(scope)
+                self.scopes.discard(scope)
         if scope.cancelled_caught:
-            self.check()
+            self.check_open()

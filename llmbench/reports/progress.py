@@ -64,9 +64,12 @@ class _Tally:
         if event.seconds < WAIT_SECONDS or now < self.silent_until:
             return None
         self.silent_until = now + PLAIN_SECONDS
-        wait = event.retry_after
-        asked = "" if wait is None else f" (the server asked for {wait:.0f} s)"
-        return f"waiting {event.seconds:.0f} s{asked}: {event.reason}"
+        asked = (
+            ""
+            if event.retry_after is None
+            else f" (the server asked for {event.retry_after:.0f} s)"
+        )
+        return f"waiting {event.seconds:.0f} s{asked}: {event.target}: {event.reason}"
 
 
 def _counted(outcomes: Counter[str]) -> str:
@@ -170,8 +173,8 @@ class PlainProgress:
 
 
 def stopped_words(event: TargetStopped) -> str:
-    """What the end of a target says; its name once."""
-    return f"stopped {event.target}: {event.reason.removeprefix(event.target + ': ')}"
+    """The line that says why a target was stopped."""
+    return f"stopped {event.target}: {event.reason}"
 
 
 def budget_words(event: BudgetExhausted) -> str:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import anyio
-
 from llmbench.errors import RunError
 from llmbench.events import Listener
 from llmbench.models.base import Model
 from llmbench.models.none import NoModel
+from llmbench.models.providers import is_replayed
 from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan, bundled_dir
 from llmbench.records import Attempt, Target
 from llmbench.reports.console import Console
@@ -81,9 +80,7 @@ async def grade(
         runners=runners,
         sandbox=options.spec,
         open_model=_no_model,
-        slots=lambda endpoint: anyio.CapacityLimiter(endpoint.concurrency),
         begin=_begin,
-        trusted=False,
     )
     result = await run_job(job, console, finish)
     if answers.faults:
@@ -109,7 +106,7 @@ def _scan(answers: AnswerFile, console: Console) -> None:
 
 def _plan(options: GradeOptions, answers: AnswerFile) -> GradingPlan:
     targets = tuple(answers.targets[label] for label in answers.totals)
-    replayed = any(target.provider == "demo" for target in targets)
+    replayed = any(is_replayed(target.provider) for target in targets)
     slots = options.sandbox_slots
     return GradingPlan(
         endpoints=(EndpointPlan(targets, slots, replayed=replayed),),

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from llmbench.models.presets import PROVIDERS
+from llmbench.models.providers import PROVIDERS
 from llmbench.options import (
     Options,
     number,

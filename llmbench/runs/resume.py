@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmbench.errors import UsageError
-from llmbench.models.presets import check_open
+from llmbench.models.providers import refuse_secrets_in_url
 from llmbench.plan import WORK_FOLDER
 from llmbench.records import Attempt
 from llmbench.reports.console import Console
@@ -26,7 +26,7 @@ def merge_options(options: RunOptions) -> RunOptions:
     Raises:
         UsageError: there is no such run, or it cannot be continued.
     """
-    check_open(options.base_url or "")  # even an unused address is written down
+    refuse_secrets_in_url(options.base_url or "")  # even an unused address is written down
     if options.resume is None:
         return options
     folder = _folder(options.resume)

@@ -43,6 +43,10 @@ DELIVERY_SECONDS = 0.02
 """Time in which the event loop hands over a signal that has come."""
 
 
+def _own_slots(endpoint: EndpointPlan) -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(endpoint.concurrency)
+
+
 @dataclass(frozen=True, slots=True)
 class RunJob:
     """Everything that a run is made of.
@@ -56,11 +60,11 @@ class RunJob:
     plan: Plan
     directory: RunDirectory
     runners: Mapping[str, Runner]
-    sandbox: SandboxSpec
     open_model: Callable[[Target, Listener], Model]
-    slots: Callable[[EndpointPlan], anyio.CapacityLimiter]
-    begin: Callable[["Run", Mapping[str, str]], None]
-    trusted: bool
+    slots: Callable[[EndpointPlan], anyio.CapacityLimiter] = _own_slots
+    begin: Callable[["Run", Mapping[str, str]], None] = lambda run, versions: None
+    sandbox: SandboxSpec = SandboxSpec()
+    trusted: bool = False
     use_cache: bool = False
 
     @property

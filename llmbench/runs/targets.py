@@ -1,4 +1,4 @@
-"""Which models a run asks: their servers opened, their lanes planned, their prices known."""
+"""The targets of a run: providers opened, their models and prices."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -7,14 +7,21 @@ from json import dumps
 
 import anyio
 
-from llmbench.demo import server as recorded
-from llmbench.errors import ModelError, TransientError, UsageError
+from llmbench.demo import server as replay
+from llmbench.errors import ModelError, TransientError, UnreachableError, UsageError
 from llmbench.events import Listener, RetryScheduled
-from llmbench.models.chat import ChatModel
+from llmbench.models.base import Model
 from llmbench.models.limits import AdaptiveConcurrency, RateLimiter, ServerLimits
-from llmbench.models.presets import Provider, read_key, resolve_base_url
 from llmbench.models.pricing import Price, find_price, read_prices
-from llmbench.models.providers import get_provider, load_providers
+from llmbench.models.protocols import open_model
+from llmbench.models.providers import (
+    EMBEDDED,
+    Provider,
+    get_provider,
+    load_providers,
+    read_key,
+    resolve_base_url,
+)
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import ModelInfo, Server, choose_model, connect
 from llmbench.plan import EndpointPlan
@@ -22,14 +29,12 @@ from llmbench.records import Problem, Sampling, Target
 from llmbench.reports.console import Console
 from llmbench.runs.request_options import ModelOptions, RequestOptions
 
-DEMO = "demo"
-
 
 @dataclass(slots=True)
 class OpenTargets:
-    """The models to ask: lane by lane, with the server of each provider and the price of each.
+    """The targets of a run by endpoint, with their servers and prices.
 
-    `unreached` holds the fault of each provider that a resumed run may do without.
+    `unreached` holds the error of each provider that a resumed run may do without.
     """
 
     endpoints: tuple[EndpointPlan, ...] = ()
@@ -38,62 +43,75 @@ class OpenTargets:
     prices: dict[str, Price] = field(default_factory=dict)
     warm_up: bool = True
 
-    def open_model(self, target: Target, emit: Listener) -> ChatModel:
-        """A target's client; what its retries wait for is told."""
+    def open_model(self, target: Target, emit: Listener) -> Model:
+        """Return the client of a target, which emits an event before each retry."""
         server = self.servers[target.provider]
 
-        def waiting(seconds: float, fault: TransientError) -> None:
-            emit(RetryScheduled(target.label, seconds, fault.retry_after, str(fault)))
+        def notify(seconds: float, error: TransientError) -> None:
+            emit(RetryScheduled(target.label, seconds, error.retry_after, error.reason))
 
-        return ChatModel(
+        return open_model(
             target,
             server,
-            RetryPolicy(notify=waiting),
+            RetryPolicy(notify=notify),
             self.prices.get(target.label),
-            warm_up=self.warm_up and server.preset.local and server.preset.name != DEMO,
+            warm_up=self.warm_up and server.provider.local,
         )
 
     def check_reached(self, labels: Collection[str]) -> None:
-        """Raise the fault of a server that cannot be reached if one of these targets is there."""
+        """Raise the error of a server that was not reached if one of these targets needs it.
+
+        Raises:
+            ModelError: that error.
+        """
         for target in (target for endpoint in self.endpoints for target in endpoint.targets):
             if target.label in labels and target.provider in self.unreached:
                 raise self.unreached[target.provider]
 
     def slots(self, endpoint: EndpointPlan) -> anyio.CapacityLimiter:
-        """What bounds the answers that stream at once in a lane."""
-        return self.servers[endpoint.targets[0].provider].traffic.slots
+        """Return the limiter of the answers that stream at once at an endpoint."""
+        return self.servers[endpoint.targets[0].provider].limiter.slots
 
 
 @dataclass(frozen=True, slots=True)
 class LimiterRegistry:
-    """The limit of each address in a run; `paces`, those of the runs before it, go on."""
+    """The limiter of each server address in a run.
 
-    paces: dict[str, RateLimiter]
-    _here: dict[str, AdaptiveConcurrency] = field(default_factory=dict)
+    `rate_limiters` are those of earlier runs by address: a server's minute goes on between runs.
+    """
 
-    def of(self, address: str, preset: Provider) -> AdaptiveConcurrency:
-        """The limit of an address, whatever providers have it: that of the first."""
-        if address not in self._here:
-            allowed = ServerLimits(preset.concurrency, preset.rpm, preset.tpm)
-            pace = self.paces.setdefault(address, RateLimiter())
-            traffic = AdaptiveConcurrency(preset.name, allowed, local=_is_local(preset), pace=pace)
-            self._here[address] = traffic
-        return self._here[address]
+    rate_limiters: dict[str, RateLimiter]
+    _limiters: dict[str, AdaptiveConcurrency] = field(default_factory=dict)
+
+    def get(self, address: str, provider: Provider) -> AdaptiveConcurrency:
+        """Return the limiter for a server address.
+
+        Providers that share an address share the limiter of the first.
+        """
+        if address not in self._limiters:
+            limits = ServerLimits(provider.concurrency, provider.rpm, provider.tpm)
+            rate_limiter = self.rate_limiters.setdefault(address, RateLimiter())
+            self._limiters[address] = AdaptiveConcurrency(
+                provider.name, limits, local=provider.local, rate_limiter=rate_limiter
+            )
+        return self._limiters[address]
 
 
 def with_recorded_answers(options: ModelOptions, problems: Sequence[Problem]) -> list[Problem]:
-    """All problems, or for the demo those of them to which it has recorded answers.
+    """Return all problems, or only those with recorded answers if every provider replays.
 
     Raises:
-        UsageError: it has none to any of them.
+        UsageError: no answer to any of the problems is recorded.
     """
-    if set(_wanted(options)) != {DEMO}:
+    providers = load_providers(options.config)
+    names = list(_requested_models(options))
+    if not all(get_provider(name, providers).replays for name in names):
         return list(problems)
-    recordings = recorded.read(recorded.RECORDINGS, problems).values()
+    recordings = replay.load_recordings(replay.RECORDINGS, problems).values()
     ids = {id_ for recording in recordings for id_ in recording.answers}
     if not ids:
         raise UsageError(
-            f"--provider {DEMO}: no answer is recorded to {problems[0].id}"
+            f"--provider {names[0]}: no answer is recorded to {problems[0].id}"
             + f" or the other {len(problems) - 1} problems" * (len(problems) > 1)
         )
     return [problem for problem in problems if problem.id in ids]
@@ -107,147 +125,130 @@ async def open_targets(
     rate_limiters: dict[str, RateLimiter],
     resuming: bool = False,
 ) -> AsyncIterator[OpenTargets]:
-    """Open the server of each provider, and find out what to ask there.
+    """Open the server of each provider, and choose its models.
 
-    `paces` are those of each address so far, for this run and the next.
+    A run that is resumed may do without a server if its models are named.
 
     Raises:
         UsageError: a provider, address, key, model or price is missing or wrong.
         ModelError: a server cannot be reached.
     """
-    presets = load_providers(options.config)
-    given = read_prices(options.prices) if options.prices else {}
-    targets = OpenTargets(warm_up=options.warm_up)
+    providers = load_providers(options.config)
+    opened = OpenTargets(warm_up=options.warm_up)
     endpoints: dict[str, EndpointPlan] = {}
-    traffics = LimiterRegistry(rate_limiters)
+    registry = LimiterRegistry(rate_limiters)
     async with AsyncExitStack() as stack:
-        for name, models in _wanted(options).items():
-            preset = _with_flags(get_provider(name, presets), options)
-            url = options.base_url if name == options.provider else None
-            server = await _enter(stack, preset, url, problems, options, traffics)
-            targets.servers[name] = server
+        for name, models in _requested_models(options).items():
+            provider = _with_limits(get_provider(name, providers), options)
+            url = await _address(stack, provider, problems, options)
+            limiter = registry.get(url, provider)
+            key = None if provider.replays else read_key(provider)
+            server = connect(provider, url, key, options.timeouts, limiter)
+            opened.servers[name] = await stack.enter_async_context(server)
             try:
-                offers = await _offered(server, needed=not models)
+                offers = await _list_models_or_empty(server, required=not models)
             except ModelError as error:
                 if not resuming or not models:
                     raise
-                targets.unreached[name], offers = error, []
-            asked = [
-                _target(server, model, options)
-                for model in _models(server, models, offers, console)
-            ]
-            targets.prices |= _prices(asked, given, offers, options)
+                opened.unreached[name], offers = error, []
+            chosen = _choose_models(server, models, offers, console)
+            targets = [_target(server, model, options) for model in chosen]
+            opened.prices |= _prices(targets, offers, options)
             endpoint = endpoints.get(server.base_url)
             if endpoint is None:
-                endpoint = EndpointPlan(
-                    (), server.preset.concurrency, _is_local(preset), name == DEMO
-                )
-            endpoints[server.base_url] = replace(endpoint, targets=(*endpoint.targets, *asked))
-        targets.endpoints = tuple(endpoints.values())
-        yield targets
+                endpoint = EndpointPlan((), provider.concurrency, provider.local, provider.replays)
+            endpoints[server.base_url] = replace(endpoint, targets=(*endpoint.targets, *targets))
+        opened.endpoints = tuple(endpoints.values())
+        yield opened
 
 
-def _wanted(options: ModelOptions) -> Mapping[str, list[str]]:
-    """The models to ask of each provider; where none is named, the only one that it offers."""
-    wanted: dict[str, list[str]] = {}
+def _requested_models(options: ModelOptions) -> Mapping[str, list[str]]:
+    """Return the models to ask by provider; an empty list stands for the only one it offers."""
+    models: dict[str, list[str]] = {}
     if options.model or not options.target:
-        wanted[options.provider] = list(options.model)
+        models[options.provider] = list(options.model)
     for target in options.target:
         provider, _, model = target.partition("/")
         if not model:
             raise UsageError(f"--target {target}: give PROVIDER/MODEL")
-        wanted.setdefault(provider, []).append(model)
-    return {provider: list(dict.fromkeys(models)) for provider, models in wanted.items()}
+        models.setdefault(provider, []).append(model)
+    return {provider: list(dict.fromkeys(names)) for provider, names in models.items()}
 
 
-def _with_flags(preset: Provider, options: ModelOptions) -> Provider:
-    """A provider with the limits that flags give to all."""
+def _with_limits(provider: Provider, options: ModelOptions) -> Provider:
+    """Return the provider with the limits that the options set for all."""
     return replace(
-        preset,
-        concurrency=options.concurrency or preset.concurrency,
-        rpm=options.rpm or preset.rpm,
-        tpm=options.tpm or preset.tpm,
+        provider,
+        concurrency=options.concurrency or provider.concurrency,
+        rpm=options.rpm or provider.rpm,
+        tpm=options.tpm or provider.tpm,
     )
 
 
-async def _enter(
-    stack: AsyncExitStack,
-    preset: Provider,
-    url: str | None,
-    problems: Sequence[Problem],
-    options: RequestOptions,
-    traffics: LimiterRegistry,
-) -> Server:
-    """The server to ask; for the demo, one of our own that replays recorded answers."""
-    key = None
-    if preset.name == DEMO:
-        url = (await stack.enter_async_context(recorded.serve(problems))).base_url
-    else:
-        key = read_key(preset)
-    traffic = traffics.of(resolve_base_url(preset, url), preset)
-    server = connect(preset, url, key, options.timeouts, traffic)
-    return await stack.enter_async_context(server)
+async def _address(
+    stack: AsyncExitStack, provider: Provider, problems: Sequence[Problem], options: ModelOptions
+) -> str:
+    """Return the address of a provider's server; a replay server is started for it."""
+    if provider.replays:
+        url: str = (await stack.enter_async_context(replay.serve(problems))).base_url
+        return url
+    return resolve_base_url(
+        provider, options.base_url if provider.name == options.provider else None
+    )
 
 
-def _is_local(preset: Provider) -> bool:
-    """True where one model after the other is asked; the demo has all of its loaded."""
-    return preset.local and preset.name != DEMO
-
-
-def _target(server: Server, model: str, options: RequestOptions) -> Target:
-    preset = server.preset
-    # The demo's answer to run n is chosen by the seed, which makes a demo repeatable.
-    seed = 1 if preset.name == DEMO and options.seed is None else options.seed
+def _target(server: Server, model: str, options: ModelOptions) -> Target:
+    provider = server.provider
+    # The recorded answer to run n is chosen by the seed, which makes a demo repeatable.
+    seed = 1 if provider.replays and options.seed is None else options.seed
     sampling = Sampling(options.max_tokens, options.temperature, seed)
-    # Its port is another one each time.
-    address = "embedded" if preset.name == DEMO else server.base_url
-    return Target(preset.name, model, address, sampling, dumps(preset.extra, sort_keys=True))
+    address = EMBEDDED if provider.replays else server.base_url
+    return Target(provider.name, model, address, sampling, dumps(provider.extra, sort_keys=True))
 
 
 def _prices(
-    targets: Sequence[Target],
-    given: Mapping[str, Price],
-    offers: Sequence[ModelInfo],
-    options: RequestOptions,
+    targets: Sequence[Target], offers: Sequence[ModelInfo], options: RequestOptions
 ) -> dict[str, Price]:
-    """The price of each target that has one, by label.
+    """Return the price of each target that has one, by label.
 
     Raises:
-        UsageError: the cost is to be bounded and a target has none.
+        UsageError: --max-cost is given and a target has no price.
     """
-    offered = {offer.id: offer.price for offer in offers if offer.price is not None}
+    of_user = read_prices(options.prices) if options.prices else {}
+    of_server = {offer.id: offer.price for offer in offers if offer.price is not None}
     prices = {}
     for target in targets:
-        price = find_price(target, given, offered)
+        price = find_price(target, of_user, of_server)
         if price is not None:
             prices[target.label] = price
         elif options.max_cost is not None:
             raise UsageError(
-                f"--max-cost: the price of {target.label} is not known: give it in --prices FILE"
+                f"--max-cost: the price of {target.label} is not known",
+                hint="give it in --prices FILE",
             )
     return prices
 
 
-def _models(
-    server: Server, named: Sequence[str], offers: Sequence[ModelInfo], console: Console
+def _choose_models(
+    server: Server, models: Sequence[str], offers: Sequence[ModelInfo], console: Console
 ) -> Sequence[str]:
-    """The models named, or the only one there is."""
-    offered = [offer.id for offer in offers]
-    if server.preset.name == DEMO and not named:
-        return offered
-    if named:
-        return named
-    model = choose_model(offered, server.base_url)
+    """Return the named models, or the only one that the server offers."""
+    ids = [offer.id for offer in offers]
+    if models:
+        return models
+    if server.provider.replays:
+        return ids
+    model = choose_model(ids, server.base_url)
     console.info(f"asking {model}, the one chat model that {server.base_url} offers")
     return [model]
 
 
-async def _offered(server: Server, *, needed: bool) -> list[ModelInfo]:
-    """What the server offers: it is asked in any case, to know that it is there."""
+async def _list_models_or_empty(server: Server, *, required: bool) -> list[ModelInfo]:
+    """Return the server's models; this request also shows that the server is there."""
     try:
         return await server.list_models()
     except ModelError as error:
-        # Not every server lists its models; one that cannot be reached has no use at all.
-        if needed or str(error).startswith("cannot reach"):
+        # Not every server lists its models, but one that cannot be reached is of no use.
+        if required or isinstance(error, UnreachableError):
             raise
         return []

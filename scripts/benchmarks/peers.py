@@ -236,7 +236,7 @@ def options() -> argparse.Namespace:
     args.runners = load_runners(bundled_dir("runners"))
     values = {lang: runner.option_values for lang, runner in args.runners.items()}
     args.problems = problems.load([bundled_dir("problems")], values)
-    answers = recorded.read(recorded.RECORDINGS, args.problems)[MODEL].answers
+    answers = recorded.load_recordings(recorded.RECORDINGS, args.problems)[MODEL].answers
     langs = [lang for lang in args.langs.split(",") if lang]
     args.selected = [p for p in args.problems if p.id in answers and (not langs or p.lang in langs)]
     args.ids = [problem.id for problem in args.selected]

@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from llmbench.attempt import AnsweredAttempt, AttemptPipeline
+from llmbench.attempt import AnsweredAttempt
 from llmbench.events import ignore
 from llmbench.plan import EndpointPlan, Plan, bundled_dir
 from llmbench.records import (
@@ -35,6 +35,7 @@ from llmbench.records import (
     Verdict,
 )
 from llmbench.runners import load_runners
+from llmbench.runs.run import RunJob, assemble
 from llmbench.scheduler import Scheduler, Workload
 from llmbench.store.journal import Journal
 from llmbench.store.run_dir import RunDirectory
@@ -105,15 +106,13 @@ async def measure(attempts: int) -> list[float]:
         with tempfile.TemporaryDirectory() as folder:
             work = kind(Path(folder))
             with Journal(work.path) as journal:
-                pipeline = AttemptPipeline(
-                    plan,
-                    {target.label: InstantModel(target)},
-                    load_runners(bundled_dir("runners")),
-                    InstantSandbox(),
-                    journal,
-                    work,
-                    ignore,
+                job = RunJob(
+                    plan=plan,
+                    directory=work,
+                    runners=load_runners(bundled_dir("runners")),
+                    open_model=lambda target, _: InstantModel(target),
                 )
+                pipeline = assemble(job, InstantSandbox(), journal, ignore, ignore).pipeline
                 scheduler = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=SANDBOXES)
                 rates.append(await _rate(scheduler, plan))
     return [*rates, await _rate(Scheduler(_ask, _grade, max_sandboxes=SANDBOXES), plan)]

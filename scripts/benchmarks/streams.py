@@ -3,10 +3,10 @@
 python scripts/benchmarks/streams.py [STREAMS …]
 
 A server in a process of its own streams the same answers to bare aiohttp, bare httpx, OpenAI's
-client and llmbench, each in a fresh process, one after the other, in several rounds; the least of
-the rounds is shown. The error is the time to first token as the client has it, less the time from
-the request's arrival at the server to the first token's departure. OpenAI's client is run where
-this interpreter, or the one that OPENAI_PYTHON names, has it.
+client and llmbench. Each client runs in a fresh process, one after the other, in several rounds;
+the best round is printed. The error is the time to first token measured by the client, less the
+time from the request's arrival at the server to the first token's departure. OpenAI's client is
+run if this interpreter, or the one named in OPENAI_PYTHON, has it.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ APART_SECONDS = 0.01
 PORT_LINE = "port "
 
 Ask = Callable[[str], Awaitable[tuple[float, float, int]]]
-"""Asks once: seconds to the first token by its own clock, those of the server, chunks."""
+"""Sends a request; returns the client's seconds to the first token, the server's, and chunks."""
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def table(streams: int) -> None:
-    """Measure every client with so many streams at once, and print a line for each."""
+    """Measure every client with this many streams at once, and print a line for each."""
     rate = CHUNKS_PER_SECOND.get(streams, USUAL_RATE)
     command = [sys.executable, __file__, "serve", str(rate)]
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in CLIENTS}
@@ -56,25 +56,25 @@ def table(streams: int) -> None:
         try:
             for _ in range(ROUNDS):
                 for name in CLIENTS:
-                    figures[name] += measured(name, url, streams)
+                    figures[name] += measure(name, url, streams)
         finally:
             server.kill()
     print(f"{streams} streams, {rate:g} chunks/s each, {CHUNKS} chunks, best of {ROUNDS} rounds")
     print(
         f"{'client':16} {'CPU µs/chunk':>12} {'ratio':>6} {'TTFT error ms: median':>22} {'p99':>7}"
     )
-    bare = min(found["cpu"] for found in figures["aiohttp"])
-    for name, found in figures.items():
-        if not found:
+    bare = min(figure["cpu"] for figure in figures["aiohttp"])
+    for name, rounds in figures.items():
+        if not rounds:
             print(f"{name:16} not installed")
             continue
-        best = min(found, key=lambda f: f["cpu"])
+        best = min(rounds, key=lambda f: f["cpu"])
         errors = f"{best['median'] * 1e3:22.2f} {best['p99'] * 1e3:7.2f}"
         print(f"{name:16} {best['cpu'] * 1e6:12.1f} {best['cpu'] / bare:6.2f} {errors}", flush=True)
 
 
-def measured(name: str, url: str, streams: int) -> list[dict[str, float]]:
-    """The figures of one client in a fresh process; none where it is not installed."""
+def measure(name: str, url: str, streams: int) -> list[dict[str, float]]:
+    """The figures of one client in a fresh process; none if it is not installed."""
     python = os.environ.get("OPENAI_PYTHON", sys.executable) if name == "openai" else sys.executable
     command = [python, __file__, "ask", name, url, str(streams)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -82,12 +82,12 @@ def measured(name: str, url: str, streams: int) -> list[dict[str, float]]:
         if name == "openai" and "ModuleNotFoundError" in done.stderr:
             return []
         raise SystemExit(done.stderr)
-    found: dict[str, float] = json.loads(done.stdout)
-    return [found]
+    figure: dict[str, float] = json.loads(done.stdout)
+    return [figure]
 
 
 async def ask_all(name: str, url: str, streams: int) -> None:
-    """Ask so often at once; print processor time per chunk and the errors of the first token."""
+    """Read this many streams; print processor time per chunk and errors of the first token."""
     async with asyncio.timeout(300):
         ask, close = CLIENTS[name](url)
         await ask(url)  # imports, connections, caches
@@ -106,25 +106,25 @@ async def ask_all(name: str, url: str, streams: int) -> None:
 
 
 async def later(
-    number: int, asked: Awaitable[tuple[float, float, int]]
+    number: int, answer: Awaitable[tuple[float, float, int]]
 ) -> tuple[float, float, int]:
-    """Ask in turn, as slots become free in a run: not all in the same moment."""
+    """Wait for an answer after a pause: in a run, slots do not become free all at once."""
     await asyncio.sleep(number * APART_SECONDS)
-    return await asked
+    return await answer
 
 
 def body() -> dict[str, Any]:
-    """What every client sends."""
+    """The request of every client."""
     return {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
 
 
 def server_seconds(text: str) -> float:
-    """What the first token says: how long the server took for it."""
+    """The seconds that the server took for the first token, which is their text."""
     return float(text.split(maxsplit=1)[0])
 
 
-def of_aiohttp(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
-    """Lines, JSON, text: the least that any client must do."""
+def use_aiohttp(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
+    """Lines, JSON, text: the minimum of any client."""
     import aiohttp
 
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -144,7 +144,7 @@ def of_aiohttp(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
     return ask, session.close
 
 
-def of_httpx(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
+def use_httpx(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
     """The same over httpx with its own transport."""
     import httpx
 
@@ -165,8 +165,8 @@ def of_httpx(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
     return ask, client.aclose
 
 
-def of_openai(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
-    """OpenAI's own client."""
+def use_openai(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
+    """The client of OpenAI."""
     from openai import AsyncOpenAI
 
     client = AsyncOpenAI(base_url=url, api_key="any", timeout=300, max_retries=0)
@@ -185,10 +185,10 @@ def of_openai(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
     return ask, client.close
 
 
-def of_llmbench(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
-    """All that a run does for an answer."""
+def use_llmbench(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
+    """The model of llmbench, with all that a run does for an answer."""
     from llmbench.models.chat import ChatModel
-    from llmbench.models.presets import PROVIDERS
+    from llmbench.models.providers import PROVIDERS
     from llmbench.models.server import connect
     from llmbench.records import Message, Sampling, Target
 
@@ -205,15 +205,15 @@ def of_llmbench(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
 
 
 CLIENTS = {
-    "aiohttp": of_aiohttp,
-    "httpx": of_httpx,
-    "openai": of_openai,
-    "llmbench": of_llmbench,
+    "aiohttp": use_aiohttp,
+    "httpx": use_httpx,
+    "openai": use_openai,
+    "llmbench": use_llmbench,
 }
 
 
 async def serve(rate: float) -> None:
-    """Stream to whoever asks; each chunk holds one word, the first the server's own seconds."""
+    """Stream to every client; each chunk holds one word, the first the server's own seconds."""
     from aiohttp import web
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -243,14 +243,14 @@ async def serve(rate: float) -> None:
 
 def chunk(text: str, finish_reason: str | None) -> bytes:
     """One event as OpenAI sends it."""
-    told = {
+    data = {
         "id": "chatcmpl-0",
         "object": "chat.completion.chunk",
         "created": 1,
         "model": "m",
         "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish_reason}],
     }
-    return b"data: " + json.dumps(told).encode() + b"\n\n"
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whatever a server does, every attempt ends in one right row, over real HTTP on loopback."""
+"""Every attempt at a randomly failing server ends in one right row, over HTTP on loopback."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -7,21 +7,20 @@ from pathlib import Path
 import anyio
 import anyio.abc
 import pytest
-from helpers.chaotic_server import ChaoticServer, Means, Play, answer_text, code, says
+from helpers.chaotic_server import ChaoticServer, Expected, Play, answer_text, code, fails
 from helpers.factories import attempt
+from helpers.runs import assembled
 from helpers.scripted_server import serving
 
-from llmbench import plan as config
 from llmbench.attempt import AnsweredAttempt, AttemptPipeline
 from llmbench.errors import TransientError
 from llmbench.events import Event, TargetStopped
 from llmbench.models.chat import ChatModel
-from llmbench.models.presets import PROVIDERS
+from llmbench.models.providers import PROVIDERS
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import Server, connect
 from llmbench.plan import EndpointPlan, Plan, RequestTimeouts
 from llmbench.records import Attempt, Message, Outcome, Row, Sampling, Submission, Target, Verdict
-from llmbench.runners import load_runners
 from llmbench.scheduler import Scheduler, Workload
 from llmbench.store import journal
 from llmbench.store.journal import Journal
@@ -29,14 +28,14 @@ from llmbench.store.run_dir import RunDirectory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
-TRIES = 3
+MAX_TRIES = 3
 CONCURRENCY = 64
-LIMITS = RequestTimeouts(connect=5.0, first_token=2.0, between_tokens=2.0, answer=30.0)
-RETRIES = RetryPolicy(TRIES, first_wait=0.001, longest_wait=0.01, longest_asked_wait=0.01)
+TIMEOUTS = RequestTimeouts(connect=5.0, first_token=2.0, between_tokens=2.0, answer=30.0)
+RETRY = RetryPolicy(MAX_TRIES, first_wait=0.001, max_wait=0.01, max_server_wait=0.01)
 
 
-class Comparing:
-    """A sandbox that passes the very code that the server sent for a run, and nothing else."""
+class ComparingSandbox:
+    """A sandbox that passes only the exact code that the server sent for a run."""
 
     name = "comparing"
 
@@ -51,85 +50,86 @@ class Comparing:
 
 
 @dataclass
-class Ran:
-    """What a run left behind."""
+class RunResult:
+    """The rows and events of a run, and its parts after it."""
 
     rows: list[Row]
     events: list[Event]
-    waits: list[TransientError]
+    retried: list[TransientError]
     pipeline: AttemptPipeline
-    engine: Scheduler[Attempt, AnsweredAttempt]
+    scheduler: Scheduler[Attempt, AnsweredAttempt]
     slots: anyio.CapacityLimiter
 
 
-async def run(folder: Path, client: Server, runs: int) -> Ran:
+async def run(folder: Path, client: Server, runs: int) -> RunResult:
     """Ask one problem many times, through all parts but the sandbox."""
     problem = attempt().problem
     target = Target("openrouter", "m", client.base_url, Sampling(4096, 0.2, 1))
     plan = Plan((EndpointPlan((target,), CONCURRENCY),), (problem,), runs, 2, 9.0)
-    waits: list[TransientError] = []
-    model = ChatModel(target, client, replace(RETRIES, notify=lambda _, fault: waits.append(fault)))
-    heard: list[Event] = []
+    retried: list[TransientError] = []
+    model = ChatModel(target, client, replace(RETRY, notify=lambda _, error: retried.append(error)))
+    events: list[Event] = []
     work = RunDirectory(folder)
-    with Journal(work.path) as written:
-        runners = load_runners(config.bundled_dir("runners"))
+    with Journal(work.path) as run_journal:
         models = {target.label: model}
-        pipeline = AttemptPipeline(plan, models, runners, Comparing(), written, work, heard.append)
-        engine = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=2)
-        await engine.run(Workload([plan.attempts()], client.traffic.slots, CONCURRENCY))
-    rows = list(journal.rows(written.path, pytest.fail))
-    return Ran(rows, heard, waits, pipeline, engine, client.traffic.slots)
+        parts = assembled(plan, models, ComparingSandbox(), run_journal, work, events.append)
+        pipeline = parts.pipeline
+        scheduler = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=2)
+        await scheduler.run(Workload([plan.attempts()], client.limiter.slots, CONCURRENCY))
+    rows = list(journal.rows(run_journal.path, pytest.fail))
+    return RunResult(rows, events, retried, pipeline, scheduler, client.limiter.slots)
 
 
-def expected(plays: list[Play]) -> Outcome:
-    """What an attempt must come to that got these plays."""
+def expected_outcome(plays: list[Play]) -> Outcome:
+    """The outcome of an attempt after these plays."""
     *before, last = plays
-    again = sum(play.means is Means.AGAIN for play in plays)
-    assert all(play.means in (Means.AGAIN, Means.LEARN) for play in before)
-    if last.means is Means.AGAIN:
-        assert again == TRIES
+    retries = sum(play.expected is Expected.AGAIN for play in plays)
+    assert all(play.expected in (Expected.AGAIN, Expected.LEARN) for play in before)
+    if last.expected is Expected.AGAIN:
+        assert retries == MAX_TRIES
     else:
-        assert again < TRIES
-        assert last.means is not Means.LEARN
+        assert retries < MAX_TRIES
+        assert last.expected is not Expected.LEARN
     return {
-        Means.WHOLE: Outcome.PASSED,
-        Means.EMPTY: Outcome.NO_CODE,
-        Means.SHORT: Outcome.TRUNCATED,
-        Means.AGAIN: Outcome.PROVIDER_ERROR,
-        Means.NEVER: Outcome.PROVIDER_ERROR,
-    }[last.means]
+        Expected.WHOLE: Outcome.PASSED,
+        Expected.EMPTY: Outcome.NO_CODE,
+        Expected.SHORT: Outcome.TRUNCATED,
+        Expected.AGAIN: Outcome.PROVIDER_ERROR,
+        Expected.NEVER: Outcome.PROVIDER_ERROR,
+    }[last.expected]
 
 
-def check(ran: Ran, server: ChaoticServer, runs: int) -> None:
-    """One row each, none misclassified, nothing held."""
-    assert Counter(row.run for row in ran.rows) == Counter(range(1, runs + 1))
+def check(result: RunResult, server: ChaoticServer, runs: int) -> None:
+    """Check that each attempt has one right row, and that no slot is held."""
+    assert Counter(row.run for row in result.rows) == Counter(range(1, runs + 1))
     wrong = [
         (row.outcome, row.log_head, names)
-        for row in ran.rows
-        if row.outcome != expected(plays := server.plays[row.run]) or row.requests != len(plays)
+        for row in result.rows
+        if row.outcome != expected_outcome(plays := server.plays[row.run])
+        or row.requests != len(plays)
         for names in [[play.name for play in plays]]
     ]
     assert not wrong, f"{len(wrong)} wrong, such as {wrong[:3]}"
-    assert (ran.slots.borrowed_tokens, ran.engine.in_flight) == (0, 0)
-    asked = sum(play.asks_wait for plays in server.plays.values() for play in plays[:-1])
-    assert sum(fault.retry_after is not None for fault in ran.waits) == asked
+    assert (result.slots.borrowed_tokens, result.scheduler.in_flight) == (0, 0)
+    waits = sum(play.requests_wait for plays in server.plays.values() for play in plays[:-1])
+    assert sum(error.retry_after is not None for error in result.retried) == waits
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_attempts_at_a_server_of_faults_end_in_their_own_rows(
+async def test_every_attempt_at_a_failing_server_ends_in_the_right_row(
     tmp_path: Path, seed: int
 ) -> None:
     server = ChaoticServer([], seed=seed, share=0.6)
-    async with serving(server, LIMITS) as client:
+    async with serving(server, TIMEOUTS) as client:
         check(await run(tmp_path, client, 100), server, 100)
 
 
-async def test_ten_thousand_requests_with_30_percent_faults_are_all_sorted_right(
+async def test_ten_thousand_requests_with_30_percent_failures_are_all_classified_right(
     tmp_path: Path,
 ) -> None:
     runs = 8000
     server = ChaoticServer([], seed=5)
-    async with serving(server, LIMITS) as client:
+    async with serving(server, TIMEOUTS) as client:
         check(await run(tmp_path, client, runs), server, runs)
     plays = [play for plays in server.plays.values() for play in plays]
     assert len(plays) >= 10_000
@@ -140,22 +140,22 @@ async def test_ten_thousand_requests_with_30_percent_faults_are_all_sorted_right
     ("status", "message"),
     [(401, "no key"), (402, "pay"), (403, "forbidden"), (404, "no model m"), (429, "quota")],
 )
-async def test_a_fault_of_the_target_stops_it_and_what_is_in_flight_ends(
+async def test_a_target_error_stops_the_target_and_requests_in_flight_finish(
     tmp_path: Path, status: int, message: str
 ) -> None:
     code_ = "insufficient_quota" if status == 429 else None
-    fatal = Play("fatal", Means.NEVER, says(status, message, code=code_))
+    fatal = Play("fatal", Expected.NEVER, fails(status, message, code=code_))
     server = ChaoticServer([], seed=2, share=0.1, bad=(fatal,))
-    async with serving(server, LIMITS) as client:
-        ran = await run(tmp_path, client, 2000)
-    assert len(ran.rows) + ran.pipeline.skipped == 2000
-    assert len({row.run for row in ran.rows}) == len(ran.rows) < 1000
-    assert all(row.outcome == expected(server.plays[row.run]) for row in ran.rows)
-    assert sum(isinstance(event, TargetStopped) for event in ran.events) == 1
-    assert (ran.slots.borrowed_tokens, ran.engine.in_flight) == (0, 0)
+    async with serving(server, TIMEOUTS) as client:
+        result = await run(tmp_path, client, 2000)
+    assert len(result.rows) + result.pipeline.skipped == 2000
+    assert len({row.run for row in result.rows}) == len(result.rows) < 1000
+    assert all(row.outcome == expected_outcome(server.plays[row.run]) for row in result.rows)
+    assert sum(isinstance(event, TargetStopped) for event in result.events) == 1
+    assert (result.slots.borrowed_tokens, result.scheduler.in_flight) == (0, 0)
 
 
-async def test_a_server_that_is_not_up_yet_is_asked_again() -> None:
+async def test_a_request_to_a_server_that_is_still_starting_is_retried() -> None:
     late = await anyio.create_tcp_listener(local_host="127.0.0.1")
     url = f"http://127.0.0.1:{late.extra(anyio.abc.SocketAttribute.local_port)}/v1"
     await late.aclose()
@@ -170,11 +170,11 @@ async def test_a_server_that_is_not_up_yet_is_asked_again() -> None:
             opened.append(listener)
             tasks.start_soon(listener.serve, server.handle)
 
-        async with connect(PROVIDERS["llamacpp"], url, None, LIMITS) as client:
+        async with connect(PROVIDERS["llamacpp"], url, None, TIMEOUTS) as client:
             target = Target("llamacpp", "m", url, Sampling(seed=1))
             model = ChatModel(target, client, RetryPolicy(2, sleep=start))
-            ask = (Message("user", "Hello"),)
-            completion = await model.complete(ask, run=1, slot=anyio.Semaphore(1))
+            messages = (Message("user", "Hello"),)
+            completion = await model.complete(messages, run=1, slot=anyio.Semaphore(1))
         tasks.cancel_scope.cancel()
     await opened.pop().aclose()
     assert (completion.text, completion.requests) == (answer_text(1), 2)

@@ -1,4 +1,4 @@
-"""A model that is drained finishes what is under way, and sends away all that waits."""
+"""Draining a model: requests in flight finish, waiting ones are cancelled."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -20,109 +20,109 @@ pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 WHOLE = Script([events(chunk("Hello"), chunk(None, "stop"))])
 BUSY = Script([b"slow down"], 429, headers=["Retry-After: 60"])
-QUESTION = (Message("user", "Say hello."),)
+MESSAGES = (Message("user", "Say hello."),)
 NO_WAIT = RetryPolicy(3, first_wait=0.0)
 Slot = AbstractAsyncContextManager[object]
 
 
-def model_of(server: Server, retries: RetryPolicy = NO_WAIT, *, warm_up: bool = False) -> ChatModel:
+def chat_model(server: Server, retry: RetryPolicy = NO_WAIT, *, warm_up: bool = False) -> ChatModel:
     target = Target("openrouter", "m", server.base_url, Sampling(4096))
-    return ChatModel(target, server, retries, Price(1e-4, 1e-3), warm_up=warm_up)
+    return ChatModel(target, server, retry, Price(1e-4, 1e-3), warm_up=warm_up)
 
 
-async def drained(
-    model: ChatModel, when: Callable[[], Awaitable[object]], slot: Slot | None = None
+async def drain_during(
+    model: ChatModel, moment: Callable[[], Awaitable[object]], slot: Slot | None = None
 ) -> tuple[int, Completion | Exception]:
-    """Ask, drain at that moment: how many were sent away, and how the attempt ended."""
-    ended: list[Completion | Exception] = []
+    """Drain at a moment of an attempt; the number of cancelled requests, the attempt's result."""
+    results: list[Completion | Exception] = []
 
     async def ask() -> None:
         try:
-            ended.append(await model.complete(QUESTION, run=1, slot=slot or nullcontext()))
+            results.append(await model.complete(MESSAGES, run=1, slot=slot or nullcontext()))
         except Exception as error:
-            ended.append(error)
+            results.append(error)
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask)
-            await when()
-            sent_away = model.drain()
-    return sent_away, ended[0]
+            await moment()
+            cancelled = model.drain()
+    return cancelled, results[0]
 
 
-async def test_what_waits_for_a_retry_is_given_up_and_not_what_streams() -> None:
-    waits = anyio.Event()
-    retries = RetryPolicy(notify=lambda seconds, fault: waits.set())
+async def test_draining_cancels_a_waiting_retry_and_completes_a_streaming_answer() -> None:
+    waiting = anyio.Event()
+    retry = RetryPolicy(notify=lambda seconds, error: waiting.set())
     async with scripted(BUSY) as (wire, server):
-        sent_away, ended = await drained(model_of(server, retries), waits.wait)
-    assert sent_away == 1
-    assert isinstance(ended, CancelledBeforeSendError)
+        cancelled, result = await drain_during(chat_model(server, retry), waiting.wait)
+    assert cancelled == 1
+    assert isinstance(result, CancelledBeforeSendError)
     assert len(wire.heads) == 1
 
     async with scripted(Script([event(chunk("Hel")), 0.3, WHOLE.parts[0]])) as (wire, server):
-        sent_away, ended = await drained(model_of(server), asked(wire.heads))
-    assert sent_away == 0
-    assert isinstance(ended, Completion)
-    assert ended.text == "HelHello"
+        cancelled, result = await drain_during(chat_model(server), request_in(wire.heads))
+    assert cancelled == 0
+    assert isinstance(result, Completion)
+    assert result.text == "HelHello"
 
 
-async def test_a_passing_fault_after_it_is_not_tried_again() -> None:
+async def test_a_transient_error_after_draining_is_not_retried() -> None:
     async with scripted(Script([event(chunk("Hel")), 0.3], cut=True), WHOLE) as (wire, server):
-        sent_away, ended = await drained(model_of(server), asked(wire.heads))
-    assert sent_away == 0
-    assert isinstance(ended, CancelledBeforeSendError)
+        cancelled, result = await drain_during(chat_model(server), request_in(wire.heads))
+    assert cancelled == 0
+    assert isinstance(result, CancelledBeforeSendError)
     assert len(wire.heads) == 1
 
 
-async def test_what_has_cost_something_goes_on_to_what_tells_its_cost() -> None:
+async def test_an_attempt_that_has_cost_something_is_retried_after_draining() -> None:
     usage = {"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10}}
     failing = Script([event(chunk("x")), 0.3, events(chunk("x", "error"), usage)])
     async with scripted(failing) as (wire, server):
-        sent_away, ended = await drained(model_of(server), asked(wire.heads))
-    assert sent_away == 0
-    assert isinstance(ended, TransientError)
-    assert ended.cost_usd == pytest.approx(3 * 0.02)
+        cancelled, result = await drain_during(chat_model(server), request_in(wire.heads))
+    assert cancelled == 0
+    assert isinstance(result, TransientError)
+    assert result.cost_usd == pytest.approx(3 * 0.02)
     assert len(wire.heads) == 3
 
 
-async def test_what_waits_for_its_turn_its_slot_or_its_model_is_given_up() -> None:
+async def test_draining_cancels_waits_for_a_permit_a_slot_and_a_loading_model() -> None:
     async with scripted(WHOLE) as (wire, server):
-        server.traffic.pace.begin(ServerLimits(4, requests=1))
-        model = model_of(server)
-        await model.complete(QUESTION, run=1, slot=nullcontext())
-        sent_away, ended = await drained(model, settled)
-        assert (sent_away, type(ended), len(wire.heads)) == (1, CancelledBeforeSendError, 1)
+        server.limiter.rate_limiter.start_run(ServerLimits(4, rpm=1))
+        model = chat_model(server)
+        await model.complete(MESSAGES, run=1, slot=nullcontext())
+        cancelled, result = await drain_during(model, settled)
+        assert (cancelled, type(result), len(wire.heads)) == (1, CancelledBeforeSendError, 1)
     async with scripted(WHOLE) as (wire, server):
         slot = anyio.CapacityLimiter(1)
         await slot.acquire()
-        sent_away, ended = await drained(model_of(server), settled, slot)
-        assert (sent_away, type(ended), len(wire.heads)) == (1, CancelledBeforeSendError, 0)
+        cancelled, result = await drain_during(chat_model(server), settled, slot)
+        assert (cancelled, type(result), len(wire.heads)) == (1, CancelledBeforeSendError, 0)
         assert slot.borrowed_tokens == 1
     async with scripted(Script([30.0])) as (wire, server):
-        loading = model_of(server, warm_up=True)
-        sent_away, ended = await drained(loading, asked(wire.heads))
-        assert (sent_away, type(ended), len(wire.heads)) == (1, CancelledBeforeSendError, 1)
+        loading = chat_model(server, warm_up=True)
+        cancelled, result = await drain_during(loading, request_in(wire.heads))
+        assert (cancelled, type(result), len(wire.heads)) == (1, CancelledBeforeSendError, 1)
 
 
-async def test_whose_wait_has_ended_when_the_line_is_closed_sends_nothing() -> None:
-    line = WaitingRequests()
-    with line.wait() as place:
-        assert line.close() == 1
-        with pytest.raises(CancelledBeforeSendError), place.sending():
+async def test_an_attempt_whose_wait_ended_just_before_closing_sends_nothing() -> None:
+    waiting = WaitingRequests()
+    with waiting.wait() as waiter:
+        assert waiting.close() == 1
+        with pytest.raises(CancelledBeforeSendError), waiter.sending():
             pytest.fail("a request is sent")
 
 
-async def test_nothing_is_asked_after_it() -> None:
+async def test_a_drained_model_sends_no_request() -> None:
     async with scripted(WHOLE) as (wire, server):
-        model = model_of(server)
+        model = chat_model(server)
         assert model.drain() == 0
         with pytest.raises(CancelledBeforeSendError):
-            await model.complete(QUESTION, run=1, slot=nullcontext())
+            await model.complete(MESSAGES, run=1, slot=nullcontext())
     assert wire.heads == []
 
 
-def asked(requests: list[str]) -> Callable[[], Awaitable[None]]:
-    """Waits until a request has come."""
+def request_in(requests: list[str]) -> Callable[[], Awaitable[None]]:
+    """A function that waits until a request has arrived."""
 
     async def wait() -> None:
         while not requests:
@@ -132,5 +132,5 @@ def asked(requests: list[str]) -> Callable[[], Awaitable[None]]:
 
 
 async def settled() -> None:
-    """Time for all that can go on to do so."""
+    """Wait until every task that can proceed has done so."""
     await anyio.sleep(0.1)

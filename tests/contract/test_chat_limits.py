@@ -1,4 +1,4 @@
-"""What a server can take, as its answers tell: limits, warm-up, loaded models."""
+"""Concurrency, warm-up, loaded models and extra parameters of a server."""
 
 import json
 from collections.abc import Sequence
@@ -20,71 +20,75 @@ pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 WHOLE = Script([events(chunk("Hello"), chunk(None, "stop"))])
 BUSY = Script([b'{"error": {"message": "slow down"}}'], 429, "application/json")
 NO_MODEL = Script([b'{"error": {"message": "model m not found"}}'], 404, "application/json")
-QUESTION = (Message("user", "Say hello."),)
-QUICK = RetryPolicy(3, first_wait=0.001, longest_wait=0.002)
+MESSAGES = (Message("user", "Say hello."),)
+QUICK = RetryPolicy(3, first_wait=0.001, max_wait=0.002)
 
 
-def model(server: Server, *, warm_up: bool = False, extra: str = "{}") -> ChatModel:
+def chat_model(server: Server, *, warm_up: bool = False, extra: str = "{}") -> ChatModel:
     target = Target("openrouter", "m", server.base_url, Sampling(4096, 0.2), extra)
     return ChatModel(target, server, QUICK, warm_up=warm_up)
 
 
 async def ask(
-    asked: ChatModel, slot: AbstractAsyncContextManager[object] | None = None
+    model: ChatModel, slot: AbstractAsyncContextManager[object] | None = None
 ) -> Completion:
-    return await asked.complete(QUESTION, run=1, slot=slot or nullcontext())
+    return await model.complete(MESSAGES, run=1, slot=slot or nullcontext())
 
 
 def listing(*entries: dict[str, Any]) -> Script:
     return Script([json.dumps({"data": list(entries)}).encode()], 200, "application/json")
 
 
-async def test_a_refusal_for_the_rate_halves_the_slots_and_is_tried_again() -> None:
+async def test_a_rate_limit_halves_the_slots_and_the_request_is_retried() -> None:
     async with scripted(BUSY, WHOLE) as (_, server):
-        before = server.traffic.slots.total_tokens
-        completion = await ask(model(server))
+        before = server.limiter.slots.total_tokens
+        completion = await ask(chat_model(server))
         assert (completion.text, completion.requests) == ("Hello", 2)
-        assert server.traffic.slots.total_tokens == before // 2
-        assert "refused once for its rate or load" in next(iter(server.traffic.limit_notes))
+        assert server.limiter.slots.total_tokens == before // 2
+        assert "refused requests once because of its rate limit or load" in next(
+            iter(server.limiter.limit_notes)
+        )
 
 
-async def test_a_local_server_that_refuses_at_its_least_is_told_to_have_been_there() -> None:
+async def test_a_refusal_at_the_minimum_of_one_slot_is_reported() -> None:
     async with scripted(BUSY, WHOLE, provider="vllm") as (_, server):
-        await ask(model(server))
-        assert "down to 1 of" in next(iter(server.traffic.limit_notes))
+        await ask(chat_model(server))
+        assert "down to 1 of" in next(iter(server.limiter.limit_notes))
 
 
 async def test_models_of_one_server_share_its_limit() -> None:
     async with scripted(BUSY, WHOLE) as (_, server):
-        one, other = model(server), model(server)
+        one, other = chat_model(server), chat_model(server)
         await ask(one)
         assert list(one.limit_notes) == list(other.limit_notes) != []
 
 
-async def test_the_longer_prompt_of_a_repair_tells_nothing_of_a_queue(
+async def test_the_first_token_of_a_repair_does_not_change_the_concurrency(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slow = Script([events(chunk("Hel")), 0.05, events(chunk("lo"), chunk(None, "stop"))])
-    heard: list[float | None] = []
+    first_tokens: list[float | None] = []
     async with scripted(slow, slow) as (_, server):
-        monkeypatch.setattr(server.traffic, "answered", lambda first, _: heard.append(first))
-        asked = model(server)
-        await ask(asked)
-        talk = (*QUESTION, Message("assistant", "Hi"), Message("user", "Not all tests pass."))
-        completion = await asked.complete(talk, run=1, slot=nullcontext())
+        monkeypatch.setattr(
+            server.limiter, "on_success", lambda first, _: first_tokens.append(first)
+        )
+        model = chat_model(server)
+        await ask(model)
+        repair = (*MESSAGES, Message("assistant", "Hi"), Message("user", "Not all tests pass."))
+        completion = await model.complete(repair, run=1, slot=nullcontext())
     assert completion.ttft_seconds is not None
-    assert heard[0] is not None
-    assert heard[1] is None
+    assert first_tokens[0] is not None
+    assert first_tokens[1] is None
 
 
-async def test_a_local_model_is_loaded_by_a_request_of_one_token_that_nobody_times() -> None:
+async def test_a_local_model_is_loaded_by_an_untimed_request_for_one_token() -> None:
     loading = Script([0.5, events(chunk("Hi"), chunk(None, "length"))])
     async with scripted(loading, WHOLE) as (played, server):
-        asked = model(server, warm_up=True)
+        model = chat_model(server, warm_up=True)
         answers: list[Completion] = []
 
         async def once() -> None:
-            answers.append(await ask(asked))
+            answers.append(await ask(model))
 
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
@@ -98,24 +102,24 @@ async def test_a_local_model_is_loaded_by_a_request_of_one_token_that_nobody_tim
 async def test_a_model_that_cannot_be_loaded_stops_its_target() -> None:
     async with scripted(NO_MODEL) as (played, server):
         with pytest.raises(TargetError, match="model m not found"):
-            await ask(model(server, warm_up=True))
+            await ask(chat_model(server, warm_up=True))
         assert len(played.bodies) == 1
 
 
-async def test_a_warm_up_that_met_a_passing_fault_is_made_again() -> None:
+async def test_a_warm_up_is_repeated_after_a_transient_error() -> None:
     async with scripted(BUSY, WHOLE) as (played, server):
-        assert (await ask(model(server, warm_up=True))).requests == 1  # those of the answer
+        assert (await ask(chat_model(server, warm_up=True))).requests == 1  # those of the answer
         assert [body["max_tokens"] for body in played.bodies] == [1, 1, 4096]
 
 
-async def test_what_a_provider_adds_is_sent_with_each_request() -> None:
+async def test_the_extra_parameters_of_a_provider_are_sent_with_each_request() -> None:
     async with scripted(WHOLE) as (played, server):
-        await ask(model(server, extra='{"reasoning_effort": "high"}'))
+        await ask(chat_model(server, extra='{"reasoning_effort": "high"}'))
         assert played.bodies[0]["reasoning_effort"] == "high"
 
 
 @pytest.mark.parametrize(
-    ("provider", "scripts", "offers"),
+    ("provider", "scripts", "models"),
     [
         (
             "lmstudio",
@@ -149,16 +153,16 @@ async def test_what_a_provider_adds_is_sent_with_each_request() -> None:
         ),
     ],
 )
-async def test_what_a_server_has_loaded_is_told_in_its_own_way(
-    provider: str, scripts: Sequence[Script], offers: list[ModelInfo]
+async def test_loaded_models_are_read_from_the_list_of_each_server(
+    provider: str, scripts: Sequence[Script], models: list[ModelInfo]
 ) -> None:
     async with scripted(*scripts, provider=provider) as (played, server):
-        assert await server.describe_models() == offers
+        assert await server.describe_models() == models
         if provider == "lmstudio":
             assert played.heads[1].startswith("GET /api/v0/models ")
 
 
-async def test_a_server_without_such_a_list_offers_what_it_offers() -> None:
+async def test_the_state_of_models_is_unknown_if_the_list_of_loaded_models_is_missing() -> None:
     missing = Script([b"{}"], 404, "application/json")
     async with scripted(listing({"id": "a"}), missing, provider="lmstudio") as (_, server):
         assert await server.describe_models() == [ModelInfo("a")]

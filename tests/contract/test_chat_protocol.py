@@ -1,4 +1,4 @@
-"""Answers in every form that servers give them: streams, counts, costs, reasoning."""
+"""Answers in every form that servers use: streams, counts, costs, reasoning."""
 
 import gzip
 import json
@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from helpers.chat import ASK, answer_to, ask, model_of, no_wait
+from helpers.chat import MESSAGES, answer_to, ask, chat_model, no_wait
 from helpers.scripted_server import HELLO, Script, chunk, event, events, scripted
 
 from llmbench.errors import AttemptError, TransientError
@@ -89,7 +89,7 @@ FORMS: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_an_answer_is_read_in_every_form_that_servers_give_it(form: str) -> None:
+async def test_an_answer_is_read_in_every_form_that_servers_use(form: str) -> None:
     with anyio.fail_after(3):
         completion = await answer_to(FORMS[form])
     assert completion.text == "Hello world"
@@ -98,20 +98,20 @@ async def test_an_answer_is_read_in_every_form_that_servers_give_it(form: str) -
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7])
-async def test_a_character_cut_in_two_by_the_network_is_whole_again(size: int) -> None:
+async def test_a_character_split_between_two_packets_is_restored(size: int) -> None:
     stream = events(chunk("naïve "), chunk("日本 🎉"), chunk(None, "stop"))
     parts = [stream[i : i + size] for i in range(0, len(stream), size)]
     assert (await answer_to(Script(parts))).text == "naïve 日本 🎉"
 
 
-async def test_a_character_escaped_in_two_halves_is_whole_again() -> None:
+async def test_a_character_escaped_in_two_halves_is_restored() -> None:
     halves = [rb"a\ud83c", rb"\udf89b"]
     stream = b"".join(b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % h for h in halves)
     assert (await answer_to(Script([stream, b"data: [DONE]\n\n"]))).text == "a🎉b"
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-async def test_reasoning_is_kept_apart_and_its_first_token_counts(name: str) -> None:
+async def test_reasoning_is_separate_and_its_first_token_counts(name: str) -> None:
     script = Script(
         [
             event(chunk(None, role="assistant")),
@@ -136,13 +136,13 @@ async def test_a_refusal_is_the_text_of_the_answer() -> None:
     assert completion.ttfa_seconds is not None
 
 
-async def test_reasoning_in_typed_parts_is_kept_apart() -> None:
+async def test_reasoning_in_typed_parts_is_separate() -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]
     completion = await answer_to(Script([events(chunk(parts), chunk("42"))]))
     assert (completion.reasoning, completion.text) == ("Hm.", "42")
 
 
-async def test_all_counts_and_the_cost_are_taken_from_the_last_usage() -> None:
+async def test_token_counts_and_cost_come_from_the_last_usage() -> None:
     usage = {
         "prompt_tokens": 11,
         "completion_tokens": 22,
@@ -159,40 +159,40 @@ async def test_all_counts_and_the_cost_are_taken_from_the_last_usage() -> None:
     assert completion.usage_source == "server"
 
 
-async def test_what_the_server_does_not_count_is_estimated_and_said_to_be() -> None:
+async def test_missing_token_counts_are_estimated_and_marked_as_such() -> None:
     completion = await answer_to(Script([HELLO]))
-    asked = sum(len(message.content) for message in ASK)
-    assert completion.usage == Usage(-(-asked // 4), 3, None, None)  # "Hello world" is 11 bytes
+    prompt_size = sum(len(message.content) for message in MESSAGES)
+    assert completion.usage == Usage(
+        -(-prompt_size // 4), 3, None, None
+    )  # "Hello world" is 11 bytes
     assert completion.usage_source == "estimated"
     assert completion.cost_usd is None
 
 
-async def test_an_answer_whose_cost_the_server_does_not_tell_costs_tokens_times_prices() -> None:
+async def test_an_unreported_cost_is_tokens_times_prices() -> None:
     counts = {"prompt_tokens": 100, "completion_tokens": 10}
     lasts: list[dict[str, Any]] = [
         {"choices": [], "usage": usage} for usage in (counts, counts | {"cost": 0.5})
     ]
     scripts = [Script([events(chunk("x", "stop"), last)]) for last in lasts]
     async with scripted(*scripts) as (_, server):
-        model = ChatModel(model_of(server).target, server, price=Price(1e-4, 1e-3))
+        model = ChatModel(chat_model(server).target, server, price=Price(1e-4, 1e-3))
         assert (await ask(model)).cost_usd == pytest.approx(0.02)
         assert (await ask(model)).cost_usd == 0.5
 
 
 @pytest.mark.parametrize(
-    ("told", "cost"), [({"cost": 0.25}, 0.25), ({}, 0.02)], ids=["told", "of tokens and price"]
+    ("reported", "cost"), [({"cost": 0.25}, 0.25), ({}, 0.02)], ids=["reported", "priced"]
 )
-async def test_what_failed_tries_cost_is_added_as_far_as_the_server_told(
-    told: dict[str, float], cost: float
-) -> None:
-    usage = {"prompt_tokens": 100, "completion_tokens": 10, **told}
+async def test_the_cost_of_failed_tries_is_added(reported: dict[str, float], cost: float) -> None:
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, **reported}
     last = {"choices": [], "usage": usage}
     failing = Script([events(chunk("x", "error"), last)])
     silent = Script([event(chunk("x"))], cut=True)
     whole = Script([events(chunk("x", "stop"), last)])
     withheld = Script([events(chunk("x", "content_filter"), last)])
     async with scripted(failing, silent, whole, failing, withheld, failing) as (_, server):
-        target = model_of(server).target
+        target = chat_model(server).target
         model = ChatModel(target, server, RetryPolicy(3, sleep=no_wait), Price(1e-4, 1e-3))
         completion = await ask(model)
         assert completion.requests == 3
@@ -206,7 +206,7 @@ async def test_what_failed_tries_cost_is_added_as_far_as_the_server_told(
 
 
 @pytest.mark.parametrize(
-    ("told", "counts"),
+    ("reported", "counts"),
     [
         (
             {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 94}},
@@ -220,24 +220,24 @@ async def test_what_failed_tries_cost_is_added_as_far_as_the_server_told(
         ),
     ],
 )
-async def test_reasoning_that_is_counted_beside_the_answer_is_counted_into_it(
-    told: dict[str, Any], counts: tuple[int, int | None]
+async def test_reasoning_tokens_outside_the_completion_are_added_to_it(
+    reported: dict[str, Any], counts: tuple[int, int | None]
 ) -> None:
-    usage = {"prompt_tokens": 32, "total_tokens": 135, **told}
+    usage = {"prompt_tokens": 32, "total_tokens": 135, **reported}
     last = {"choices": [], "usage": usage}
     completion = await answer_to(Script([events(chunk("x", "stop"), last)]))
     assert completion.usage == Usage(32, *counts)
     assert completion.usage_source == "server"
 
 
-async def test_a_count_of_nothing_for_some_text_is_no_count() -> None:
+async def test_a_count_of_zero_for_a_text_is_replaced_by_an_estimate() -> None:
     nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     completion = await answer_to(Script([events(chunk("Hello", "stop"), {"usage": nothing})]))
     assert (completion.usage.completion_tokens, completion.usage_source) == (2, "estimated")
     assert completion.usage.prompt_tokens
 
 
-async def test_a_count_that_the_server_gives_is_kept_beside_one_that_is_estimated() -> None:
+async def test_a_reported_count_is_kept_beside_an_estimated_one() -> None:
     half = {"choices": [], "usage": {"completion_tokens": 999}}
     completion = await answer_to(Script([events(chunk("x", "stop"), half)]))
     assert completion.usage.completion_tokens == 999
@@ -245,7 +245,7 @@ async def test_a_count_that_the_server_gives_is_kept_beside_one_that_is_estimate
     assert completion.usage_source == "estimated"
 
 
-async def test_who_a_router_says_gave_the_answer_is_kept() -> None:
+async def test_the_provider_that_a_router_reports_is_recorded() -> None:
     completion = await answer_to(Script([events(chunk("x", "stop") | {"provider": "Fast Inc"})]))
     assert (completion.model, completion.provider) == ("served-model", "Fast Inc")
 
@@ -258,7 +258,9 @@ async def test_who_a_router_says_gave_the_answer_is_kept() -> None:
         event(chunk("<thi")) + event(chunk("nk>Hm.")),
     ],
 )
-async def test_the_first_token_of_the_answer_is_timed_apart_from_thoughts(thought: bytes) -> None:
+async def test_the_first_token_of_the_answer_is_timed_separately_from_reasoning(
+    thought: bytes,
+) -> None:
     end = b"" if b"reasoning_content" in thought else event(chunk("</think>\n\n"))
     script = Script([thought, 0.3, end + event(chunk("42")), 0.2, events(chunk(None, "stop"))])
     completion = await answer_to(script)
@@ -268,12 +270,12 @@ async def test_the_first_token_of_the_answer_is_timed_apart_from_thoughts(though
     assert completion.ttfa_seconds < completion.llm_seconds - 0.15
 
 
-async def test_an_answer_that_came_in_one_piece_has_no_time_to_first_token() -> None:
+async def test_an_answer_in_one_piece_has_no_time_to_first_token() -> None:
     assert (await answer_to(FORMS["not streamed"])).ttft_seconds is None
 
 
 @pytest.mark.parametrize("reason", ["length", "MAX_TOKENS", "model_length"])
-async def test_an_answer_cut_at_the_token_limit_says_so(reason: str) -> None:
+async def test_an_answer_cut_at_the_token_limit_is_truncated(reason: str) -> None:
     completion = await answer_to(Script([events(chunk("x", reason))]))
     assert completion.truncated
     assert completion.finish_reason == reason

@@ -1,23 +1,23 @@
-"""What is sent to a server, and how a parameter that it refuses is learned."""
+"""Requests: their parameters, connections, and parameters that a server does not support."""
 
 import json
 
 import anyio
 import pytest
-from helpers.chat import ASK, KEY, ask, model_of
+from helpers.chat import KEY, MESSAGES, ask, chat_model
 from helpers.scripted_server import HELLO, Script, chunk, event, scripted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 
-async def test_only_the_sampling_parameters_that_were_asked_for_are_sent() -> None:
+async def test_only_requested_sampling_parameters_are_sent() -> None:
     async with scripted(Script([HELLO]), key=KEY) as (wire, server):
-        await ask(model_of(server))
-        await ask(model_of(server, max_tokens=9, temperature=0.0, seed=5), run=3)
+        await ask(chat_model(server))
+        await ask(chat_model(server, max_tokens=9, temperature=0.0, seed=5), run=3)
     plain, full = wire.bodies
     assert plain == {
         "model": "m",
-        "messages": [message._asdict() for message in ASK],
+        "messages": [message._asdict() for message in MESSAGES],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -27,16 +27,16 @@ async def test_only_the_sampling_parameters_that_were_asked_for_are_sent() -> No
     assert KEY not in json.dumps(wire.bodies)
 
 
-async def test_a_connection_read_to_its_end_is_used_again() -> None:
+async def test_a_connection_read_to_its_end_is_reused() -> None:
     async with scripted(Script([HELLO, 0.05])) as (wire, server):
         for _ in range(5):
-            await ask(model_of(server))
+            await ask(chat_model(server))
     assert wire.connections == 1
 
 
-async def test_no_pool_of_connections_bounds_what_the_slots_allow() -> None:
+async def test_connections_are_bounded_by_slots_alone() -> None:
     async with scripted(Script([event(chunk("Hel")), 30.0])) as (wire, server):
-        model = model_of(server)
+        model = chat_model(server)
         async with anyio.create_task_group() as tasks:
             for _ in range(120):
                 tasks.start_soon(ask, model)
@@ -51,14 +51,14 @@ def refusal(message: str, param: str, status: int = 400) -> Script:
     return Script([json.dumps(body).encode()], status=status, content_type="application/json")
 
 
-async def test_a_parameter_that_the_server_refuses_is_learned_once_and_remembered() -> None:
+async def test_an_unsupported_parameter_is_detected_once_and_remembered() -> None:
     async with scripted(
         refusal("Extra inputs are not permitted", "stream_options", 422),
         refusal("Unsupported parameter: use 'max_completion_tokens' instead.", "max_tokens"),
         refusal("Unsupported value: 'temperature' does not support 0.2", "temperature"),
         Script([HELLO]),
     ) as (wire, server):
-        model = model_of(server, max_tokens=9, temperature=0.2)
+        model = chat_model(server, max_tokens=9, temperature=0.2)
         first, second = await ask(model), await ask(model)
         assert (first.requests, second.requests) == (4, 1)
         assert first.unsupported_params == second.unsupported_params == ("temperature", "seed")

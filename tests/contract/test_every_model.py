@@ -1,4 +1,4 @@
-"""What every model client owes the engine, over real HTTP on loopback."""
+"""Requirements of every model, over real HTTP on loopback."""
 
 import time
 from collections.abc import AsyncIterator
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import anyio
 import pytest
-from helpers.chat import ASK, ask, model_of
+from helpers.chat import MESSAGES, ask, chat_model
 from helpers.recordings import PROBLEM, RECORDING
 from helpers.scripted_server import Script, chunk, event, scripted
 
-from llmbench.demo import server as recorded
+from llmbench.demo import server as replay
 from llmbench.models.chat import ChatModel
-from llmbench.models.presets import PROVIDERS
+from llmbench.models.providers import PROVIDERS
 from llmbench.models.server import Server, connect
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def a_server(kind: str, folder: Path) -> AsyncIterator[tuple[Server, str]]:
-    """Each server that the shared cases run against, and a model it has."""
+    """One of the servers that the shared tests run against, and the name of its model."""
     if kind == "scripted":
         pauses: list[bytes | float] = [
             0.1,
@@ -43,7 +43,7 @@ async def a_server(kind: str, folder: Path) -> AsyncIterator[tuple[Server, str]]
             yield client, "served-model"
         return
     async with (
-        recorded.serve([PROBLEM], folder=folder) as server,
+        replay.serve([PROBLEM], folder=folder) as server,
         connect(PROVIDERS["demo"], server.base_url) as client,
     ):
         yield client, "small"
@@ -52,10 +52,10 @@ async def a_server(kind: str, folder: Path) -> AsyncIterator[tuple[Server, str]]
 @pytest.fixture(params=["scripted", "replayed"])
 async def served(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[ChatModel]:
     async with a_server(request.param, folder) as (client, name):
-        yield model_of(client, name, seed=1)
+        yield chat_model(client, name, seed=1)
 
 
-async def test_an_answer_comes_whole_with_reasoning_usage_and_finish_reason(
+async def test_an_answer_has_text_reasoning_usage_and_finish_reason(
     served: ChatModel,
 ) -> None:
     completion = await ask(served)
@@ -69,34 +69,34 @@ async def test_an_answer_comes_whole_with_reasoning_usage_and_finish_reason(
     assert completion.usage.prompt_tokens
 
 
-async def test_the_clock_tells_the_first_token_from_the_last(served: ChatModel) -> None:
+async def test_the_time_to_first_token_is_shorter_than_the_answer(served: ChatModel) -> None:
     began = time.perf_counter()
     completion = await ask(served)
-    took = time.perf_counter() - began
+    elapsed = time.perf_counter() - began
     assert completion.ttft_seconds is not None
     assert 0.09 < completion.ttft_seconds < completion.llm_seconds
-    assert completion.llm_seconds <= took
+    assert completion.llm_seconds <= elapsed
     assert completion.tokens_per_second is not None
 
 
 async def test_a_cancelled_request_frees_its_slot_at_once(served: ChatModel) -> None:
     slot = anyio.Semaphore(1)
     with anyio.move_on_after(0.12) as scope:
-        await served.complete(ASK, run=1, slot=slot)
+        await served.complete(MESSAGES, run=1, slot=slot)
     assert scope.cancelled_caught
     assert slot.value == 1
-    again = await served.complete(ASK, run=1, slot=slot)
+    again = await served.complete(MESSAGES, run=1, slot=slot)
     assert again.text == "Hello world"
 
 
-async def test_requests_at_the_same_time_do_not_mix(served: ChatModel) -> None:
-    got = []
+async def test_concurrent_requests_do_not_mix(served: ChatModel) -> None:
+    completions = []
 
     async def one() -> None:
-        got.append(await ask(served))
+        completions.append(await ask(served))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(20):
             tasks.start_soon(one)
-    assert {(c.text, c.reasoning) for c in got} == {("Hello world", "I think.")}
-    assert len(got) == 20
+    assert {(c.text, c.reasoning) for c in completions} == {("Hello world", "I think.")}
+    assert len(completions) == 20

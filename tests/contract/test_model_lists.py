@@ -1,4 +1,4 @@
-"""The models that a server offers, and what is no list of them."""
+"""The list of the models that a server offers."""
 
 import json
 from typing import Any
@@ -17,17 +17,17 @@ pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 async def models_in(body: Any, status: int = 200) -> list[str]:
     script = Script([json.dumps(body).encode()], status, JSON)
     async with scripted(script, key=KEY) as (wire, server):
-        offers = await server.list_models()
+        models = await server.list_models()
     assert wire.heads[0].startswith("GET /v1/models HTTP/1.1")
-    return [offer.id for offer in offers]
+    return [model.id for model in models]
 
 
-async def test_models_that_cannot_chat_are_left_out() -> None:
+async def test_models_that_cannot_chat_are_excluded() -> None:
     ids = ["qwen2.5-coder", "text-embedding-nomic", "bge-m3", "whisper-1", "gpt-4o", "tts-1"]
     assert await models_in({"data": [{"id": id_} for id_ in ids]}) == ["qwen2.5-coder", "gpt-4o"]
 
 
-async def test_what_a_server_declares_counts_more_than_a_name() -> None:
+async def test_the_declared_type_of_a_model_counts_more_than_its_name() -> None:
     data = [
         {"id": "a", "type": "embeddings"},
         {"id": "whisper-chat", "type": "llm"},
@@ -50,9 +50,11 @@ async def test_what_a_server_declares_counts_more_than_a_name() -> None:
         (b"", JSON),
     ],
 )
-async def test_what_is_no_list_of_models_is_told_as_such(body: bytes, kind: str) -> None:
+async def test_a_response_that_is_no_list_of_models_is_a_target_error(
+    body: bytes, kind: str
+) -> None:
     async with scripted(Script([body], content_type=kind)) as (_, server):
-        with pytest.raises(TargetError, match=f"sent {kind}, which is no list of models; check"):
+        with pytest.raises(TargetError, match=f"sent {kind}, which is no list of models: check"):
             await server.list_models()
 
 
@@ -71,9 +73,9 @@ def test_the_only_model_is_chosen_and_several_are_listed() -> None:
         choose_model([str(n) for n in range(100)], "u")
 
 
-async def test_the_prices_that_a_server_tells_come_with_its_models() -> None:
+async def test_models_are_listed_with_their_prices() -> None:
     pricing = {"prompt": "0.000003", "completion": "0.000015"}
     body = {"data": [{"id": "a", "pricing": pricing}, {"id": "b"}]}
     async with scripted(Script([json.dumps(body).encode()], 200, JSON)) as (_, server):
-        offers = await server.list_models()
-    assert offers == [ModelInfo("a", Price(3e-6, 15e-6)), ModelInfo("b")]
+        models = await server.list_models()
+    assert models == [ModelInfo("a", Price(3e-6, 15e-6)), ModelInfo("b")]

@@ -1,4 +1,4 @@
-"""The server of recorded answers, as a client sees it."""
+"""The replay server, as a client sees it."""
 
 import json
 from collections.abc import AsyncIterator
@@ -8,12 +8,12 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from helpers.chat import ASK, ask, model_of
+from helpers.chat import MESSAGES, ask, chat_model
 from helpers.recordings import PROBLEM, RECORDING
 
-from llmbench.demo import server as recorded
+from llmbench.demo import server as replay
 from llmbench.errors import TargetError, UsageError
-from llmbench.models.presets import PROVIDERS
+from llmbench.models.providers import PROVIDERS
 from llmbench.models.server import Server, connect
 from llmbench.records import Message, Usage
 
@@ -27,11 +27,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def demo(
-    folder: Path, pace: float = 0
-) -> AsyncIterator[tuple[recorded.ReplayServer, Server]]:
+async def demo(folder: Path, pace: float = 0) -> AsyncIterator[tuple[replay.ReplayServer, Server]]:
     async with (
-        recorded.serve([PROBLEM], pace=pace, folder=folder) as server,
+        replay.serve([PROBLEM], pace=pace, folder=folder) as server,
         connect(PROVIDERS["demo"], server.base_url) as client,
     ):
         yield server, client
@@ -41,7 +39,7 @@ async def test_the_seed_chooses_the_recorded_answer_and_each_request_is_counted(
     folder: Path,
 ) -> None:
     async with demo(folder) as (server, client):
-        model = model_of(client, "small", seed=1)
+        model = chat_model(client, "small", seed=1)
         texts = [(await ask(model, run)).text for run in (1, 2, 3, 1)]
     assert texts == ["Hello world", "Second: c", "Hello world", "Hello world"]
     assert server.requests == {
@@ -53,7 +51,7 @@ async def test_the_seed_chooses_the_recorded_answer_and_each_request_is_counted(
 
 async def test_without_a_seed_recorded_answers_come_in_turn(folder: Path) -> None:
     async with demo(folder) as (_, client):
-        model = model_of(client, "small")
+        model = chat_model(client, "small")
         assert [(await ask(model)).text[0] for _ in range(3)] == ["H", "S", "H"]
 
 
@@ -62,30 +60,30 @@ async def test_a_request_for_a_repair_gets_the_answer_recorded_for_its_round(
     folder: Path, seed: int | None
 ) -> None:
     async with demo(folder) as (server, client):
-        model = model_of(client, "small", seed=seed)
-        talk, texts = [*ASK], []
-        said = "Second: c"
+        model = chat_model(client, "small", seed=seed)
+        messages, texts = [*MESSAGES], []
+        answer = "Second: c"
         for _ in range(4):
-            talk += [Message("assistant", said), Message("user", "Not all tests pass.")]
-            said = (await model.complete(talk, run=1, slot=anyio.Semaphore(1))).text
-            texts.append(said)
-        begun_anew = [*talk, Message("assistant", said), *ASK]
-        await model.complete(begun_anew, run=1, slot=anyio.Semaphore(1))
+            messages += [Message("assistant", answer), Message("user", "Not all tests pass.")]
+            answer = (await model.complete(messages, run=1, slot=anyio.Semaphore(1))).text
+            texts.append(answer)
+        repeated_prompt = [*messages, Message("assistant", answer), *MESSAGES]
+        await model.complete(repeated_prompt, run=1, slot=anyio.Semaphore(1))
     assert texts == ["Third: a\nb", "Fourth", "Fourth", "Fourth"]
     assert server.requests == {("small", "greet", seed, round_): 1 for round_ in (1, 2, 3, 4, 5)}
 
 
-async def test_an_answer_without_a_recorded_repair_is_given_again(folder: Path) -> None:
+async def test_an_answer_without_a_recorded_repair_is_repeated(folder: Path) -> None:
     async with demo(folder) as (_, client):
-        again = [*ASK, Message("assistant", "Hello world"), Message("user", "No.")]
-        model = model_of(client, "small")
-        completion = await model.complete(again, run=1, slot=anyio.Semaphore(1))
+        repair = [*MESSAGES, Message("assistant", "Hello world"), Message("user", "No.")]
+        model = chat_model(client, "small")
+        completion = await model.complete(repair, run=1, slot=anyio.Semaphore(1))
     assert completion.text == "Hello world"
 
 
 async def test_a_recorded_answer_is_cut_at_max_tokens(folder: Path) -> None:
     async with demo(folder) as (_, client):
-        completion = await ask(model_of(client, "small", seed=1, max_tokens=4))
+        completion = await ask(chat_model(client, "small", seed=1, max_tokens=4))
     assert (completion.reasoning, completion.text) == ("I think.", "Hell")
     assert completion.truncated
     assert completion.usage == Usage(prompt_tokens=8, completion_tokens=4, reasoning_tokens=3)
@@ -93,18 +91,18 @@ async def test_a_recorded_answer_is_cut_at_max_tokens(folder: Path) -> None:
 
 async def test_an_unknown_problem_gets_an_honest_answer_without_code(folder: Path) -> None:
     async with demo(folder) as (server, client):
-        question = [Message("user", "Something else")]
-        model = model_of(client, "small")
-        completion = await model.complete(question, run=1, slot=anyio.Semaphore(1))
+        messages = [Message("user", "Something else")]
+        model = chat_model(client, "small")
+        completion = await model.complete(messages, run=1, slot=anyio.Semaphore(1))
     assert "no recorded answer for this problem" in completion.text
     assert server.requests == {("small", None, None, 1): 1}
 
 
 async def test_an_unknown_recorded_model_stops_the_target(folder: Path) -> None:
     async with demo(folder) as (_, client):
-        assert [offer.id for offer in await client.list_models()] == ["small"]
+        assert [model.id for model in await client.list_models()] == ["small"]
         with pytest.raises(TargetError, match=r"'big' does not exist.*--model"):
-            await ask(model_of(client, "big"))
+            await ask(chat_model(client, "big"))
 
 
 async def test_other_clients_get_a_plain_reply_if_they_do_not_stream(folder: Path) -> None:
@@ -112,11 +110,11 @@ async def test_other_clients_get_a_plain_reply_if_they_do_not_stream(folder: Pat
         url = f"{server.base_url}/chat/completions"
         body = {"model": "small", "messages": [{"role": "user", "content": PROBLEM.prompt}]}
         reply = (await other.post(url, json=body)).json()
-        odd = await other.post(url, content=b"[]")
+        invalid = await other.post(url, content=b"[]")
     assert reply["object"] == "chat.completion"
     assert reply["choices"][0]["message"]["content"] == "Hello world"
     assert reply["usage"]["total_tokens"] == reply["usage"]["prompt_tokens"] + 7
-    assert odd.status_code == 400
+    assert invalid.status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -128,14 +126,14 @@ async def test_other_clients_get_a_plain_reply_if_they_do_not_stream(folder: Pat
         ("{{other}}", "{{other}}"),
     ],
 )
-def test_solutions_take_the_place_of_placeholders(text: str, filled: str, folder: Path) -> None:
+def test_placeholders_are_replaced_by_solutions(text: str, filled: str, folder: Path) -> None:
     file = folder / "small.yaml"
     file.write_text(RECORDING.replace("Hello world", json.dumps(text)), encoding="utf-8")
-    assert recorded.read(folder, [PROBLEM])["small"].answers["greet"][0].text == filled
+    assert replay.load_recordings(folder, [PROBLEM])["small"].answers["greet"][0].text == filled
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         ("wrong:off", "wrong:gone", "greet has nothing for {{wrong:gone}}"),
         ("100", "0", "tokens_per_second"),
@@ -143,12 +141,12 @@ def test_solutions_take_the_place_of_placeholders(text: str, filled: str, folder
         ("model: small", "model: [", "small.yaml"),
     ],
 )
-def test_a_faulty_recording_is_named(folder: Path, old: str, new: str, says: str) -> None:
+def test_a_faulty_recording_is_named(folder: Path, old: str, new: str, message: str) -> None:
     (folder / "small.yaml").write_text(RECORDING.replace(old, new), encoding="utf-8")
-    with pytest.raises(UsageError, match=says):
-        recorded.read(folder, [PROBLEM])
+    with pytest.raises(UsageError, match=message):
+        replay.load_recordings(folder, [PROBLEM])
 
 
 @pytest.mark.parametrize("text", ["", " ", "a", "some words\n\n  and code()\n", "日本語のテキスト"])
-def test_tokens_joined_are_the_text(text: str) -> None:
-    assert "".join(recorded.tokens_of(text)) == text
+def test_joined_tokens_are_the_text(text: str) -> None:
+    assert "".join(replay.split_tokens(text)) == text

@@ -1,4 +1,4 @@
-"""A server that answers badly at random: seeded, and it keeps what it did to whom."""
+"""A server that answers badly at random, from a seed, and records how it answered each run."""
 
 import gzip
 import json
@@ -17,8 +17,8 @@ LONG = 30.0
 """Pause in seconds of a stream that goes idle: longer than any client of a test waits."""
 
 
-class Means(Enum):
-    """What a client owes to a play."""
+class Expected(Enum):
+    """The reaction to a play that is right."""
 
     WHOLE = "the answer, as it was sent"
     EMPTY = "an answer without code"
@@ -29,12 +29,12 @@ class Means(Enum):
 
 
 class Play(NamedTuple):
-    """One way to answer; `asks_wait` where it says how long to stay away."""
+    """One way to answer; `requests_wait` if it says how long to wait before a retry."""
 
     name: str
-    means: Means
+    expected: Expected
     script: Callable[[str], Script]
-    asks_wait: bool = False
+    requests_wait: bool = False
 
 
 def code(run: int) -> str:
@@ -43,7 +43,7 @@ def code(run: int) -> str:
 
 
 def answer_text(run: int) -> str:
-    """The answer to a run, which none other gets."""
+    """The answer to a run, different from that of any other run."""
     return f"Here it is:\n\n```python\n{code(run)}\n```\n"
 
 
@@ -108,12 +108,12 @@ def _cut(text: str, after: int) -> Script:
     return Script([events(ROLE, *_pieces(text)[:after], done=False)], cut=True)
 
 
-def _spoken(*last: Any) -> Callable[[str], Script]:
+def _ends_in(*last: Any) -> Callable[[str], Script]:
     """A stream that begins well and ends in these chunks."""
     return lambda text: Script([events(ROLE, *_pieces(text)[:3], *last)])
 
 
-def says(status: int, message: str, *headers: str, **more: Any) -> Callable[[str], Script]:
+def fails(status: int, message: str, *headers: str, **more: Any) -> Callable[[str], Script]:
     body = json.dumps({"error": {"message": message, **more}}).encode()
     return lambda _: Script([body], status, "application/json", headers)
 
@@ -125,64 +125,64 @@ def _page(status: int) -> Callable[[str], Script]:
 
 def _dated(_: str) -> Script:
     header = f"Retry-After: {formatdate(time.time() + 2, usegmt=True)}"
-    return says(429, "slow down", header)("")
+    return fails(429, "slow down", header)("")
 
 
 GOOD = (
-    Play("plain", Means.WHOLE, _plain),
-    Play("bytewise", Means.WHOLE, _bytewise),
-    Play("CRLF", Means.WHOLE, lambda t: Script([_stream(t).replace(b"\n", b"\r\n")])),
-    Play("no space", Means.WHOLE, lambda t: Script([_stream(t).replace(b"data: ", b"data:")])),
-    Play("no DONE", Means.WHOLE, lambda t: Script([events(*_pieces(t), STOP, done=False)])),
-    Play("no end", Means.WHOLE, lambda t: Script([events(*_pieces(t), STOP)[:-2]])),
-    Play("cut after the end", Means.WHOLE, lambda t: replace(_plain(t), cut=True)),
-    Play("JSON", Means.WHOLE, _whole_json),
-    Play("gzip", Means.WHOLE, _gzipped),
-    Play("odd chunks", Means.WHOLE, _odd_chunks),
-    Play("comments", Means.WHOLE, _commented),
-    Play("thinking", Means.WHOLE, _thinking),
-    Play("no usage", Means.WHOLE, lambda t: Script([events(ROLE, *_pieces(t), STOP)])),
+    Play("plain", Expected.WHOLE, _plain),
+    Play("bytewise", Expected.WHOLE, _bytewise),
+    Play("CRLF", Expected.WHOLE, lambda t: Script([_stream(t).replace(b"\n", b"\r\n")])),
+    Play("no space", Expected.WHOLE, lambda t: Script([_stream(t).replace(b"data: ", b"data:")])),
+    Play("no DONE", Expected.WHOLE, lambda t: Script([events(*_pieces(t), STOP, done=False)])),
+    Play("no end", Expected.WHOLE, lambda t: Script([events(*_pieces(t), STOP)[:-2]])),
+    Play("cut after the end", Expected.WHOLE, lambda t: replace(_plain(t), cut=True)),
+    Play("JSON", Expected.WHOLE, _whole_json),
+    Play("gzip", Expected.WHOLE, _gzipped),
+    Play("odd chunks", Expected.WHOLE, _odd_chunks),
+    Play("comments", Expected.WHOLE, _commented),
+    Play("thinking", Expected.WHOLE, _thinking),
+    Play("no usage", Expected.WHOLE, lambda t: Script([events(ROLE, *_pieces(t), STOP)])),
 )
 
 BAD = (
-    Play("tool calls", Means.EMPTY, lambda _: Script([events(
+    Play("tool calls", Expected.EMPTY, lambda _: Script([events(
         chunk(None, tool_calls=[{"index": 0, "function": {"name": "f", "arguments": "{}"}}]),
         chunk(None, "tool_calls"))])),
-    Play("refusal", Means.EMPTY, lambda _: Script([events(chunk(None, refusal="No."), STOP)])),
-    Play("length", Means.SHORT, _spoken(chunk(None, "length"), USAGE)),
-    Play("dropped", Means.AGAIN, lambda _: Script(raw=True)),
-    Play("reset", Means.AGAIN, lambda _: Script(raw=True, reset=True)),
-    Play("408", Means.AGAIN, says(408, "timed out")),
-    Play("409", Means.AGAIN, says(409, "conflict")),
-    Play("425", Means.AGAIN, says(425, "too early")),
-    Play("429", Means.AGAIN, says(429, "slow down")),
-    Play("429 reset", Means.AGAIN, says(429, "slow down", "X-RateLimit-Reset: 3s"), True),
-    Play("429 seconds", Means.AGAIN, says(429, "slow down", "Retry-After: 1"), True),
-    Play("429 date", Means.AGAIN, _dated, True),
-    Play("500", Means.AGAIN, says(500, "oops")),
-    Play("503 seconds", Means.AGAIN, says(503, "busy", "Retry-After: 2"), True),
-    Play("529", Means.AGAIN, says(529, "overloaded", type="overloaded_error")),
-    Play("error page", Means.AGAIN, _page(502)),
-    Play("cut at once", Means.AGAIN, lambda t: _cut(t, 0)),
-    Play("cut midway", Means.AGAIN, lambda t: _cut(t, 3)),
-    Play("reset midway", Means.AGAIN, lambda t: replace(_cut(t, 3), reset=True)),
-    Play("ends midway", Means.AGAIN, lambda t: replace(_cut(t, 3), cut=False)),
-    Play("idle at once", Means.AGAIN, lambda t: _idle(t, 0)),
-    Play("idle midway", Means.AGAIN, lambda t: _idle(t, 3)),
-    Play("error midway", Means.AGAIN, _spoken({"error": {"code": 502, "message": "gone"}})),
-    Play("error object", Means.AGAIN, _spoken({"object": "error", "message": "gone"})),
-    Play("error field", Means.AGAIN, lambda t: Script([_cut(t, 3).parts[0], ERROR_FIELD])),
-    Play("finish error", Means.AGAIN, _spoken(chunk("", "error"))),
-    Play("no resources", Means.AGAIN, _spoken(chunk("", "insufficient_system_resource"))),
-    Play("no JSON", Means.AGAIN, lambda t: Script([_cut(t, 3).parts[0], b'data: {"cho\n\n'])),
-    Play("context", Means.NEVER, says(400, "x", code="context_length_exceeded")),
-    Play("filter", Means.NEVER, says(400, "x", code="content_filter")),
-    Play("filter midway", Means.NEVER, _spoken(chunk(None, "content_filter"))),
+    Play("refusal", Expected.EMPTY, lambda _: Script([events(chunk(None, refusal="No."), STOP)])),
+    Play("length", Expected.SHORT, _ends_in(chunk(None, "length"), USAGE)),
+    Play("dropped", Expected.AGAIN, lambda _: Script(raw=True)),
+    Play("reset", Expected.AGAIN, lambda _: Script(raw=True, reset=True)),
+    Play("408", Expected.AGAIN, fails(408, "timed out")),
+    Play("409", Expected.AGAIN, fails(409, "conflict")),
+    Play("425", Expected.AGAIN, fails(425, "too early")),
+    Play("429", Expected.AGAIN, fails(429, "slow down")),
+    Play("429 reset", Expected.AGAIN, fails(429, "slow down", "X-RateLimit-Reset: 3s"), True),
+    Play("429 seconds", Expected.AGAIN, fails(429, "slow down", "Retry-After: 1"), True),
+    Play("429 date", Expected.AGAIN, _dated, True),
+    Play("500", Expected.AGAIN, fails(500, "oops")),
+    Play("503 seconds", Expected.AGAIN, fails(503, "busy", "Retry-After: 2"), True),
+    Play("529", Expected.AGAIN, fails(529, "overloaded", type="overloaded_error")),
+    Play("error page", Expected.AGAIN, _page(502)),
+    Play("cut at once", Expected.AGAIN, lambda t: _cut(t, 0)),
+    Play("cut midway", Expected.AGAIN, lambda t: _cut(t, 3)),
+    Play("reset midway", Expected.AGAIN, lambda t: replace(_cut(t, 3), reset=True)),
+    Play("ends midway", Expected.AGAIN, lambda t: replace(_cut(t, 3), cut=False)),
+    Play("idle at once", Expected.AGAIN, lambda t: _idle(t, 0)),
+    Play("idle midway", Expected.AGAIN, lambda t: _idle(t, 3)),
+    Play("error midway", Expected.AGAIN, _ends_in({"error": {"code": 502, "message": "gone"}})),
+    Play("error object", Expected.AGAIN, _ends_in({"object": "error", "message": "gone"})),
+    Play("error field", Expected.AGAIN, lambda t: Script([_cut(t, 3).parts[0], ERROR_FIELD])),
+    Play("finish error", Expected.AGAIN, _ends_in(chunk("", "error"))),
+    Play("no resources", Expected.AGAIN, _ends_in(chunk("", "insufficient_system_resource"))),
+    Play("no JSON", Expected.AGAIN, lambda t: Script([_cut(t, 3).parts[0], b'data: {"cho\n\n'])),
+    Play("context", Expected.NEVER, fails(400, "x", code="context_length_exceeded")),
+    Play("filter", Expected.NEVER, fails(400, "x", code="content_filter")),
+    Play("filter midway", Expected.NEVER, _ends_in(chunk(None, "content_filter"))),
 )  # fmt: skip
 
 REFUSALS: Mapping[str, Play] = {
-    name: Play(f"refuses {name}", Means.LEARN, says(400, f"Unsupported parameter: {said}"))
-    for name, said in {
+    name: Play(f"refuses {name}", Expected.LEARN, fails(400, f"Unsupported parameter: {text}"))
+    for name, text in {
         "stream_options": "'stream_options'",
         "max_tokens": "'max_tokens', use 'max_completion_tokens' instead",
         "temperature": "'temperature'",
@@ -192,9 +192,9 @@ REFUSALS: Mapping[str, Play] = {
 
 @dataclass
 class ChaoticServer(ScriptedServer):
-    """Answers well, but for `share` of the requests; `plays` keeps what each run got, in order.
+    """Answers a share of the requests badly; `plays` records those of each run, in order.
 
-    What a request gets depends on the seed, its run and its number alone. The run is read off the
+    The play of a request depends only on the seed, its run and its number. The run is the
     request's own seed, which counts from 1.
     """
 

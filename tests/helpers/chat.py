@@ -1,4 +1,4 @@
-"""What the tests of model clients share: a question, and clients of scripted servers."""
+"""A prompt, and chat models of scripted servers that retry without a wait."""
 
 from typing import Any
 
@@ -12,27 +12,27 @@ from llmbench.models.server import Server
 from llmbench.records import Completion, Message, Sampling, Target
 
 KEY = "sk-or-v1-do-not-print-me"
-ASK = (Message("system", "Be brief."), Message("user", "Say hello world."))
+MESSAGES = (Message("system", "Be brief."), Message("user", "Say hello world."))
 JSON = "application/json"
 
 
 async def no_wait(_: float) -> None:
-    """What a retry waits in a test."""
+    """Yield to other tasks in place of a wait between tries."""
     await anyio.lowlevel.checkpoint()
 
 
-def model_of(server: Server, model: str = "m", requests: int = 1, **sampling: Any) -> ChatModel:
-    """A client of a server's model that waits for nothing."""
-    target = Target(server.preset.name, model, server.base_url, Sampling(**sampling))
-    return ChatModel(target, server, RetryPolicy(attempts=requests, sleep=no_wait))
+def chat_model(server: Server, model: str = "m", max_tries: int = 1, **sampling: Any) -> ChatModel:
+    """A model of a server that retries without a wait."""
+    target = Target(server.provider.name, model, server.base_url, Sampling(**sampling))
+    return ChatModel(target, server, RetryPolicy(max_tries, sleep=no_wait))
 
 
 async def ask(model: Model, run: int = 1) -> Completion:
-    """The answer to the question, with a slot of its own."""
-    return await model.complete(ASK, run=run, slot=anyio.Semaphore(1))
+    """The answer to `MESSAGES`, with a slot of its own."""
+    return await model.complete(MESSAGES, run=run, slot=anyio.Semaphore(1))
 
 
-async def answer_to(*scripts: Script, requests: int = 1, **options: Any) -> Completion:
-    """The answer of a server that plays these scripts."""
+async def answer_to(*scripts: Script, max_tries: int = 1, **options: Any) -> Completion:
+    """The answer from a server that plays these scripts."""
     async with scripted(*scripts, **options) as (_, server):
-        return await ask(model_of(server, requests=requests))
+        return await ask(chat_model(server, max_tries=max_tries))

@@ -1,4 +1,4 @@
-"""A recorded server in a process of its own, which outlives the runs that ask it.
+"""A replay server in a process of its own, which outlives the runs that use it.
 
 python logging_server.py FOLDER: writes `address` there, and a line to `requests` for each request.
 """
@@ -12,18 +12,18 @@ import anyio
 
 from helpers.cli import LANGUAGES
 from llmbench import problems
-from llmbench.demo import server as recorded
+from llmbench.demo.server import RequestKey, serve
 from llmbench.plan import bundled_dir
 
 
-class Logged(Counter[recorded.Asked]):
-    """Counts, and writes each count down."""
+class LoggedCounter(Counter[RequestKey]):
+    """A counter that writes each counted key to a file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._file = path.open("w", buffering=1)
 
-    def __setitem__(self, key: recorded.Asked, value: int) -> None:
+    def __setitem__(self, key: RequestKey, value: int) -> None:
         super().__setitem__(key, value)
         self._file.write(json.dumps(key) + "\n")
 
@@ -31,8 +31,8 @@ class Logged(Counter[recorded.Asked]):
 async def main(folder: Path) -> None:
     """Serve until killed."""
     loaded = problems.load([bundled_dir("problems")], LANGUAGES)
-    async with recorded.serve(loaded) as server:
-        server.requests = Logged(folder / "requests")
+    async with serve(loaded) as server:
+        server.requests = LoggedCounter(folder / "requests")
         (folder / "address.new").write_text(server.base_url)
         (folder / "address.new").rename(folder / "address")
         await anyio.sleep_forever()

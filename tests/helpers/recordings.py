@@ -1,4 +1,4 @@
-"""A recording for tests, and the problem that it answers."""
+"""A recording of one model, and the problem that it answers."""
 
 from llmbench.records import Problem
 

@@ -10,7 +10,7 @@ from llmbench.models.base import Model
 from llmbench.plan import Plan, bundled_dir
 from llmbench.runners import load_runners
 from llmbench.runs.run import Run, RunJob, assemble
-from llmbench.sandboxes.base import Sandbox, SandboxSpec
+from llmbench.sandboxes.base import Sandbox
 from llmbench.scheduler import Scheduler, Workload
 from llmbench.store.journal import Journal
 from llmbench.store.run_dir import RunDirectory
@@ -31,11 +31,7 @@ def assembled(
         plan=plan,
         directory=directory,
         runners=RUNNERS,
-        sandbox=SandboxSpec(),
         open_model=lambda target, _: models[target.label],
-        slots=lambda endpoint: anyio.CapacityLimiter(endpoint.concurrency),
-        begin=lambda run, versions: None,
-        trusted=False,
     )
     run = assemble(job, sandbox, journal, emit, pytest.fail)
     run.view.resume(lambda change: None)

@@ -1,4 +1,4 @@
-"""An HTTP server that sends exactly the bytes a test wrote, when it says so."""
+"""An HTTP server that sends exactly the bytes of a script, with its pauses."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ import anyio
 import anyio.abc
 from anyio.abc import SocketStream
 
-from llmbench.models.presets import PROVIDERS
+from llmbench.models.providers import PROVIDERS
 from llmbench.models.server import Server, connect
 from llmbench.plan import RequestTimeouts
 
@@ -22,11 +22,11 @@ EVENTS = "text/event-stream; charset=utf-8"
 
 @dataclass(frozen=True)
 class Script:
-    """One answer: `parts` are sent one by one; a number is a pause in seconds.
+    """One response: `parts` are sent one by one; a number is a pause in seconds.
 
-    Chunked encoding unless `chunked` is off; with `cut` the connection is dropped without the end
-    that the encoding promises; with `raw` the parts are the whole of it, head and all. With
-    `reset` the connection ends in a reset, which throws away what is under way.
+    The encoding is chunked unless `chunked` is off. With `cut` the connection closes without the
+    last chunk. With `raw` the parts include status line and headers. With `reset` the connection
+    ends in a reset, which discards data in flight.
     """
 
     parts: Sequence[bytes | float] = ()
@@ -39,21 +39,21 @@ class Script:
     reset: bool = False
 
     def head(self) -> bytes:
-        lines = [f"HTTP/1.1 {self.status} Said", f"Content-Type: {self.content_type}"]
+        lines = [f"HTTP/1.1 {self.status} Reason", f"Content-Type: {self.content_type}"]
         lines += ["Transfer-Encoding: chunked"] if self.chunked else ["Connection: close"]
         return "\r\n".join([*lines, *self.headers, "", ""]).encode()
 
 
 @dataclass
 class ScriptedServer:
-    """Plays one script per request, the last one for ever; keeps what it was asked."""
+    """Plays one script per request, the last one for ever; records requests."""
 
     scripts: list[Script]
     base_url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)
     connections: int = 0
-    left_early: anyio.Event = field(default_factory=anyio.Event)
+    disconnected: anyio.Event = field(default_factory=anyio.Event)
 
     async def handle(self, stream: SocketStream) -> None:
         self.connections += 1
@@ -65,7 +65,7 @@ class ScriptedServer:
                 pass
 
     def choose(self, _: dict[str, Any]) -> Script:
-        """The script for a request with this body."""
+        """Return the script for a request with this body."""
         return self.scripts[min(len(self.heads), len(self.scripts)) - 1]
 
     async def _answer_one(self, stream: SocketStream) -> bool:
@@ -76,7 +76,7 @@ class ScriptedServer:
         try:
             await self._play(stream, script)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            self.left_early.set()
+            self.disconnected.set()
             raise
         if script.reset:
             linger = struct.pack("ii", 1, 0)
@@ -98,7 +98,7 @@ class ScriptedServer:
             await stream.send(b"0\r\n\r\n")
 
     async def _pause(self, stream: SocketStream, seconds: float) -> None:
-        """Wait, and notice a client that leaves meanwhile."""
+        """Wait, and notice a client that disconnects meanwhile."""
         with anyio.move_on_after(seconds):
             try:
                 await stream.receive()
@@ -122,22 +122,22 @@ async def _read_request(stream: SocketStream) -> tuple[str, bytes]:
 
 @asynccontextmanager
 async def scripted(
-    *scripts: Script, key: str | None = None, provider: str = "openrouter", **limits: float
+    *scripts: Script, key: str | None = None, provider: str = "openrouter", **timeouts: float
 ) -> AsyncIterator[tuple[ScriptedServer, Server]]:
-    """A server that plays the scripts, and a client of it."""
+    """Yield a server that plays the scripts, and a client of it."""
     server = ScriptedServer(list(scripts))
-    async with serving(server, replace(SHORT, **limits), key, provider) as client:
+    async with serving(server, replace(SHORT, **timeouts), key, provider) as client:
         yield server, client
 
 
 @asynccontextmanager
 async def serving(
     server: ScriptedServer,
-    waits: RequestTimeouts,
+    timeouts: RequestTimeouts,
     key: str | None = None,
     provider: str = "openrouter",
 ) -> AsyncIterator[Server]:
-    """The client of a server that runs meanwhile."""
+    """Run a server and yield a client of it."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     server.base_url = f"http://127.0.0.1:{port}/v1"
@@ -145,9 +145,9 @@ async def serving(
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, server.handle)
         try:
-            async with connect(PROVIDERS[provider], server.base_url, key, waits) as client:
+            async with connect(PROVIDERS[provider], server.base_url, key, timeouts) as client:
                 yield client
-        except Exception as error:  # kept from the task group, which would wrap it
+        except Exception as error:  # raised below, because the task group would wrap it
             failure = error
         tasks.cancel_scope.cancel()
     if failure is not None:
@@ -163,7 +163,7 @@ def chunk(content: Any = None, finish_reason: str | None = None, **delta: Any) -
 
 
 def event(data: Any) -> bytes:
-    """One event as most servers write it."""
+    """An event as most servers write it."""
     return b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"
 
 

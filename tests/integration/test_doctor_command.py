@@ -15,7 +15,7 @@ from helpers.private_engine import NoEngineError, PrivateEngine, private_engine
 from helpers.sandboxes import REQUIRED, opened
 
 from llmbench.cli import doctor
-from llmbench.models.presets import Provider
+from llmbench.models.providers import Provider
 from llmbench.plan import bundled_dir
 from llmbench.runners import Runner, load_runners
 from llmbench.sandboxes.diagnostics import State

@@ -75,7 +75,7 @@ def test_some_test_runs_every_command() -> None:
 def test_the_table_of_repairs_matches_the_recorded_answers() -> None:
     loaded = problems.load([bundled_dir("problems")], LANGUAGES)
     selected = problems.select(loaded, langs=["python"])
-    recordings = recorded.read(recorded.RECORDINGS, selected)
+    recordings = recorded.load_recordings(recorded.RECORDINGS, selected)
     by_id = {problem.id: problem for problem in selected}
     expected = []
     for model, recording in sorted(recordings.items()):

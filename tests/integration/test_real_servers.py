@@ -1,4 +1,4 @@
-"""Servers that this project did not write: llama.cpp with a real model, LiteLLM, OpenAI's client.
+"""Servers and clients of others: llama.cpp with a real model, LiteLLM, OpenAI's client.
 
 LLMBENCH_TEST_SERVERS names the folder that `.ci/servers` fills.
 """
@@ -41,14 +41,14 @@ def program(server: str, name: str) -> str:
 
 
 def answer() -> str:
-    """A right answer with its reasoning, as a local model gives it."""
-    (found,) = (p for p in problems.load([bundled_dir("problems")], LANGUAGES) if p.id == PROBLEM)
-    return f"<think>\nA dict keeps its order.\n</think>\n\n```python\n{found.reference}```\n"
+    """A correct answer with its reasoning, as a local model writes it."""
+    (problem,) = (p for p in problems.load([bundled_dir("problems")], LANGUAGES) if p.id == PROBLEM)
+    return f"<think>\nA dict keeps its order.\n</think>\n\n```python\n{problem.reference}```\n"
 
 
 @contextmanager
 def started(argv: Sequence[str], port: int, folder: Path) -> Iterator[str]:
-    """The address of a server once it lists its models."""
+    """Start a server and yield its address once it lists its models."""
     log = folder / "server.log"
     address = f"http://127.0.0.1:{port}/v1"
     with (
@@ -56,10 +56,10 @@ def started(argv: Sequence[str], port: int, folder: Path) -> Iterator[str]:
         subprocess.Popen(argv, cwd=folder, stdout=out, stderr=subprocess.STDOUT) as server,
     ):
         try:
-            until = time.monotonic() + START_SECONDS
+            deadline = time.monotonic() + START_SECONDS
             while True:
                 assert server.poll() is None, log.read_text()
-                assert time.monotonic() < until, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
                 headers = {"Authorization": f"Bearer {KEY}"}
                 try:
                     if httpx.get(f"{address}/models", headers=headers).is_success:
@@ -80,7 +80,7 @@ def free_port() -> int:
 
 
 def llamacpp(folder: Path, *text: str) -> tuple[list[str], int]:
-    """The command of a llama.cpp server with a model that says this text, or babbles."""
+    """The command of a llama.cpp server whose model answers with a text, or endlessly."""
     python, script = program("llamacpp", "python"), str(FILES / "tiny_model.py")
     subprocess.run([python, script, "tiny.gguf", *text], cwd=folder, check=True)
     port = free_port()
@@ -88,8 +88,8 @@ def llamacpp(folder: Path, *text: str) -> tuple[list[str], int]:
 
 
 @pytest.fixture(scope="module")
-def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A llama.cpp server whose model says a right answer."""
+def llamacpp_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a llama.cpp server whose model gives a correct answer."""
     folder = tmp_path_factory.mktemp("llamacpp")
     (folder / "answer.md").write_text(answer())
     with started(*llamacpp(folder, "answer.md"), folder) as address:
@@ -97,8 +97,8 @@ def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A LiteLLM proxy with mock models."""
+def litellm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a LiteLLM proxy with mock models."""
     folder = tmp_path_factory.mktemp("litellm")
     config = (FILES / "litellm.yaml").read_text().replace("@KEY@", KEY)
     config = config.replace('"@ANSWER@"', json.dumps(answer()))
@@ -109,67 +109,71 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-async def asked(folder: Path, address: str, *flags: str, key: str = KEY) -> tuple[int, str, Path]:
+async def run_llmbench(
+    folder: Path, address: str, *flags: str, key: str = KEY
+) -> tuple[int, str, Path]:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
-    few = ["--only", PROBLEM, "--runs", "2", "--sandbox", "bubblewrap", "--out", "r.parquet"]
+    short = ["--only", PROBLEM, "--runs", "2", "--sandbox", "bubblewrap", "--out", "r.parquet"]
     env = environment(OPENAI_COMPATIBLE_API_KEY=key)
-    ran = await run(folder, "--base-url", address, *few, *flags, env=env)
+    ran = await run(folder, "--base-url", address, *short, *flags, env=env)
     return ran.code, ran.err, folder / "r.parquet"
 
 
-async def test_a_model_in_llama_cpp_is_asked_timed_counted_and_graded(
-    tmp_path: Path, speaking: str
+async def test_the_answers_of_a_llama_cpp_model_are_timed_counted_and_graded(
+    tmp_path: Path, llamacpp_url: str
 ) -> None:
-    code, said, table = await asked(tmp_path, speaking, "--provider", "llamacpp")
-    assert code == 0, said
-    assert "asking tiny, the one chat model" in said
+    code, log, table = await run_llmbench(tmp_path, llamacpp_url, "--provider", "llamacpp")
+    assert code == 0, log
+    assert "asking tiny, the one chat model" in log
     rows = pl.read_parquet(table)
     assert rows["outcome"].to_list() == ["passed"] * 2
     assert rows["finish_reason"].to_list() == ["stop"] * 2
     assert rows["usage_source"].to_list() == ["server"] * 2
-    assert (rows["ttfa_seconds"] > rows["ttft_seconds"]).all()  # it thinks first
+    assert (rows["ttfa_seconds"] > rows["ttft_seconds"]).all()  # it reasons first
     assert (rows["completion_tokens"] > 50).all()
     assert (rows["tokens_per_second"] > 0).all()
     assert rows["model_reported"].to_list() == ["tiny"] * 2
 
 
-async def test_what_llama_cpp_offers_is_listed(tmp_path: Path, speaking: str) -> None:
-    ran = await run(tmp_path, "models", "--provider", "llamacpp", "--base-url", speaking, "--json")
+async def test_the_models_of_llama_cpp_are_listed(tmp_path: Path, llamacpp_url: str) -> None:
+    ran = await run(
+        tmp_path, "models", "--provider", "llamacpp", "--base-url", llamacpp_url, "--json"
+    )
     assert ran.code == 0, ran.err
-    (offer,) = json.loads(ran.out)
-    assert (offer["id"], offer["loaded"]) == ("tiny", True)
+    (model,) = json.loads(ran.out)
+    assert (model["id"], model["loaded"]) == ("tiny", True)
 
 
-async def test_a_model_that_babbles_is_cut_at_its_limit(tmp_path: Path) -> None:
+async def test_an_endless_answer_is_cut_at_the_token_limit(tmp_path: Path) -> None:
     with started(*llamacpp(tmp_path), tmp_path) as address:
         flags = ["--provider", "llamacpp", "--max-tokens", "60", "--seed", "1"]
-        code, said, table = await asked(tmp_path, address, *flags)
-    assert code == 0, said
+        code, log, table = await run_llmbench(tmp_path, address, *flags)
+    assert code == 0, log
     rows = pl.read_parquet(table)
     assert rows["finish_reason"].to_list() == ["length"] * 2
     assert set(rows["outcome"]) <= {"truncated"}
     (journal,) = tmp_path.glob("_work/*/journal.jsonl")
-    journal.read_bytes().decode("utf-8")  # whatever bytes it said
+    journal.read_bytes().decode("utf-8")  # although the answer has random bytes
 
 
-async def test_a_prompt_that_does_not_fit_ends_its_attempts_alone(
-    tmp_path: Path, speaking: str
+async def test_a_prompt_that_does_not_fit_ends_only_its_attempts(
+    tmp_path: Path, llamacpp_url: str
 ) -> None:
     flags = ["--provider", "llamacpp", "--max-tokens", "200000"]
-    code, said, table = await asked(tmp_path, speaking, *flags)
+    code, log, table = await run_llmbench(tmp_path, llamacpp_url, *flags)
     rows = pl.read_parquet(table)
-    # It cuts what it may say, or refuses; never is that a failed test.
-    assert set(rows["outcome"]) <= {"passed", "provider_error"}, said
+    # The server shortens the answer or refuses; the test never counts as failed.
+    assert set(rows["outcome"]) <= {"passed", "provider_error"}, log
     assert code in (0, 1)
 
 
 async def test_mock_answers_of_litellm_are_graded_with_its_usage(
-    tmp_path: Path, proxy: str
+    tmp_path: Path, litellm_url: str
 ) -> None:
     flags = ["--provider", "openai-compatible", "--model", "right"]
-    code, said, table = await asked(tmp_path, proxy, *flags)
-    assert code == 0, said
+    code, log, table = await run_llmbench(tmp_path, litellm_url, *flags)
+    assert code == 0, log
     rows = pl.read_parquet(table)
     assert rows["outcome"].to_list() == ["passed"] * 2
     assert rows["usage_source"].to_list() == ["server"] * 2
@@ -177,79 +181,83 @@ async def test_mock_answers_of_litellm_are_graded_with_its_usage(
 
 
 @pytest.mark.parametrize(
-    ("model", "rows", "words"),
+    ("model", "rows", "text"),
     [
         ("context", 2, "longer context"),
         ("nobody", 1, "Invalid model name passed in model=nobody"),
     ],
 )
-async def test_errors_of_litellm_are_sorted(
-    tmp_path: Path, proxy: str, model: str, rows: int, words: str
+async def test_errors_of_litellm_are_classified(
+    tmp_path: Path, litellm_url: str, model: str, rows: int, text: str
 ) -> None:
     flags = ["--provider", "openai-compatible", "--model", model, "--concurrency", "1"]
-    code, said, table = await asked(tmp_path, proxy, *flags)
+    code, log, table = await run_llmbench(tmp_path, litellm_url, *flags)
     assert code == 1
     table_ = pl.read_parquet(table)
     assert table_["outcome"].to_list() == ["provider_error"] * rows
-    assert words in table_["log_head"][0]
-    assert KEY not in said + table_["log_head"][0]
+    assert text in table_["log_head"][0]
+    assert KEY not in log + table_["log_head"][0]
 
 
-async def test_passing_errors_of_litellm_are_tried_again(tmp_path: Path, proxy: str) -> None:
+async def test_transient_errors_of_litellm_are_retried(tmp_path: Path, litellm_url: str) -> None:
     models = [flag for name in ("right", "limited", "broken") for flag in ("--model", name)]
     flags = ["--provider", "openai-compatible", *models, "--runs", "1"]
-    code, said, table = await asked(tmp_path, proxy, *flags)
+    code, log, table = await run_llmbench(tmp_path, litellm_url, *flags)
     assert code == 1  # two of three have no score
     rows = {row["model"]: row for row in pl.read_parquet(table).to_dicts()}
-    for model, words in (("limited", "429"), ("broken", "500")):
+    for model, status in (("limited", "429"), ("broken", "500")):
         assert rows[model]["outcome"] == "provider_error"
-        assert words in rows[model]["log_head"]
-        assert "(after 5 tries)" in rows[model]["log_head"], said
+        assert status in rows[model]["log_head"]
+        assert "(after 5 tries)" in rows[model]["log_head"], log
         assert rows[model]["requests"] == 5
     assert rows["right"]["outcome"] == "passed"
 
 
-async def test_a_wrong_key_is_told_in_the_words_of_the_server(tmp_path: Path, proxy: str) -> None:
+async def test_a_wrong_key_is_reported_with_the_message_of_the_server(
+    tmp_path: Path, litellm_url: str
+) -> None:
     flags = ["--provider", "openai-compatible", "--model", "right"]
-    code, _, table = await asked(tmp_path, proxy, *flags, key="sk-wrong")
+    code, _, table = await run_llmbench(tmp_path, litellm_url, *flags, key="sk-wrong")
     assert code == 1
     rows = pl.read_parquet(table)
     assert set(rows["outcome"]) == {"provider_error"}
-    # Without a database LiteLLM knows no key but its own, and calls that a bad request.
-    told = "HTTP 400: No connected db.; check OPENAI_COMPATIBLE_API_KEY"
-    assert told in rows["log_head"][0]
+    # Without a database LiteLLM knows its own key alone, and calls another a bad request.
+    message = "HTTP 400: No connected db: check OPENAI_COMPATIBLE_API_KEY"
+    assert message in rows["log_head"][0]
     assert "sk-wrong" not in rows["log_head"][0]
 
 
-async def test_both_servers_are_asked_in_one_run(tmp_path: Path, speaking: str, proxy: str) -> None:
-    entries = {"near": {"base_url": speaking, "local": True}, "far": {"base_url": proxy}}
+async def test_one_run_uses_both_servers(
+    tmp_path: Path, llamacpp_url: str, litellm_url: str
+) -> None:
+    entries = {"near": {"base_url": llamacpp_url, "local": True}, "far": {"base_url": litellm_url}}
     (tmp_path / "llmbench.yaml").write_text(json.dumps({"providers": entries}))
     flags = ["--target", "near/tiny", "--target", "far/right"]
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
-    few = ["--only", PROBLEM, "--runs", "2", "--sandbox", "bubblewrap", "--out", "r.parquet"]
+    short = ["--only", PROBLEM, "--runs", "2", "--sandbox", "bubblewrap", "--out", "r.parquet"]
     env = environment(OPENAI_COMPATIBLE_API_KEY=KEY)
-    ran = await run(tmp_path, *flags, *few, env=env)
+    ran = await run(tmp_path, *flags, *short, env=env)
     assert ran.code == 0, ran.err
     rows = pl.read_parquet(tmp_path / "r.parquet")
     assert sorted(rows["target"].to_list()) == ["far/right"] * 2 + ["near/tiny"] * 2
     assert rows["outcome"].to_list() == ["passed"] * 4
 
 
-async def test_the_client_of_openai_reads_our_own_server(tmp_path: Path) -> None:
-    (found,) = (p for p in problems.load([bundled_dir("problems")], LANGUAGES) if p.id == PROBLEM)
+async def test_the_client_of_openai_reads_the_replay_server(tmp_path: Path) -> None:
+    (problem,) = (p for p in problems.load([bundled_dir("problems")], LANGUAGES) if p.id == PROBLEM)
     script = FILES / "ask_with_openai.py"
     async with serving(tmp_path, "right") as server:
         done = await anyio.run_process(
-            [program("litellm", "python"), str(script), server.base_url, "right", found.prompt],
+            [program("litellm", "python"), str(script), server.base_url, "right", problem.prompt],
             check=False,
         )
     assert done.returncode == 0, done.stderr.decode()
-    told = json.loads(done.stdout)
-    assert told["models"] == ["right"]
-    assert found.reference
-    assert found.reference.strip() in told["text"]
-    assert told["finish_reason"] == "stop"
-    streamed = told["streamed"]
-    assert (streamed["text"], streamed["finish_reason"]) == (told["text"], "stop")
-    assert streamed["tokens"] == told["tokens"] > 0
+    results = json.loads(done.stdout)
+    assert results["models"] == ["right"]
+    assert problem.reference
+    assert problem.reference.strip() in results["text"]
+    assert results["finish_reason"] == "stop"
+    streamed = results["streamed"]
+    assert (streamed["text"], streamed["finish_reason"]) == (results["text"], "stop")
+    assert streamed["tokens"] == results["tokens"] > 0

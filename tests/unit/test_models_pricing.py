@@ -1,4 +1,4 @@
-"""What answers cost: prices from a server, from a file, and the sum."""
+"""Costs of answers, and prices from a server or a file."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ def test_an_answer_costs_its_tokens_times_their_prices() -> None:
     )
 
 
-def test_cached_tokens_cost_what_others_do_unless_priced() -> None:
+def test_cached_tokens_without_a_price_cost_as_much_as_others() -> None:
     assert Price(2e-6, 8e-6).cost(Usage(1000, 0, 0, 100)) == pytest.approx(0.002)
 
 
-def test_an_answer_whose_tokens_are_not_known_has_no_cost() -> None:
+def test_an_answer_with_unknown_tokens_has_no_cost() -> None:
     assert Price(2e-6, 8e-6).cost(Usage(10, None)) is None
 
 
@@ -41,7 +41,7 @@ def test_an_answer_whose_tokens_are_not_known_has_no_cost() -> None:
         (None, None),
     ],
 )
-def test_the_price_that_a_server_tells_is_read(pricing: object, price: Price | None) -> None:
+def test_the_price_that_a_server_offers_is_read(pricing: object, price: Price | None) -> None:
     assert offered_price({"id": "m", "pricing": pricing}) == price
 
 
@@ -54,10 +54,10 @@ def test_prices_in_a_file_are_per_million_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("m: {prompt: 1}", "m: both prompt and completion are needed"),
-        ("m: {prompt: -1, completion: 1}", "m: prompt -1 is not a number from 0 up"),
+        ("m: {prompt: -1, completion: 1}", "m: prompt -1 is not a number of at least 0"),
         ("m: {prompt: x, completion: 1}", "m: prompt 'x' is not a number"),
         ("m: {input: 1, completion: 1}", "m: unknown input"),
         ("m: 3", "m: must be {prompt: USD"),
@@ -66,22 +66,24 @@ def test_prices_in_a_file_are_per_million_tokens(tmp_path: Path) -> None:
         ("a: [", "not YAML"),
     ],
 )
-def test_a_fault_in_a_price_file_is_told_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+def test_an_error_in_a_price_file_is_reported_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "prices.yaml"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
         read_prices(path)
     assert str(caught.value).startswith(f"{path}: ")
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_price_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_price_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.yaml: cannot be read"):
         read_prices(tmp_path / "none.yaml")
 
 
-def test_the_users_own_price_counts_more_than_the_servers() -> None:
+def test_the_users_price_comes_before_the_servers() -> None:
     label, model, server = Price(1, 1), Price(2, 2), Price(3, 3)
     offered = {"a/m": server}
     assert find_price(TARGET, {"openrouter/a/m": label, "a/m": model}, offered) == label

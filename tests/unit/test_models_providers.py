@@ -1,12 +1,13 @@
-"""Providers that users add."""
+"""The table of providers, and the file in which users extend it."""
 
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
 from llmbench.errors import UsageError
-from llmbench.models.presets import PROVIDERS
-from llmbench.models.providers import get_provider, load_providers
+from llmbench.models.protocols import PROTOCOLS
+from llmbench.models.providers import PROVIDERS, get_provider, is_replayed, load_providers
 
 
 def write(folder: Path, text: str) -> Path:
@@ -16,7 +17,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_an_entry_adds_a_provider_or_changes_one(tmp_path: Path) -> None:
-    presets = load_providers(
+    providers = load_providers(
         write(
             tmp_path,
             "providers:\n"
@@ -26,29 +27,29 @@ def test_an_entry_adds_a_provider_or_changes_one(tmp_path: Path) -> None:
             "refuses: [temperature]}\n",
         )
     )
-    assert set(presets) == set(PROVIDERS) | {"gpu-box", "gpt-5-high"}
-    box = presets["gpu-box"]
+    assert set(providers) == set(PROVIDERS) | {"gpu-box", "gpt-5-high"}
+    box = providers["gpu-box"]
     assert (box.base_url, box.local, box.concurrency, box.key_required) == (
         "http://gpu-box:8000/v1",
         True,
         8,
         False,
     )
-    assert (presets["groq"].rpm, presets["groq"].tpm) == (30, 6000)
-    assert presets["groq"].key_env == PROVIDERS["groq"].key_env
-    high = presets["gpt-5-high"]
+    assert (providers["groq"].rpm, providers["groq"].tpm) == (30, 6000)
+    assert providers["groq"].key_env == PROVIDERS["groq"].key_env
+    high = providers["gpt-5-high"]
     assert (high.base_url, high.key_env) == (PROVIDERS["openai"].base_url, "OPENAI_API_KEY")
     assert high.extra == {"reasoning_effort": "high"}
     assert high.refuses == ("temperature",)
 
 
-def test_a_key_that_is_named_is_needed(tmp_path: Path) -> None:
+def test_a_provider_with_a_key_variable_requires_the_key(tmp_path: Path) -> None:
     entry = "providers: {mine: {base_url: 'http://x/v1', key_env: MY_KEY}}\n"
     mine = load_providers(write(tmp_path, entry))["mine"]
     assert (mine.key_env, mine.key_required) == ("MY_KEY", True)
 
 
-def test_without_a_file_there_are_those_that_llmbench_knows(
+def test_without_a_file_the_built_in_providers_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -58,22 +59,26 @@ def test_without_a_file_there_are_those_that_llmbench_knows(
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "message"),
     [
         ("providers: {x: {bas_url: y}}", "providers.x.bas_url: Extra inputs are not permitted"),
         ("providers: {x: {concurrency: 0}}", "providers.x.concurrency: Input should be greater"),
         ("providers: {x: {like: nobody}}", "providers.x.like: there is no provider 'nobody'"),
         ("providers: {x: {refuses: [top_p]}}", "providers.x.refuses.0: Input should be"),
+        (
+            "providers: {x: {protocol: smoke}}",
+            "providers.x.protocol: there is no protocol 'smoke'; known: chat",
+        ),
         ("providers: {x/y: {}}", "String should match pattern"),
         ("nothing: 1", "Field required"),
         ("[", "not YAML"),
     ],
 )
-def test_a_wrong_entry_is_told_with_its_place(tmp_path: Path, text: str, fault: str) -> None:
-    with pytest.raises(UsageError) as raised:
+def test_the_error_of_an_entry_has_its_position(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
         load_providers(write(tmp_path, text))
-    assert fault in str(raised.value)
-    assert "\n" not in str(raised.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +94,11 @@ def test_a_wrong_entry_is_told_with_its_place(tmp_path: Path, text: str, fault: 
     ],
 )
 def test_a_key_among_the_parameters_is_refused_and_not_repeated(tmp_path: Path, extra: str) -> None:
-    with pytest.raises(UsageError, match="looks like a key; name its variable in key_env") as told:
+    with pytest.raises(
+        UsageError, match="looks like a key; name its variable in key_env"
+    ) as caught:
         load_providers(write(tmp_path, f"providers: {{x: {{extra: {extra}}}}}"))
-    assert "sesame" not in str(told.value)
+    assert "sesame" not in str(caught.value)
 
 
 def test_parameters_that_only_sound_like_keys_are_sent(tmp_path: Path) -> None:
@@ -100,11 +107,32 @@ def test_parameters_that_only_sound_like_keys_are_sent(tmp_path: Path) -> None:
     assert list(box.extra) == ["prompt_cache_key", "max_tokens", "stop_token_ids", "user", "tokens"]
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_provider_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         load_providers(tmp_path / "none.yaml")
 
 
-def test_a_provider_that_nobody_knows_is_told_with_those_there_are() -> None:
+def test_the_error_of_an_unknown_provider_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"no provider 'lmstduio'; known: lmstudio, ollama"):
         get_provider("lmstduio", PROVIDERS)
+
+
+def test_the_demo_alone_replays_answers_and_needs_no_key_and_no_warm_up() -> None:
+    (replaying,) = (provider for provider in PROVIDERS.values() if provider.replays)
+    assert replaying.name == "demo"
+    assert (replaying.key_env, replaying.local, replaying.base_url) == (None, False, None)
+    assert [is_replayed(name) for name in ("demo", "openai", "unknown")] == [True, False, False]
+
+
+def test_an_entry_with_an_address_does_not_replay(tmp_path: Path) -> None:
+    entries = "providers: {a: {like: demo}, b: {like: demo, base_url: 'http://localhost:1/v1'}}"
+    providers = load_providers(write(tmp_path, entries))
+    assert (providers["a"].replays, providers["b"].replays) == (True, False)
+
+
+def test_every_provider_has_a_protocol_with_a_model(tmp_path: Path) -> None:
+    assert {provider.protocol for provider in PROVIDERS.values()} <= set(PROTOCOLS)
+    for path in PROTOCOLS.values():
+        assert callable(resolve_name(path).complete)
+    entry = "providers: {x: {base_url: 'http://localhost:1/v1', protocol: chat}}"
+    assert load_providers(write(tmp_path, entry))["x"].protocol == "chat"

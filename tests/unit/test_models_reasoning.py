@@ -1,4 +1,4 @@
-"""Where thoughts end and the answer begins, in pieces as they stream."""
+"""The start of the answer after reasoning, in pieces as they stream."""
 
 from itertools import pairwise
 
@@ -10,12 +10,12 @@ from llmbench.models.reasoning import AnswerStartDetector
 from llmbench.models.usage import estimate
 
 
-def start_of(*pieces: str) -> float | None:
+def start_piece(*pieces: str) -> float | None:
     """The number of the piece with which the answer begins, from 1."""
-    start = AnswerStartDetector()
+    detector = AnswerStartDetector()
     for number, piece in enumerate(pieces, 1):
-        start.hear(piece, float(number))
-    return start.at
+        detector.feed(piece, float(number))
+    return detector.started_at
 
 
 @pytest.mark.parametrize(
@@ -35,19 +35,19 @@ def start_of(*pieces: str) -> float | None:
         ([], None),
     ],
 )
-def test_the_answer_begins_after_the_thoughts(pieces: list[str], begins: float | None) -> None:
-    assert start_of(*pieces) == begins
+def test_the_answer_begins_after_the_reasoning(pieces: list[str], begins: float | None) -> None:
+    assert start_piece(*pieces) == begins
 
 
 @given(st.data())
-def test_however_a_text_is_cut_its_answer_begins_with_the_same_character(
+def test_the_answer_begins_at_the_same_character_wherever_the_text_is_split(
     data: st.DataObject,
 ) -> None:
     text = "<think>if a < b: </thin> no</think>\nX = 1"
     cuts = sorted(data.draw(st.sets(st.integers(1, len(text) - 1))))
     bounds = [0, *cuts, len(text)]
     pieces = [text[a:b] for a, b in pairwise(bounds)]
-    begins = start_of(*pieces)
+    begins = start_piece(*pieces)
     assert begins is not None
     assert "X" in pieces[int(begins) - 1]
 

@@ -1,9 +1,17 @@
+"""The retry policy: what is retried, the waits, the counts."""
+
 from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
 
-from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
+from llmbench.errors import (
+    AttemptError,
+    ModelError,
+    TargetError,
+    TransientError,
+    UnreachableError,
+)
 from llmbench.models.retry import RetryPolicy
 from llmbench.records import Completion
 
@@ -15,16 +23,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def answers(*outcomes: Exception | Completion) -> Callable[[], Awaitable[Completion]]:
-    left = list(outcomes)
+def results(*outcomes: Exception | Completion) -> Callable[[], Awaitable[Completion]]:
+    """A function that returns or raises one outcome after the other."""
+    remaining = list(outcomes)
 
-    async def ask() -> Completion:
-        outcome = left.pop(0)
+    async def send() -> Completion:
+        outcome = remaining.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    return ask
+    return send
 
 
 def failed(
@@ -33,13 +42,13 @@ def failed(
     cost_usd: float | None = None,
     kind: type[ModelError] = TransientError,
 ) -> ModelError:
-    fault = kind(message)
-    fault.requests, fault.cost_usd = requests, cost_usd
-    return fault
+    error = kind(message)
+    error.requests, error.cost_usd = requests, cost_usd
+    return error
 
 
 class Sleeps:
-    """Waits that take no time and are kept."""
+    """Records waits instead of waiting."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -49,40 +58,40 @@ class Sleeps:
         await anyio.lowlevel.checkpoint()
 
 
-async def test_a_passing_fault_is_tried_again_and_the_tries_are_counted() -> None:
+async def test_a_transient_error_is_retried_and_the_requests_are_counted() -> None:
     sleeps = Sleeps()
-    faults = [failed("a", 1), failed("b", 1, 0.5)]
-    ask = answers(*faults, Completion("ok", requests=2, cost_usd=0.25))
-    completion = await RetryPolicy(sleep=sleeps).run(ask, anyio.Semaphore(1))
+    errors = [failed("a", 1), failed("b", 1, 0.5)]
+    send = results(*errors, Completion("ok", requests=2, cost_usd=0.25))
+    completion = await RetryPolicy(sleep=sleeps).run(send, anyio.Semaphore(1))
     assert completion.text == "ok"
-    assert completion.requests == 4  # two that failed, and two requests in the try that did not
+    assert completion.requests == 4  # two failed, and the last try needed two
     assert completion.cost_usd == 0.75
     assert len(sleeps.seconds) == 2
 
 
 @pytest.mark.parametrize("kind", [TransientError, AttemptError])
-async def test_a_fault_that_ends_it_has_the_requests_and_the_cost_of_all_tries(
+async def test_the_final_error_has_the_requests_and_the_cost_of_all_tries(
     kind: type[ModelError],
 ) -> None:
-    faults = [failed("a", 1, 0.5), failed("b", 2), failed("c", 1, 0.25, kind)]
+    errors = [failed("a", 1, 0.5), failed("b", 2), failed("c", 1, 0.25, kind)]
     with pytest.raises(kind) as caught:
-        await RetryPolicy(3, sleep=Sleeps()).run(answers(*faults), anyio.Semaphore(1))
+        await RetryPolicy(3, sleep=Sleeps()).run(results(*errors), anyio.Semaphore(1))
     assert (caught.value.requests, caught.value.cost_usd) == (4, 0.75)
 
 
-@pytest.mark.parametrize("fault", [TargetError("x"), AttemptError("x"), ValueError("x")])
-async def test_any_other_fault_is_raised_at_once(fault: Exception) -> None:
+@pytest.mark.parametrize("error", [TargetError("x"), AttemptError("x"), ValueError("x")])
+async def test_any_other_error_is_raised_at_once(error: Exception) -> None:
     sleeps = Sleeps()
-    with pytest.raises(type(fault)) as caught:
-        await RetryPolicy(sleep=sleeps).run(answers(fault, Completion("no")), anyio.Semaphore(1))
-    assert caught.value is fault
+    with pytest.raises(type(error)) as caught:
+        await RetryPolicy(sleep=sleeps).run(results(error, Completion("no")), anyio.Semaphore(1))
+    assert caught.value is error
     assert sleeps.seconds == []
 
 
-async def test_when_all_tries_fail_the_last_fault_says_how_many_there_were() -> None:
-    faults = [TransientError(str(n), retry_after=n) for n in range(9)]
+async def test_when_all_tries_fail_the_last_error_has_the_number_of_tries() -> None:
+    errors = [TransientError(str(n), retry_after=n) for n in range(9)]
     with pytest.raises(TransientError, match=r"^4 \(after 5 tries\)$") as caught:
-        await RetryPolicy(sleep=Sleeps()).run(answers(*faults), anyio.Semaphore(1))
+        await RetryPolicy(sleep=Sleeps()).run(results(*errors), anyio.Semaphore(1))
     assert caught.value.retry_after == 4
 
 
@@ -91,8 +100,8 @@ async def test_waits_grow_with_jitter_and_stay_bounded() -> None:
     for _ in range(50):
         sleeps = Sleeps()
         with pytest.raises(TransientError):
-            await RetryPolicy(sleep=sleeps, first_wait=1, longest_wait=3).run(
-                answers(*[TransientError("x")] * 5), anyio.Semaphore(1)
+            await RetryPolicy(sleep=sleeps, first_wait=1, max_wait=3).run(
+                results(*[TransientError("x")] * 5), anyio.Semaphore(1)
             )
         waits.append(sleeps.seconds)
     for nth, bound in enumerate((1, 2, 3, 3)):
@@ -100,11 +109,11 @@ async def test_waits_grow_with_jitter_and_stay_bounded() -> None:
         assert 0 <= min(column) < max(column) <= bound
 
 
-async def test_a_wait_that_the_server_asks_for_is_honoured_and_capped() -> None:
+async def test_a_wait_that_the_server_requests_is_honoured_and_capped() -> None:
     sleeps = Sleeps()
-    faults = [TransientError("x", retry_after=s) for s in (20, 9999)]
+    errors = [TransientError("x", retry_after=s) for s in (20, 9999)]
     await RetryPolicy(sleep=sleeps, first_wait=0.1).run(
-        answers(*faults, Completion("")), anyio.Semaphore(1)
+        results(*errors, Completion("")), anyio.Semaphore(1)
     )
     assert 20 <= sleeps.seconds[0] <= 22
     assert 120 <= sleeps.seconds[1] <= 132
@@ -112,18 +121,18 @@ async def test_a_wait_that_the_server_asks_for_is_honoured_and_capped() -> None:
 
 async def test_the_slot_is_free_while_a_retry_waits_and_held_while_an_answer_streams() -> None:
     slot = anyio.Semaphore(1)
-    seen = []
+    free_slots = []
 
-    async def ask() -> Completion:
-        seen.append(slot.value)
+    async def send() -> Completion:
+        free_slots.append(slot.value)
         return await fails_once()
 
     async def sleep(_: float) -> None:
-        seen.append(slot.value)
+        free_slots.append(slot.value)
 
-    fails_once = answers(TransientError("x"), Completion("ok"))
-    await RetryPolicy(sleep=sleep).run(ask, slot)
-    assert seen == [0, 1, 0]
+    fails_once = results(TransientError("x"), Completion("ok"))
+    await RetryPolicy(sleep=sleep).run(send, slot)
+    assert free_slots == [0, 1, 0]
     assert slot.value == 1
 
 
@@ -135,41 +144,49 @@ async def test_the_waits_for_the_slot_are_summed_over_all_tries() -> None:
         async def __aexit__(self, *_: object) -> None:
             return None
 
-    ask = answers(TransientError("x"), Completion("ok", llm_seconds=1.5))
-    completion = await RetryPolicy(sleep=Sleeps()).run(ask, SlowSlot())
+    send = results(TransientError("x"), Completion("ok", llm_seconds=1.5))
+    completion = await RetryPolicy(sleep=Sleeps()).run(send, SlowSlot())
     assert 0.1 <= completion.queue_seconds < 0.4
     assert completion.llm_seconds == 1.5
 
 
-@pytest.mark.parametrize("where", ["asking", "waiting"])
-async def test_cancellation_is_never_taken_for_a_fault(where: str) -> None:
+@pytest.mark.parametrize("moment", ["sending", "waiting"])
+async def test_a_cancellation_is_not_retried(moment: str) -> None:
     slot = anyio.Semaphore(1)
-    asked = 0
+    tries = 0
 
-    async def ask() -> Completion:
-        nonlocal asked
-        asked += 1
-        if where == "asking":
+    async def send() -> Completion:
+        nonlocal tries
+        tries += 1
+        if moment == "sending":
             await anyio.sleep_forever()
         raise TransientError("x")
 
     with anyio.move_on_after(0.05) as scope:
-        await RetryPolicy(first_wait=60, longest_wait=60, sleep=lambda _: anyio.sleep(30)).run(
-            ask, slot
+        await RetryPolicy(first_wait=60, max_wait=60, sleep=lambda _: anyio.sleep(30)).run(
+            send, slot
         )
     assert scope.cancelled_caught
-    assert asked == 1
+    assert tries == 1
     assert slot.value == 1
 
 
-async def test_each_wait_is_told_before_it_begins() -> None:
-    told: list[tuple[float, TransientError]] = []
+async def test_each_wait_is_notified_before_it_begins() -> None:
+    notified: list[tuple[float, TransientError]] = []
 
     async def sleep(seconds: float) -> None:
-        assert told[-1][0] == seconds
+        assert notified[-1][0] == seconds
 
-    fault = TransientError("x: HTTP 429", retry_after=30)
-    retries = RetryPolicy(sleep=sleep, notify=lambda *heard: told.append(heard))
-    await retries.run(answers(fault, fault, Completion("ok")), anyio.Semaphore(1))
-    assert [heard[1] for heard in told] == [fault, fault]
-    assert all(30 <= heard[0] <= 33 for heard in told)
+    error = TransientError("x: HTTP 429", retry_after=30)
+    retry = RetryPolicy(sleep=sleep, notify=lambda *args: notified.append(args))
+    await retry.run(results(error, error, Completion("ok")), anyio.Semaphore(1))
+    assert [args[1] for args in notified] == [error, error]
+    assert all(30 <= args[0] <= 33 for args in notified)
+
+
+async def test_the_last_error_has_the_class_and_the_hint_of_its_try() -> None:
+    error = UnreachableError("cannot reach http://x/v1", hint="start it")
+    with pytest.raises(UnreachableError) as caught:
+        await RetryPolicy(2, sleep=Sleeps()).run(results(error, error), anyio.Semaphore(1))
+    assert str(caught.value) == "cannot reach http://x/v1 (after 2 tries): start it"
+    assert caught.value.hint == "start it"

@@ -1,3 +1,5 @@
+"""The decoder of server-sent events."""
+
 import itertools
 import json
 
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from llmbench.models.sse import EventDecoder
 
 
-def decoded(*chunks: bytes) -> list[bytes]:
+def decode(*chunks: bytes) -> list[bytes]:
     decoder = EventDecoder()
     events = [data for chunk in chunks for data in decoder.feed(chunk)]
     return events + decoder.close()
@@ -32,10 +34,10 @@ def decoded(*chunks: bytes) -> list[bytes]:
     ],
 )
 def test_each_form_of_event_stream_is_read(stream: bytes, events: list[bytes]) -> None:
-    assert decoded(stream) == events
+    assert decode(stream) == events
 
 
-def test_events_are_out_as_soon_as_they_are_whole() -> None:
+def test_an_event_is_returned_as_soon_as_it_is_whole() -> None:
     decoder = EventDecoder()
     assert decoder.feed(b"data: a\n\ndata: b\n") == [b"a"]
     assert decoder.feed(b"\n") == [b"b"]
@@ -46,13 +48,13 @@ def test_events_are_out_as_soon_as_they_are_whole() -> None:
     cuts=st.lists(st.integers(0, 400), max_size=8),
     end=st.sampled_from([b"\n", b"\r\n"]),
 )
-def test_where_the_network_cuts_a_stream_changes_nothing(
+def test_the_events_are_the_same_wherever_the_network_splits_the_stream(
     texts: list[str], cuts: list[int], end: bytes
 ) -> None:
     stream = b"".join(
         b"data: " + json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass") + end * 2
         for text in texts
     )
-    at = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    pieces = [stream[a:b] for a, b in itertools.pairwise(at)]
-    assert [json.loads(data) for data in decoded(*pieces)] == texts
+    positions = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    pieces = [stream[a:b] for a, b in itertools.pairwise(positions)]
+    assert [json.loads(data) for data in decode(*pieces)] == texts

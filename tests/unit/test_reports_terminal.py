@@ -199,7 +199,7 @@ def test_progress_tells_outcomes_stops_and_drains(
     events: list[Event] = [
         *(AttemptFinished(row(run=run)) for run in (1, 2)),
         AttemptFinished(row(run=3, outcome=Outcome.OUT_OF_MEMORY.value)),
-        TargetStopped(target, f"{target}: no credit [top up]"),
+        TargetStopped(target, "no credit [top up]"),
         Draining(4),
     ]
     with kind(console, {target: 3}) as progress:
@@ -236,10 +236,10 @@ def test_a_long_wait_is_said_once_for_all_who_wait(
 ) -> None:
     console = Console(file=StringIO(), width=200, highlight=False, markup=False)
     with kind(console, {"a/m": 9, "b/m": 9}) as progress:
-        progress(RetryScheduled("a/m", 0.4, None, "a/m: HTTP 500"))
-        progress(RetryScheduled("a/m", 30.2, 600.0, "a/m: HTTP 429: slow down"))
-        progress(RetryScheduled("a/m", 31.0, 600.0, "a/m: HTTP 429: slow down"))
-        progress(RetryScheduled("b/m", 8.0, None, "b/m: HTTP 503"))
+        progress(RetryScheduled("a/m", 0.4, None, "HTTP 500"))
+        progress(RetryScheduled("a/m", 30.2, 600.0, "HTTP 429: slow down"))
+        progress(RetryScheduled("a/m", 31.0, 600.0, "HTTP 429: slow down"))
+        progress(RetryScheduled("b/m", 8.0, None, "HTTP 503"))
     assert isinstance(console.file, StringIO)
     said = [line for line in console.file.getvalue().splitlines() if "waiting" in line]
     assert said == [
