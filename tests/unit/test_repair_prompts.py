@@ -89,7 +89,7 @@ def test_a_round_adds_the_answer_and_what_was_said_of_it() -> None:
         (number, AttemptKey("lmstudio/m", "add", 2, number)) for number in (1, 2, 3)
     ]
     assert [message.role for message in third.followups] == ["assistant", "user"] * 2
-    assert [third.followups[0].content, third.followups[2].content] == ["one", prompts.SILENCE]
+    assert [third.followups[0].content, third.followups[2].content] == ["one", prompts.EMPTY_ANSWER]
     assert "log one" in third.followups[1].content
     assert "log two" in third.followups[3].content
 

@@ -18,18 +18,18 @@ from llmbench.runners import Runner, load_runners
 
 
 def main(options: Options) -> int:
-    """Do one action and return its exit code."""
+    """Run one action and return its exit code."""
     runners = load_runners(plan.bundled_dir("runners"))
-    # Each action loads only what it needs itself.
+    # An action imports the modules of no other action.
     match options:
         case ListOptions():
             from llmbench.cli.problems import show
 
-            return show.list_all(chosen(options.problems, runners))
+            return show.list_all(load_chosen(options.problems, runners))
         case ShowOptions():
             from llmbench.cli.problems import show
 
-            return show.show(options, chosen(options.problems, runners), runners)
+            return show.show(options, load_chosen(options.problems, runners), runners)
         case NewOptions():
             from llmbench.cli.problems import new
 
@@ -37,7 +37,7 @@ def main(options: Options) -> int:
         case CheckOptions():
             from llmbench.cli.problems import check
 
-            return check.check(options, chosen(options.problems, runners), runners)
+            return check.check(options, load_chosen(options.problems, runners), runners)
         case ImportOptions():
             from llmbench.cli.problems import import_
 
@@ -45,11 +45,11 @@ def main(options: Options) -> int:
 
 
 def languages(runners: dict[str, Runner]) -> problem_files.Languages:
-    """What problem files may say of each language."""
+    """Return the options of each language that problem files may set."""
     return {lang: runner.option_values for lang, runner in runners.items()}
 
 
-def chosen(options: ProblemOptions, runners: dict[str, Runner]) -> Sequence[Problem]:
-    """The problems that the flags name."""
+def load_chosen(options: ProblemOptions, runners: dict[str, Runner]) -> Sequence[Problem]:
+    """Load the problems that the flags select."""
     loaded = problem_files.load(options.paths, languages(runners))
     return problem_files.select(loaded, langs=options.langs, only=options.only)
