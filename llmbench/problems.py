@@ -37,11 +37,7 @@ FORMER_NAMES = {"wrong": "wrong_answers", "licence": "license"}
 _PROBLEM = TypeAdapter(Problem)
 
 
-class _Loader(yaml_files.Loader):
-    """YAML in which only true and false are booleans, so that `off` stays a word."""
-
-
-_Loader.yaml_implicit_resolvers = {
+_RESOLVERS = {
     first: [
         (tag, pattern)
         for tag, pattern in resolvers
@@ -49,6 +45,8 @@ _Loader.yaml_implicit_resolvers = {
     ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+"""The types of YAML with true and false as its only booleans, so that `off` stays a word."""
+
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -159,7 +157,7 @@ class _ProblemFile:
 
     def _items(self) -> list[Any]:
         try:
-            items = yaml_files.parse(self.path, _Loader, self._construct)
+            items = yaml_files.parse(self.path, self._construct, _RESOLVERS)
         except yaml_files.YamlError as error:
             self.fault((), error.reason, error.line)
             return []

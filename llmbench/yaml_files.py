@@ -1,5 +1,6 @@
 """YAML files that people write: their data, or one line about why they cannot be used."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,11 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from llmbench.errors import UsageError
 
-try:
-    # libyaml is forty times as fast as the loader written in Python, with equal results.
-    from yaml import CSafeLoader as _SafeLoader
-except ImportError:
-    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+Loader = yaml.SafeLoader | yaml.CSafeLoader
+Resolvers = dict[str, list[tuple[str, re.Pattern[str]]]]
+"""First character of a plain scalar to the tags that it may have, with the pattern of each."""
 
 T = TypeVar("T")
 
@@ -23,9 +22,11 @@ MAX_DEPTH = 100
 MAX_ALIASED = 10_000
 """Most values that the aliases of a file stand for, with those of the aliases inside them."""
 
-
-class Loader(_SafeLoader):
-    """The safe loader of PyYAML, in C if PyYAML was built with libyaml."""
+# libyaml is forty times as fast. It refuses a few texts that the parser written in Python reads,
+# and says less about the faults of others: then that parser decides.
+_LOADERS: tuple[type[Loader], ...] = (
+    (yaml.CSafeLoader, yaml.SafeLoader) if yaml.__with_libyaml__ else (yaml.SafeLoader,)
+)
 
 
 class YamlError(Exception):
@@ -47,7 +48,7 @@ def load(path: Path, error_class: type[UsageError] = UsageError) -> Any:
         UsageError: the file cannot be read or is not YAML; an `error_class`.
     """
     try:
-        return parse(path, Loader, lambda loader: loader.get_single_data())
+        return parse(path, lambda loader: loader.get_single_data())
     except YamlError as error:
         where = f"{path}:{error.line}" if error.line else f"{path}"
         raise error_class(f"{where}: {error.reason}") from None
@@ -68,8 +69,10 @@ def load_as(path: Path, adapter: TypeAdapter[T], error_class: type[UsageError] =
         raise error_class(f"{path}: {field}: {cause or first['msg']}") from None
 
 
-def parse(path: Path, loader_class: type[Loader], construct: Callable[[Loader], T]) -> T:
+def parse(path: Path, construct: Callable[[Loader], T], resolvers: Resolvers | None = None) -> T:
     """Return the result of `construct` on a loader of the file.
+
+    `resolvers` replaces the rules for the types of plain scalars.
 
     Raises:
         YamlError: the file cannot be read, is not YAML, or is too deep or too large to be loaded.
@@ -81,30 +84,42 @@ def parse(path: Path, loader_class: type[Loader], construct: Callable[[Loader], 
     except UnicodeDecodeError as error:
         raise YamlError(f"cannot be read: {error}") from None
     try:
-        _check_size(text)
-        loader = loader_class(text)
+        loader = _open(text)
+        if resolvers is not None:
+            loader.yaml_implicit_resolvers = resolvers
         try:
             return construct(loader)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        # libyaml counts the end of a text without a last newline as one more line.
-        line = min(mark.line, text.count("\n")) + 1 if mark else None
         reason = ", ".join(part for part in (error.context, error.problem) if part)
-        raise YamlError(f"not YAML: {reason}", line) from None
+        raise YamlError(f"not YAML: {reason}", mark.line + 1 if mark else None) from None
     # Dates that no calendar has, characters that YAML excludes, and tags that do not fit a value.
     except (ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
         raise YamlError(f"not YAML: {str(error).splitlines()[0]}") from None
 
 
-def _check_size(text: str) -> None:
+def _open(text: str) -> Loader:
+    """Return a loader that can read the whole text; its errors are those of the last loader."""
+    *others, last = _LOADERS
+    for loader_class in others:
+        try:
+            _check_size(text, loader_class)
+            return loader_class(text)
+        except yaml.YAMLError:
+            pass
+    _check_size(text, last)
+    return last(text)
+
+
+def _check_size(text: str, loader_class: type[Loader]) -> None:
     """Refuse a text whose depth would crash a loader, or whose aliases would fill the memory."""
     anchors: list[str | None] = [None]  # of the open collections, outermost first
     counts = [0]  # values in each of them so far
     sizes: dict[str, int] = {}  # values that an anchor stands for
     aliased = 0
-    for event in yaml.parse(text, Loader=Loader):
+    for event in yaml.parse(text, Loader=loader_class):
         line = event.start_mark.line + 1 if event.start_mark else None
         match event:
             case yaml.CollectionStartEvent():

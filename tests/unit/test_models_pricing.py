@@ -71,7 +71,7 @@ def test_a_fault_in_a_price_file_is_told_in_one_line(tmp_path: Path, text: str, 
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
         read_prices(path)
-    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).startswith(f"{path}:")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 

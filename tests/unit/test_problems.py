@@ -249,6 +249,14 @@ def test_a_field_under_both_of_its_names_is_one_fault(
     ]
 
 
+def test_an_alias_repeats_a_value(tmp_path: Path) -> None:
+    text = GOOD.replace("tests: {test_one", "tests: &tests {test_one").replace(
+        'tests: {a/two.test.ts: ""}', "tests: *tests"
+    )
+    one, two = problems.load([write(tmp_path, text)], LANGUAGES)
+    assert one.tests == two.tests == {"test_one.py": "assert True"}
+
+
 def test_former_names_are_unknown_inside_other_fields(tmp_path: Path) -> None:
     text = GOOD.replace("{empty: ", "{wrong: ")
     problem = problems.load([write(tmp_path, text)], LANGUAGES)[1]

@@ -51,6 +51,7 @@ def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
         (b"a: !!bool maybe", ": not YAML: "),
         (b"a: !!timestamp soon", ": not YAML: "),
         (b"a: 1\n--- 2", ":2: not YAML: expected a single document in the stream"),
+        (b"a: &x 2\nb: &x 3", ":2: not YAML: found duplicate anchor"),
         (b"[" * 100_000, ":1: is nested more than 100 levels deep"),
         (b"- " * 100_000, ":1: is nested more than 100 levels deep"),
         (b"a: 1\nb: *c", ":2: *c has no &c above it"),
@@ -104,16 +105,12 @@ def test_both_loaders_read_a_shipped_file_alike(path: Path) -> None:
 
 
 def test_both_loaders_read_all_shipped_problems_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    class PythonLoader(yaml.SafeLoader):
-        yaml_implicit_resolvers = problems._Loader.yaml_implicit_resolvers
-
     languages = {
         lang: runner.option_values for lang, runner in load_runners(bundled_dir("runners")).items()
     }
     sources = [bundled_dir("problems")]
     fast = problems.load(sources, languages)
-    monkeypatch.setattr(problems, "_Loader", PythonLoader)
-    monkeypatch.setattr(yaml_files, "Loader", yaml.SafeLoader)
+    monkeypatch.setattr(yaml_files, "_LOADERS", (yaml.SafeLoader,))
     assert problems.load(sources, languages) == fast
 
 
@@ -130,24 +127,30 @@ def test_both_loaders_read_all_shipped_problems_alike(monkeypatch: pytest.Monkey
         "a: b\nc: d: e",
         "a: 1\n- b",
         "a: 1\n--- 2",
-        "a: 1\na: &x 2\nb: &x 3",
         "a: @x",
         "a: !!python/object:os.system x",
     ],
 )
-def test_both_loaders_name_the_same_line(
+def test_errors_are_those_of_the_loader_written_in_python(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def line() -> int | None:
+    def error() -> tuple[str, int | None]:
         with pytest.raises(yaml_files.YamlError) as caught:
-            yaml_files.parse(path, yaml_files.Loader, lambda loader: loader.get_single_data())
-        return caught.value.line
+            yaml_files.parse(path, lambda loader: loader.get_single_data())
+        return caught.value.reason, caught.value.line
 
     path = write(tmp_path, text)
-    fast = line()
-    assert fast is not None
-    monkeypatch.setattr(yaml_files, "Loader", yaml.SafeLoader)
-    assert line() == fast
+    fast = error()
+    assert fast[1] is not None
+    monkeypatch.setattr(yaml_files, "_LOADERS", (yaml.SafeLoader,))
+    assert error() == fast
+
+
+def test_a_text_that_libyaml_refuses_is_read_by_the_loader_written_in_python(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, "code: |\n  \treturn 1\n  }\n")
+    assert yaml_files.load(path) == {"code": "\treturn 1\n}\n"}
 
 
 @pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
