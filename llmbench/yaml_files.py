@@ -3,14 +3,15 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from llmbench.errors import UsageError
 
-Loader = yaml.SafeLoader | yaml.CSafeLoader
+# In quotes, because PyYAML can be built without libyaml.
+Loader: TypeAlias = "yaml.SafeLoader | yaml.CSafeLoader"
 Resolvers = dict[str, list[tuple[str, re.Pattern[str]]]]
 """First character of a plain scalar to the tags that it may have, with the pattern of each."""
 

@@ -1,5 +1,7 @@
 """Files that people write are read, or refused in one line that names the file."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -144,6 +146,19 @@ def test_errors_are_those_of_the_loader_written_in_python(
     assert fast[1] is not None
     monkeypatch.setattr(yaml_files, "_LOADERS", (yaml.SafeLoader,))
     assert error() == fast
+
+
+def test_files_are_read_without_libyaml(tmp_path: Path) -> None:
+    path = write(tmp_path, "a: 1")
+    script = (
+        "import sys; sys.modules['yaml._yaml'] = None\n"
+        "from pathlib import Path; from llmbench import problems, yaml_files\n"
+        "assert len(yaml_files._LOADERS) == 1\n"
+        "print(yaml_files.load(Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "{'a': 1}\n"
 
 
 def test_a_text_that_libyaml_refuses_is_read_by_the_loader_written_in_python(
