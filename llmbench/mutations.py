@@ -1,4 +1,4 @@
-"""Mutants of a solution: one small mistake each, as its language's rules say (pure).
+"""Mutants of a solution: copies with one small mistake each, by the rules of its language.
 
 A language's `authoring/mutations.yaml` names a tree-sitter grammar and operators. An operator is
 a query in tree-sitter's own language whose capture `@it` is replaced.
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -26,10 +27,10 @@ REPLACED = "it"
 @with_config({"extra": "forbid"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """What is found by `query`, and what takes the place of its capture `@it`.
+    """A `query`, and replacements for the text of its capture `@it`.
 
-    `swap` maps a text to others. Each of `to` is a template in which `{name}` is the text of the
-    capture `@name`. Each of `shift` is added to a whole number.
+    `swap` maps a text to its replacements. Each of `to` is a template in which `{name}` is the
+    text of the capture `@name`. Each of `shift` is added to a whole number.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -39,7 +40,7 @@ class Operator:
     shift: tuple[int, ...] = ()
 
     def replacements(self, texts: Mapping[str, str]) -> Iterator[str]:
-        """The texts that take the place of `@it`; `texts` are those of all captures."""
+        """Yield the replacements of `@it`; `texts` maps the name of each capture to its text."""
         text = texts[REPLACED]
         yield from self.swap.get(text, ())
         for template in self.to:
@@ -58,7 +59,7 @@ class Rules:
 
 
 class Mutant(NamedTuple):
-    """A solution with one mistake: what was done to it, and in which line."""
+    """A solution with one mistake: the name of the operator that made it, and its line."""
 
     operator: str
     line: int
@@ -72,42 +73,44 @@ def load_rules(folder: Path) -> Rules:
     """Read a language's rules from its `authoring` folder.
 
     Raises:
-        RunnerFileError: they are missing or wrong.
+        RunnerFileError: the rules are missing or wrong.
     """
     return yaml_files.load_as(folder / FILE, _RULES, RunnerFileError)
 
 
 def mutants(code: str, rules: Rules) -> list[Mutant]:
-    """Every mutant of a solution that still parses, each text once, in the order of its lines.
+    """Return every mutant of a solution that still parses, in the order of their lines.
+
+    No two have the same text.
 
     Raises:
-        UsageError: the parser is not installed; says how to install it.
-        RunnerFileError: a query is none of this grammar.
+        UsageError: the parser is not installed; the message says how to install it.
+        RunnerFileError: a query does not fit the grammar.
     """
     grammar = _Grammar(rules.grammar)
     source = code.encode()
-    found: dict[str, tuple[int, Mutant]] = {}
+    by_text: dict[str, tuple[int, Mutant]] = {}
     for operator in rules.operators:
         for node, texts in grammar.find(operator, source):
             for new in operator.replacements(texts):
                 mutated = source[: node.start_byte] + new.encode() + source[node.end_byte :]
                 text = mutated.decode()
-                if mutated != source and text not in found and grammar.parses(mutated):
+                if mutated != source and text not in by_text and grammar.parses(mutated):
                     line = node.start_point.row + 1
-                    found[text] = node.start_byte, Mutant(operator.name, line, text)
-    return [mutant for _, mutant in sorted(found.values(), key=lambda at: at[0])]
+                    by_text[text] = node.start_byte, Mutant(operator.name, line, text)
+    return [mutant for _, mutant in sorted(by_text.values(), key=itemgetter(0))]
 
 
-def sample(every: Sequence[Mutant], most: int, seed: str) -> list[Mutant]:
-    """At most so many of them, chosen by the seed, in their order."""
-    if len(every) <= most:
-        return list(every)
-    chosen = sorted(random.Random(seed).sample(range(len(every)), most))
-    return [every[place] for place in chosen]
+def sample(mutants: Sequence[Mutant], size: int, seed: str) -> list[Mutant]:
+    """Return at most `size` of the mutants in their order; the seed chooses them."""
+    if len(mutants) <= size:
+        return list(mutants)
+    indexes = sorted(random.Random(seed).sample(range(len(mutants)), size))
+    return [mutants[index] for index in indexes]
 
 
-def changed(code: str, mutant: Mutant) -> Iterator[str]:
-    """The lines that tell a mutant from the solution, as a diff has them."""
+def diff(code: str, mutant: Mutant) -> Iterator[str]:
+    """Yield the lines in which a mutant differs from the solution, marked - and +."""
     lines = difflib.unified_diff(code.splitlines(), mutant.code.splitlines(), lineterm="", n=0)
     yield from (line for line in lines if not line.startswith(("---", "+++", "@@")))
 
@@ -121,7 +124,8 @@ class _Grammar:
             self._tree_sitter: Any = import_module("tree_sitter")
             grammar = getattr(import_module(module), function)()
         except ImportError as error:
-            raise UsageError(f"mutants need {error.name}: install with: {INSTALL}") from None
+            hint = f"install with: {INSTALL}"
+            raise UsageError(f"mutants need {error.name}", hint=hint) from None
         self._language = self._tree_sitter.Language(grammar)
         self._parser = self._tree_sitter.Parser(self._language)
 
@@ -129,7 +133,7 @@ class _Grammar:
         return not self._parser.parse(source).root_node.has_error
 
     def find(self, operator: Operator, source: bytes) -> Iterator[tuple[Any, dict[str, str]]]:
-        """Each node that is to be replaced, with the texts of all captures beside it."""
+        """Yield each node to replace, with the texts of all captures of its match."""
         try:
             query = self._tree_sitter.Query(self._language, operator.query)
         except self._tree_sitter.QueryError as error:

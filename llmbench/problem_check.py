@@ -1,4 +1,4 @@
-"""Proof that problems hold: right answers pass, and all others do not."""
+"""Checks of problems: a right answer passes their tests, and every other answer fails them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ REFERENCE = "the reference"
 EMPTY = "an empty answer"
 STUB = "the stub of its prompt"
 
-ENOUGH_WRONG = 3
-"""Fewer wrong answers leave it open whether the tests see the mistakes that models make."""
+ENOUGH_WRONG_ANSWERS = 3
+"""With fewer, the tests may miss the mistakes that models make."""
 
 SLOW_SHARE = 0.5
-"""A reference that needs more of its limit leaves slower right answers no room."""
+"""If a reference needs more of its limit, right answers that are slower may not pass."""
 
 
 class ReferenceTiming(NamedTuple):
-    """The slowest run of a reference in seconds, and the processor time it may take."""
+    """The slowest run of a reference, and the processor time that it may take, in seconds."""
 
     cpu_seconds: float | None
     seconds: float
@@ -34,53 +34,59 @@ class ReferenceTiming(NamedTuple):
 
     @property
     def share(self) -> float:
-        """How much of the limit is used, 0 to 1."""
+        """The used share of the limit, 0 to 1."""
         return (self.seconds if self.cpu_seconds is None else self.cpu_seconds) / self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What was found of one problem: it holds when there is no fault.
+    """The faults and warnings of one problem.
 
-    `refused` counts the answers that failed as they must. `log` is that of a reference that did
-    not pass.
+    `passed` counts the runs of the reference that passed, `rejected` the other answers that failed
+    as they must. `log` is the log of a reference that did not pass.
     """
 
     problem: Problem
     passed: int
-    refused: int
-    pace: ReferenceTiming | None
+    rejected: int
+    timing: ReferenceTiming | None
     faults: tuple[str, ...]
     warnings: tuple[str, ...]
     log: str = ""
 
+    @property
+    def valid(self) -> bool:
+        """True if the problem has no fault."""
+        return not self.faults
+
 
 @dataclass(frozen=True, slots=True)
 class MutationResult:
-    """What became of a reference's mutants: `refused` did not compile and count for nothing.
+    """The fate of the mutants of a reference.
 
-    `unjudged` met a sandbox that failed.
+    Only those that were `tested` count. The others did not compile, or met a failing sandbox.
     """
 
     killed: int
     survivors: tuple[Mutant, ...]
-    refused: int
-    unjudged: int
+    did_not_compile: int
+    sandbox_errors: int
 
     @property
-    def judged(self) -> int:
-        """Mutants that tests were run on."""
+    def tested(self) -> int:
+        """The number of mutants that a test could have killed."""
         return self.killed + len(self.survivors)
 
 
 class _Trial(NamedTuple):
+    """One answer to run; `name` says in messages which one it is."""
+
     name: str
     code: str
-    number: int = 1
 
 
 class ProblemChecker:
-    """Runs answers to problems in a sandbox, so many at once and no more.
+    """Runs answers to problems in a sandbox, at most `slots` at a time.
 
     `test_timeout` bounds every test run, in seconds by the clock.
     """
@@ -90,65 +96,52 @@ class ProblemChecker:
     ) -> None:
         self._sandbox = sandbox
         self._runners = runners
-        self._allowances = TimeLimits(sandbox, runners, test_timeout)
+        self._time_limits = TimeLimits(sandbox, runners, test_timeout)
         self._slots = anyio.CapacityLimiter(slots)
 
-    async def prove(self, problem: Problem, repeat: int) -> CheckResult:
-        """Try the reference `repeat` times, each wrong answer, the stub and no answer."""
+    async def check(self, problem: Problem, repeat: int) -> CheckResult:
+        """Run the reference `repeat` times, each wrong answer, the stub and an empty answer."""
         try:
-            allowed = await self._allowances.of(problem)
+            limit = await self._time_limits.of(problem)
         except SandboxError as error:
             return CheckResult(problem, 0, 0, None, (str(error),), ())
         trials = list(self._trials(problem, repeat))
-        verdicts = await self._run_all(problem, trials, allowed)
-        return self._proof(problem, trials, verdicts, allowed)
+        verdicts = await self._run_all(problem, trials, limit)
+        references = [v for t, v in zip(trials, verdicts, strict=True) if t.name == REFERENCE]
+        others = {t.name: v for t, v in zip(trials, verdicts, strict=True) if t.name != REFERENCE}
+        timing = _timing(references, limit)
+        return CheckResult(
+            problem,
+            passed=sum(v.outcome is Outcome.PASSED for v in references),
+            rejected=sum(v.outcome.score == 0 for v in others.values()),
+            timing=timing,
+            faults=(*_reference_faults(references), *_other_faults(problem, others)),
+            warnings=tuple(_warnings(problem, timing, has_stub=STUB in others)),
+            log=next((v.log for v in references if v.outcome is not Outcome.PASSED), ""),
+        )
 
     async def mutate(self, problem: Problem, mutants: Sequence[Mutant]) -> MutationResult:
-        """See which mutants of its reference a problem's tests kill.
+        """Run the tests of a problem on mutants of its reference.
 
         Raises:
             SandboxError: the problem's limit cannot be measured.
         """
-        allowed = await self._allowances.of(problem)
+        limit = await self._time_limits.of(problem)
         trials = [_Trial(mutant.operator, mutant.code) for mutant in mutants]
-        outcomes = [v.outcome for v in await self._run_all(problem, trials, allowed)]
+        outcomes = [v.outcome for v in await self._run_all(problem, trials, limit)]
         survivors = tuple(
             mutant
             for mutant, outcome in zip(mutants, outcomes, strict=True)
             if outcome is Outcome.PASSED
         )
-        refused = outcomes.count(Outcome.COMPILE_ERROR)
-        unjudged = outcomes.count(Outcome.SANDBOX_ERROR)
-        killed = len(outcomes) - len(survivors) - refused - unjudged
-        return MutationResult(killed, survivors, refused, unjudged)
-
-    def _proof(
-        self,
-        problem: Problem,
-        trials: Sequence[_Trial],
-        verdicts: Sequence[Verdict],
-        allowed: TimeLimit,
-    ) -> CheckResult:
-        references = [v for t, v in zip(trials, verdicts, strict=True) if t.name == REFERENCE]
-        others = {t.name: v for t, v in zip(trials, verdicts, strict=True) if t.name != REFERENCE}
-        passed = sum(v.outcome is Outcome.PASSED for v in references)
-        bad = next((v for v in references if v.outcome is not Outcome.PASSED), None)
-        faults = [*_reference_faults(references), *_other_faults(problem, others)]
-        pace = _pace(references, allowed)
-        return CheckResult(
-            problem,
-            passed,
-            sum(v.outcome.score == 0 for v in others.values()),
-            pace,
-            tuple(faults),
-            tuple(_warnings(problem, pace, has_stub=STUB in others)),
-            bad.log if bad else "",
-        )
+        did_not_compile = outcomes.count(Outcome.COMPILE_ERROR)
+        sandbox_errors = outcomes.count(Outcome.SANDBOX_ERROR)
+        killed = len(outcomes) - len(survivors) - did_not_compile - sandbox_errors
+        return MutationResult(killed, survivors, did_not_compile, sandbox_errors)
 
     def _trials(self, problem: Problem, repeat: int) -> Iterator[_Trial]:
         if problem.reference is not None:
-            for number in range(1, repeat + 1):
-                yield _Trial(REFERENCE, problem.reference, number)
+            yield from [_Trial(REFERENCE, problem.reference)] * repeat
         for name, code in problem.wrong_answers.items():
             yield _Trial(_wrong(name), code)
         yield _Trial(EMPTY, "")
@@ -157,26 +150,24 @@ class ProblemChecker:
             yield _Trial(STUB, stub)
 
     async def _run_all(
-        self, problem: Problem, trials: Sequence[_Trial], allowed: TimeLimit
+        self, problem: Problem, trials: Sequence[_Trial], limit: TimeLimit
     ) -> list[Verdict]:
-        """The verdict of each trial."""
-        found: dict[int, Verdict] = {}
+        """Return the verdict of each trial, in their order."""
+        verdicts: dict[int, Verdict] = {}
 
-        async def one(place: int, trial: _Trial) -> None:
-            key = AttemptKey("check", problem.id, place)
-            found[place] = await self.run(problem, trial.code, key, allowed)
+        async def run(index: int, code: str) -> None:
+            key = AttemptKey("check", problem.id, index)
+            verdicts[index] = await self._run(problem, code, key, limit)
 
         async with anyio.create_task_group() as tasks:
-            for place, trial in enumerate(trials):
-                tasks.start_soon(one, place, trial)
-        return [found[place] for place in range(len(trials))]
+            for index, trial in enumerate(trials):
+                tasks.start_soon(run, index, trial.code)
+        return [verdicts[index] for index in range(len(trials))]
 
-    async def run(
-        self, problem: Problem, code: str, key: AttemptKey, allowed: TimeLimit
-    ) -> Verdict:
-        """One test run of this code; a sandbox that fails is an outcome too."""
+    async def _run(self, problem: Problem, code: str, key: AttemptKey, limit: TimeLimit) -> Verdict:
+        """Run the tests on this code; the failure of a sandbox is a verdict too."""
         submission = self._runners[problem.lang].submission(
-            key, problem, code, allowed.timeout, allowed.cpu_seconds
+            key, problem, code, limit.timeout, limit.cpu_seconds
         )
         async with self._slots:
             try:
@@ -186,22 +177,25 @@ class ProblemChecker:
 
 
 def prompt_stub(problem: Problem, runner: Runner) -> str | None:
-    """The first block of its language in a problem's prompt: what a model may hand back as is."""
-    found = extraction.extract(problem.prompt, fences=runner.config.fences, code_patterns=())
-    return found.code if found.method is extraction.ExtractionMethod.FENCE else None
+    """Return the first block of its language in a problem's prompt.
+
+    A model may hand it back as it is.
+    """
+    block = extraction.extract(problem.prompt, fences=runner.config.fences, code_patterns=())
+    return block.code if block.method is extraction.ExtractionMethod.FENCE else None
 
 
 def _wrong(name: str) -> str:
     return f"the wrong answer {name}"
 
 
-def _pace(references: Sequence[Verdict], allowed: TimeLimit) -> ReferenceTiming | None:
+def _timing(references: Sequence[Verdict], limit: TimeLimit) -> ReferenceTiming | None:
     timed = [v for v in references if v.seconds is not None]
     if not timed:
         return None
     cpu = [v.cpu_seconds for v in timed if v.cpu_seconds is not None]
     seconds = max(v.seconds or 0.0 for v in timed)
-    return ReferenceTiming(max(cpu, default=None), seconds, allowed.cpu_seconds)
+    return ReferenceTiming(max(cpu, default=None), seconds, limit.cpu_seconds)
 
 
 def _reference_faults(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -209,42 +203,42 @@ def _reference_faults(verdicts: Sequence[Verdict]) -> Iterator[str]:
     if not bad:
         return
     if len(bad) == len(verdicts):
-        yield f"{REFERENCE} does not pass ({bad[0]}): mend it or the tests, its log is below"
+        yield f"{REFERENCE} does not pass ({bad[0]}): correct it or the tests, its log is below"
     else:
         yield (
             f"{REFERENCE} passes {len(verdicts) - len(bad)} of {len(verdicts)} times "
-            f"({bad[0]}): take chance and time out of the tests, a failed log is below"
+            f"({bad[0]}): make the tests independent of chance and time, a failed log is below"
         )
 
 
 def _other_faults(problem: Problem, verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    refused = {_wrong(name) for name in problem.compile_errors}
     wrong = {_wrong(name) for name in problem.wrong_answers}
+    no_compile = {_wrong(name) for name in problem.compile_errors}
     for name, verdict in verdicts.items():
         outcome = verdict.outcome
         if outcome is Outcome.PASSED:
             yield f"{name} passes: add a test that it fails"
         elif outcome is Outcome.SANDBOX_ERROR:
-            first = next(iter(verdict.log.splitlines()), "")
-            yield f"{name} was not judged, the sandbox failed: {first}"
-        elif name in refused and outcome is not Outcome.COMPILE_ERROR:
-            yield f"{name} ended as {outcome}, and compile_errors says that it does not compile"
-        elif name in wrong - refused and outcome is Outcome.COMPILE_ERROR:
+            first_line = next(iter(verdict.log.splitlines()), "")
+            yield f"{name} was not tested, the sandbox failed: {first_line}"
+        elif name in no_compile and outcome is not Outcome.COMPILE_ERROR:
+            yield f"{name} is in compile_errors, but it ended as {outcome}: remove it there"
+        elif name in wrong - no_compile and outcome is Outcome.COMPILE_ERROR:
             yield (
-                f"{name} does not compile, so no test judged it: "
-                "mend it, or add it to compile_errors"
+                f"{name} does not compile, so no test ran on it: "
+                "correct it, or add it to compile_errors"
             )
 
 
-def _warnings(problem: Problem, pace: ReferenceTiming | None, *, has_stub: bool) -> Iterator[str]:
+def _warnings(problem: Problem, timing: ReferenceTiming | None, *, has_stub: bool) -> Iterator[str]:
     if problem.reference is None:
-        yield "no reference: nothing shows that it can be solved; add one"
-    if len(problem.wrong_answers) < ENOUGH_WRONG:
+        yield "no reference: nothing shows that the problem can be solved; add one"
+    if len(problem.wrong_answers) < ENOUGH_WRONG_ANSWERS:
         yield (
-            f"{len(problem.wrong_answers)} wrong answers: add plausible mistakes, "
-            f"{ENOUGH_WRONG} or more, that the tests must fail"
+            f"{len(problem.wrong_answers)} wrong answers: add plausible mistakes that the tests "
+            f"must catch, at least {ENOUGH_WRONG_ANSWERS} in all"
         )
     if not has_stub:
         yield "the prompt shows no code: state the exact interface in a fenced block"
-    if pace is not None and pace.share > SLOW_SHARE:
-        yield f"{REFERENCE} needs {pace.share:.0%} of its limit: raise `timeout`"
+    if timing is not None and timing.share > SLOW_SHARE:
+        yield f"{REFERENCE} needs {timing.share:.0%} of its limit: raise `timeout`"

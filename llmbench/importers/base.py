@@ -1,10 +1,11 @@
-"""What importers share: facts about languages, rows of a file, and what an import comes to."""
+"""Parts that importers share: a language's rules, the rows of a file, the result of an import."""
 
 import gzip
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,25 +18,25 @@ FILE = "import.yaml"
 
 
 class ConversionError(LlmbenchError):
-    """One entry cannot become a problem; says why, and costs only that entry."""
+    """One entry cannot become a problem; the import continues with the next one."""
 
 
 class Skipped(NamedTuple):
-    """An entry that could not be converted, and why."""
+    """An entry that could not be converted, and the reason."""
 
     name: str
     reason: str
 
 
 @dataclass(slots=True)
-class Imported:
-    """What an import came to: problems as they stand in a problem file, and the rest."""
+class ImportResult:
+    """Problems, with the fields of a problem file, and the entries that were skipped."""
 
     problems: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
 
-    def take(self, name: str, convert: Callable[[], dict[str, Any]]) -> None:
-        """Convert one entry, or note why it cannot be."""
+    def add(self, name: str, convert: Callable[[], dict[str, Any]]) -> None:
+        """Add the problem that `convert` returns, or skip the entry if it cannot be converted."""
         try:
             self.problems.append(convert())
         except ConversionError as error:
@@ -44,14 +45,14 @@ class Imported:
             self.skipped.append(Skipped(name, f"is not of this format: {error!r}"))
 
 
-Rewriting = Sequence[tuple[str, str]]
-"""Patterns with what takes the place of their matches, in order; lines have `^` and `$`."""
+Rules = Sequence[tuple[str, str]]
+"""Regular expressions and their replacements, in order; `^` and `$` match at each line."""
 
 
 @with_config({"extra": "forbid"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportConfig:
-    """What `authoring/import.yaml` says; runners/README.md tells what each field means."""
+    """The rules of one language in `authoring/import.yaml`; runners/README.md has the fields."""
 
     suffix: str
     names: tuple[str, ...]
@@ -69,79 +70,94 @@ class ImportConfig:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language, for importers: its name here, its fence, its solution file, its facts."""
+    """One language: its name, the tag of its fences, its solution file, its rules."""
 
     lang: str
     fence: str
     solution: str
-    facts: ImportConfig
+    config: ImportConfig
 
     def problem(self, id_: str, task: str, stub: str | None) -> dict[str, Any]:
-        """The beginning of a problem: a task, the code to begin with, and the form to answer in."""
+        """Return the first fields of a problem, up to a prompt with the task and its stub."""
         parts = [task.strip()]
         if stub and stub.strip():
             parts.append(f"```{self.fence}\n{stub.rstrip()}\n```")
         parts.append(f"Answer with one file, `{self.solution}`, in one fenced code block.")
         prompt = "\n\n".join(part for part in parts if part) + "\n"
-        return {"id": id_, "lang": self.lang, **self.facts.options, "prompt": prompt}
+        return {"id": id_, "lang": self.lang, **self.config.options, "prompt": prompt}
 
 
-_FACTS = TypeAdapter(ImportConfig)
+_CONFIG = TypeAdapter(ImportConfig)
 
 
 def load_config(folder: Path) -> ImportConfig:
-    """Read a language's facts from its `authoring` folder.
+    """Read a language's rules from its `authoring` folder.
 
     Raises:
-        RunnerFileError: they are missing or wrong.
+        RunnerFileError: the rules are missing or wrong.
     """
-    return yaml_files.load_as(folder / FILE, _FACTS, RunnerFileError)
+    return yaml_files.load_as(folder / FILE, _CONFIG, RunnerFileError)
 
 
-def named(languages: Sequence[Language], name: str) -> Language:
-    """The language that others call so.
+def language_named(languages: Sequence[Language], name: str) -> Language:
+    """Return the language that other collections call `name`.
 
     Raises:
-        CannotConvertError: there is none.
+        ConversionError: no language has this name.
     """
     for language in languages:
-        if name.lower() in (language.lang, *language.facts.names):
+        if name.lower() in (language.lang, *language.config.names):
             return language
     raise ConversionError(f"no language here is called {name!r}")
 
 
 def language_for(languages: Sequence[Language], format_: str) -> Language:
-    """The one language of a format whose rows name none.
+    """Return the language of a format that has only one.
 
     Raises:
-        RunnerFileError: no language's facts name the format.
+        RunnerFileError: no language's rules name the format.
     """
     for language in languages:
-        if format_ in language.facts.formats:
+        if format_ in language.config.formats:
             return language
     raise RunnerFileError(f"{FILE}: no language names the format {format_!r}")
 
 
-def rewrite(text: str, rules: Rewriting, **places: str) -> str:
-    """The text after all rules; `{name}` in a rule is one of the places."""
+def rewrite(text: str, rules: Rules, **values: str) -> str:
+    """Apply all rules to a text; `{name}` in a rule stands for the value of that name."""
     for pattern, replacement in rules:
-        for name, value in places.items():
+        for name, value in values.items():
             pattern = pattern.replace(f"{{{name}}}", re.escape(value))
             replacement = replacement.replace(f"{{{name}}}", value)
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     return text
 
 
-def fill(template: str, **places: str) -> str:
-    """The template with each `{name}` that is one of the places filled, in one pass."""
-    return re.sub(r"\{(\w+)\}", lambda name: places.get(name[1], name[0]), template)
+def fill(template: str, **values: str) -> str:
+    """Return a template with its `{name}` replaced by values; other braces stay."""
+    # In one pass, so that braces inside a value stay too.
+    return re.sub(r"\{(\w+)\}", lambda name: values.get(name[1], name[0]), template)
 
 
-def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a JSONL or JSON file, packed with gzip or not, each with its place.
+def convert_rows(
+    path: Path, convert: Callable[[dict[str, Any]], dict[str, Any]], *, name_field: str = "task_id"
+) -> ImportResult:
+    """Convert each row of a file; `name_field` has the name of a row in messages.
 
     Raises:
-        UsageError: it cannot be read or is no JSON of objects; names the line.
+        UsageError: as in `read_rows`.
+    """
+    result = ImportResult()
+    for position, row in read_rows(path):
+        result.add(str(row.get(name_field, position)), partial(convert, row))
+    return result
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a JSONL or JSON file, gzipped or not, each with its position.
+
+    Raises:
+        UsageError: the file cannot be read or is not JSON objects; the message names the line.
     """
     try:
         data = path.read_bytes()
@@ -171,5 +187,5 @@ def _row(path: Path, line: int, row: Any) -> dict[str, Any]:
 
 
 def slug(text: object) -> str:
-    """A text as part of an id."""
+    """Return a text in the form of a part of an id."""
     return re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-")

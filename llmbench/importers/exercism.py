@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from llmbench.errors import UsageError
-from llmbench.importers.base import ConversionError, Imported, Language, rewrite
+from llmbench.importers.base import ConversionError, ImportResult, Language, rewrite
 
 CONFIG = Path(".meta", "config.json")
-LICENCE = "MIT (Exercism)"
+LICENSE = "MIT (Exercism)"
 TEXTS = ("introduction.md", "instructions.md", "instructions.append.md")
 
 
-def read(source: Path, languages: Sequence[Language]) -> Imported:
-    """Every exercise of a track's folder, or the one that the folder is.
+def read(source: Path, languages: Sequence[Language]) -> ImportResult:
+    """Convert every exercise of a track's folder, or the one exercise in the folder.
 
     Raises:
-        UsageError: there is no exercise.
+        UsageError: the folder has no exercise.
     """
     if (source / CONFIG).is_file():
         exercises = [source]
@@ -35,26 +35,25 @@ def read(source: Path, languages: Sequence[Language]) -> Imported:
 
 def read_exercises(
     source: Path, exercises: Sequence[Path], languages: Sequence[Language], prefix: str
-) -> Imported:
-    """The exercises in these folders; ids begin with the prefix."""
-    imported = Imported()
+) -> ImportResult:
+    """Convert the exercises in these folders; ids begin with the prefix."""
+    result = ImportResult()
     for folder in exercises:
         name = folder.name if folder == source else folder.relative_to(source).as_posix()
-        imported.take(name, partial(_exercise, folder, languages, prefix))
-    return imported
+        result.add(name, partial(_exercise, folder, languages, prefix))
+    return result
 
 
 def _exercise(folder: Path, languages: Sequence[Language], prefix: str) -> dict[str, Any]:
     config = _config(folder)
     files: Mapping[str, Sequence[str]] = config["files"]
     solution = _only(files.get("solution", ()), "solution")
-    language = next((x for x in languages if Path(solution).suffix == x.facts.suffix), None)
+    language = next((x for x in languages if Path(solution).suffix == x.config.suffix), None)
     if language is None:
         raise ConversionError(f"no language here has {Path(solution).suffix} files")
     reference = _only(files.get("example") or files.get("exemplar") or (), "example")
     module = Path(solution).stem
-    facts = language.facts
-    tests, others = _support(folder, files, solution, facts.tests)
+    tests, others = _support(folder, files, solution, language.config.tests)
     if not tests:
         raise ConversionError("no test file")
     problem = language.problem(
@@ -67,11 +66,12 @@ def _exercise(folder: Path, languages: Sequence[Language], prefix: str) -> dict[
     return {
         **problem,
         "tests": {
-            path: rewrite(text, facts.rewrite_tests, module=module) for path, text in tests.items()
+            path: rewrite(text, language.config.rewrite_tests, module=module)
+            for path, text in tests.items()
         },
         "reference": _text(folder / reference),
         "origin": f"Exercism, {language.lang} track, {folder.name}",
-        "licence": LICENCE,
+        "license": LICENSE,
     }
 
 
@@ -82,17 +82,20 @@ def _config(folder: Path) -> Any:
         raise ConversionError(f"{CONFIG} cannot be read: {error}") from None
 
 
-def _only(paths: Sequence[str], what: str) -> str:
+def _only(paths: Sequence[str], kind: str) -> str:
     if len(paths) != 1:
-        named = ", ".join(paths) or "none"
-        raise ConversionError(f"one {what} file is needed, there are {len(paths)}: {named}")
+        names = ", ".join(paths) or "none"
+        raise ConversionError(f"one {kind} file is needed, there are {len(paths)}: {names}")
     return paths[0]
 
 
 def _support(
     folder: Path, files: Mapping[str, Sequence[str]], solution: str, patterns: Sequence[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The test files, named or lying beside the solution, and the other files that come along."""
+    """Return the test files and the other files beside the solution, by their paths.
+
+    A test file counts even if the exercise does not name it.
+    """
 
     def is_test(path: str) -> bool:
         return any(fnmatch(Path(path).name, pattern) for pattern in patterns)
@@ -102,7 +105,7 @@ def _support(
     paths = [path for path in dict.fromkeys([*named, *filter(is_test, beside)]) if path != solution]
     missing = [path for path in paths if not (folder / path).is_file()]
     if missing:
-        raise ConversionError(f"{', '.join(missing)}: named in {CONFIG}, and not there")
+        raise ConversionError(f"{', '.join(missing)}: {CONFIG} names a file that does not exist")
     tests = {path: _text(folder / path) for path in paths if is_test(path)}
     return tests, {path: _text(folder / path) for path in paths if not is_test(path)}
 

@@ -1,7 +1,7 @@
-"""HumanEval and HumanEval+: a function's head with its docstring, and tests of it.
+"""HumanEval and HumanEval+: the head of a function with its docstring, and tests.
 
 https://github.com/openai/human-eval and https://github.com/evalplus/evalplus. Rows of HumanEval+
-that bring inputs and no tests are judged by what their reference returns for these inputs.
+with inputs instead of tests compare a solution with the reference on these inputs.
 """
 
 import json
@@ -12,61 +12,57 @@ from typing import Any
 
 from llmbench.importers.base import (
     ConversionError,
-    Imported,
+    ImportResult,
     Language,
+    convert_rows,
     fill,
     language_for,
-    rows,
     slug,
 )
 
 TASK = "Complete this code."
 
 
-def read(source: Path, languages: Sequence[Language]) -> Imported:
-    """Every row of the file."""
+def read(source: Path, languages: Sequence[Language]) -> ImportResult:
+    """Convert every row of the file."""
     language = language_for(languages, "humaneval")
-    imported = Imported()
-    for place, row in rows(source):
-        name = row.get("task_id", place)
-        imported.take(str(name), partial(_problem, row, language))
-    return imported
+    return convert_rows(source, partial(_problem, language))
 
 
-def _problem(row: dict[str, Any], language: Language) -> dict[str, Any]:
+def _problem(language: Language, row: dict[str, Any]) -> dict[str, Any]:
     plus = "plus_input" in row
     entry, reference = row["entry_point"], row["prompt"] + row["canonical_solution"]
     id_ = f"{'humaneval-plus' if plus else 'humaneval'}-{slug(row['task_id'].split('/')[-1])}"
     return {
-        **language.problem(id_, TASK, row["prompt"].rstrip() + "\n" + language.facts.body),
+        **language.problem(id_, TASK, row["prompt"].rstrip() + "\n" + language.config.body),
         "tests": oracle(row, language, reference) if plus else cases(language, row["test"], entry),
         "reference": reference,
         "origin": f"{'HumanEval+' if plus else 'HumanEval'}, {row['task_id']}",
-        "licence": "Apache-2.0 (EvalPlus)" if plus else "MIT (OpenAI)",
+        "license": "Apache-2.0 (EvalPlus)" if plus else "MIT (OpenAI)",
     }
 
 
 def cases(language: Language, tests: str, entry: str, head: str = "") -> dict[str, str]:
-    """Test files of the language's own kind around foreign tests of the function `entry`."""
+    """Return test files in the language's form around foreign tests of the function `entry`."""
     return {
         path: fill(text, tests=tests.strip() + "\n", entry=entry, head=head)
-        for path, text in language.facts.cases.items()
+        for path, text in language.config.cases.items()
     }
 
 
 def oracle(row: dict[str, Any], language: Language, reference: str) -> dict[str, str]:
-    """Test files that compare a solution with the reference on a row's inputs.
+    """Return test files that compare a solution with the reference on a row's inputs.
 
     Raises:
-        CannotConvertError: the language's facts do not say how.
+        ConversionError: the language has no rules for it.
     """
-    if not language.facts.oracle:
-        raise ConversionError("inputs without tests are not converted in this language")
+    if not language.config.oracle:
+        raise ConversionError("has inputs and no tests, which this language has no rules for")
     inputs = json.dumps([*(row.get("base_input") or ()), *(row["plus_input"] or ())])
-    places = {
+    values = {
         "reference": reference,
         "entry": row["entry_point"],
         "inputs": inputs,
         "tolerance": repr(float(row.get("atol") or 0)),
     }
-    return {path: fill(text, **places) for path, text in language.facts.oracle.items()}
+    return {path: fill(text, **values) for path, text in language.config.oracle.items()}

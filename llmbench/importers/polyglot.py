@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llmbench.errors import UsageError
-from llmbench.importers.base import Imported, Language
+from llmbench.importers.base import ImportResult, Language
 from llmbench.importers.exercism import CONFIG, read_exercises
 
 
-def read(source: Path, languages: Sequence[Language]) -> Imported:
-    """Every exercise of every language's folder.
+def read(source: Path, languages: Sequence[Language]) -> ImportResult:
+    """Convert every exercise of every language's folder.
 
     Raises:
-        UsageError: there is no exercise.
+        UsageError: the folder has no exercise.
     """
-    found = sorted(path.parent.parent for path in source.glob(f"*/exercises/practice/*/{CONFIG}"))
-    if not found:
+    folders = sorted(path.parent.parent for path in source.glob(f"*/exercises/practice/*/{CONFIG}"))
+    if not folders:
         raise UsageError(f"{source}: no LANGUAGE/exercises/practice/NAME/{CONFIG} here")
-    return read_exercises(source, found, languages, "polyglot")
+    return read_exercises(source, folders, languages, "polyglot")

@@ -1,4 +1,4 @@
-"""Importers: small samples in the form of each collection, and what they become in a sandbox."""
+"""Importers turn small samples of each collection into problems that are valid in a sandbox."""
 
 import gzip
 import json
@@ -9,7 +9,7 @@ import pytest
 from helpers.cli import LANGUAGES, run
 from helpers.sandboxes import opened
 
-from llmbench import problems
+from llmbench import importers, problems
 from llmbench.plan import bundled_dir
 from llmbench.records import Problem
 from llmbench.runners import load_runners
@@ -24,8 +24,8 @@ def write(folder: Path, files: dict[str, str]) -> None:
 
 
 def config(solution: str, test: str, example: str, *editor: str) -> str:
-    named = {"solution": [solution], "test": [test], "example": [example]}
-    return json.dumps({"authors": [], "files": {**named, "editor": list(editor)}, "blurb": ""})
+    files = {"solution": [solution], "test": [test], "example": [example]}
+    return json.dumps({"authors": [], "files": {**files, "editor": list(editor)}, "blurb": ""})
 
 
 PYTHON = {
@@ -193,42 +193,61 @@ def jsonl(path: Path, *rows: dict[str, Any]) -> None:
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
-async def imported(folder: Path, format_: str, source: str) -> tuple[list[Problem], str]:
-    """The problems that an import writes, and what it says."""
-    ran = await run(folder, "problems", "import", format_, source, "-o", "p.yaml")
-    assert ran.code == 0, ran.out + ran.err
-    return problems.load([folder / "p.yaml"], LANGUAGES), ran.out
+def test_each_format_is_one_file_and_one_entry_of_the_table() -> None:
+    folder = Path(importers.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "base"}
+    assert {name.replace("-", "_") for name in importers.FORMATS} == modules
 
 
-async def holds(folder: Path, count: int) -> None:
-    """All imported problems pass a check in the sandbox."""
+def test_a_new_format_needs_its_file_alone_to_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_format.py").write_text(
+        "from llmbench.importers.base import convert_rows\n\n"
+        "def read(source, languages):\n    return convert_rows(source, lambda row: row)\n"
+    )
+    monkeypatch.setattr(importers, "__path__", [*importers.__path__, str(tmp_path)])
+    jsonl(tmp_path / "a.jsonl", {"id": "a"})
+    result = importers.read("my-format", tmp_path / "a.jsonl", [])
+    assert result.problems == [{"id": "a"}]
+
+
+async def import_problems(folder: Path, format_: str, source: str) -> tuple[list[Problem], str]:
+    """Import a source; return the problems of the file, and the output."""
+    result = await run(folder, "problems", "import", format_, source, "-o", "p.yaml")
+    assert result.code == 0, result.out + result.err
+    return problems.load([folder / "p.yaml"], LANGUAGES), result.out
+
+
+async def assert_valid(folder: Path, count: int) -> None:
+    """All imported problems are valid in the sandbox."""
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     flags = "problems check --problems p.yaml --sandbox bubblewrap --repeat 1".split()
-    ran = await run(folder, *flags)
-    assert ran.code == 0, ran.out + ran.err
-    assert f"{count} of {count} problems hold" in ran.out
-    assert "no reference" in ran.out or ran.out.count("reference 1/1") == count
+    result = await run(folder, *flags)
+    assert result.code == 0, result.out + result.err
+    assert f"{count} of {count} problems are valid" in result.out
+    assert "no reference" in result.out or result.out.count("reference 1/1") == count
 
 
 @pytest.mark.bubblewrap
 @pytest.mark.parametrize("lang", EXERCISES)
-async def test_an_exercism_track_becomes_problems_that_hold(tmp_path: Path, lang: str) -> None:
+async def test_an_exercism_track_becomes_valid_problems(tmp_path: Path, lang: str) -> None:
     write(tmp_path / "track" / "exercises" / "practice" / "twice", EXERCISES[lang])
     broken = EXERCISES[lang] | {".meta/config.json": config("a.zz", "b", "c")}
     write(tmp_path / "track" / "exercises" / "practice" / "odd", broken)
-    (problem,), words = await imported(tmp_path, "exercism", "track")
+    (problem,), output = await import_problems(tmp_path, "exercism", "track")
     assert problem.id == f"exercism-{lang}-twice"
     assert "Double a number" in problem.prompt
     assert problem.license == "MIT (Exercism)"
     assert problem.origin == f"Exercism, {lang} track, twice"
-    assert "skipped exercises/practice/odd: no language here has .zz files" in words
-    await holds(tmp_path, 1)
+    assert "skipped exercises/practice/odd: no language here has .zz files" in output
+    await assert_valid(tmp_path, 1)
 
 
-async def test_tests_that_were_left_out_are_in_and_skipped_ones_stay_out(tmp_path: Path) -> None:
+async def test_optional_tests_are_enabled_and_skipped_ones_stay_skipped(tmp_path: Path) -> None:
     write(tmp_path / "one", TYPESCRIPT)
-    (problem,), _ = await imported(tmp_path, "exercism", "one")
+    (problem,), _ = await import_problems(tmp_path, "exercism", "one")
     (text,) = problem.tests.values()
     assert "it('calls'" in text
     assert "it.skip('impossible'" in text
@@ -236,73 +255,73 @@ async def test_tests_that_were_left_out_are_in_and_skipped_ones_stay_out(tmp_pat
     assert "jest" not in text
 
 
-async def test_test_files_beside_those_that_are_named_come_along(tmp_path: Path) -> None:
+async def test_test_files_that_the_exercise_does_not_name_are_imported_too(tmp_path: Path) -> None:
     write(tmp_path / "one", GO)
-    (problem,), _ = await imported(tmp_path, "exercism", "one")
+    (problem,), _ = await import_problems(tmp_path, "exercism", "one")
     assert set(problem.tests) == {"twice_test.go", "cases_test.go", "outside_test.go"}
 
 
 @pytest.mark.bubblewrap
-async def test_polyglot_folders_become_problems_that_hold(tmp_path: Path) -> None:
+async def test_polyglot_folders_become_valid_problems(tmp_path: Path) -> None:
     for lang, files in EXERCISES.items():
         write(tmp_path / "all" / lang / "exercises" / "practice" / "twice", files)
     rust = {".meta/config.json": config("src/lib.rs", "tests/twice.rs", ".meta/example.rs")}
     write(tmp_path / "all" / "rust" / "exercises" / "practice" / "twice", rust)
-    found, words = await imported(tmp_path, "polyglot", "all")
-    assert {problem.id for problem in found} == {f"polyglot-{lang}-twice" for lang in EXERCISES}
-    assert "skipped rust/exercises/practice/twice: no language here has .rs files" in words
-    await holds(tmp_path, 3)
+    converted, output = await import_problems(tmp_path, "polyglot", "all")
+    assert {problem.id for problem in converted} == {f"polyglot-{lang}-twice" for lang in EXERCISES}
+    assert "skipped rust/exercises/practice/twice: no language here has .rs files" in output
+    await assert_valid(tmp_path, 3)
 
 
 @pytest.mark.bubblewrap
-async def test_humaneval_and_its_plus_become_problems_that_hold(tmp_path: Path) -> None:
+async def test_humaneval_and_its_plus_become_valid_problems(tmp_path: Path) -> None:
     jsonl(tmp_path / "h.jsonl.gz", HUMANEVAL, PLUS, {"task_id": "HumanEval/901"})
-    (plain, plus), words = await imported(tmp_path, "humaneval", "h.jsonl.gz")
+    (plain, plus), output = await import_problems(tmp_path, "humaneval", "h.jsonl.gz")
     assert (plain.id, plus.id) == ("humaneval-900", "humaneval-plus-900")
     assert plain.license != plus.license
-    assert "skipped HumanEval/901: is not of this format: KeyError('entry_point')" in words
-    await holds(tmp_path, 2)
+    assert "skipped HumanEval/901: is not of this format: KeyError('entry_point')" in output
+    await assert_valid(tmp_path, 2)
 
 
 @pytest.mark.bubblewrap
-async def test_humaneval_x_becomes_problems_that_hold(tmp_path: Path) -> None:
+async def test_humaneval_x_becomes_valid_problems(tmp_path: Path) -> None:
     jsonl(tmp_path / "x.jsonl", *HUMANEVAL_X)
-    found, words = await imported(tmp_path, "humaneval-x", "x.jsonl")
-    assert [problem.id for problem in found] == ["humaneval-x-python-900", "humaneval-x-go-900"]
-    assert "skipped Java/900: no language here is called 'Java'" in words
-    await holds(tmp_path, 2)
+    converted, output = await import_problems(tmp_path, "humaneval-x", "x.jsonl")
+    assert [problem.id for problem in converted] == ["humaneval-x-python-900", "humaneval-x-go-900"]
+    assert "skipped Java/900: no language here is called 'Java'" in output
+    await assert_valid(tmp_path, 2)
 
 
 @pytest.mark.bubblewrap
-async def test_mbpp_in_all_its_forms_becomes_problems_that_hold(tmp_path: Path) -> None:
+async def test_mbpp_in_all_its_forms_becomes_valid_problems(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text(json.dumps(MBPP))
-    found, words = await imported(tmp_path, "mbpp", "m.json")
-    assert [problem.id for problem in found] == ["mbpp-900", "mbpp-901", "mbpp-plus-902"]
-    assert "assert twice(2) == 4" in found[0].prompt
-    assert "twice(-1)" not in found[0].prompt
-    assert "skipped Mbpp/903: has inputs and no tests" in words
-    await holds(tmp_path, 3)
+    converted, output = await import_problems(tmp_path, "mbpp", "m.json")
+    assert [problem.id for problem in converted] == ["mbpp-900", "mbpp-901", "mbpp-plus-902"]
+    assert "assert twice(2) == 4" in converted[0].prompt
+    assert "twice(-1)" not in converted[0].prompt
+    assert "skipped Mbpp/903: has inputs and no tests" in output
+    await assert_valid(tmp_path, 3)
 
 
 @pytest.mark.bubblewrap
-async def test_multipl_e_becomes_problems_that_right_answers_solve(tmp_path: Path) -> None:
+async def test_multipl_e_becomes_problems_that_a_right_answer_solves(tmp_path: Path) -> None:
     jsonl(tmp_path / "m.jsonl", *MULTIPL_E)
-    found, words = await imported(tmp_path, "multipl-e", "m.jsonl")
-    assert [problem.lang for problem in found] == ["typescript", "go", "python"]
-    assert words.count("skipped") == 2
-    await holds(tmp_path, 3)  # without a reference: nothing passes that must not
+    converted, output = await import_problems(tmp_path, "multipl-e", "m.jsonl")
+    assert [problem.lang for problem in converted] == ["typescript", "go", "python"]
+    assert output.count("skipped") == 2
+    await assert_valid(tmp_path, 3)  # without references: all other answers must fail
     text = (tmp_path / "p.yaml").read_text()
-    for problem in found:
+    for problem in converted:
         body = "".join(f"    {line}\n" for line in RIGHT[problem.lang].splitlines())
         text = text.replace(
             f"- id: {problem.id}\n", f"- id: {problem.id}\n  reference: |\n{body}", 1
         )
     (tmp_path / "p.yaml").write_text(text)
-    await holds(tmp_path, 3)
+    await assert_valid(tmp_path, 3)
 
 
 @pytest.mark.parametrize(
-    ("format_", "source", "words"),
+    ("format_", "source", "message"),
     [
         ("humaneval", "none.jsonl", "none.jsonl: no such file or folder"),
         ("humaneval", "bad.jsonl", "bad.jsonl:2: not JSON"),
@@ -312,21 +331,21 @@ async def test_multipl_e_becomes_problems_that_right_answers_solve(tmp_path: Pat
         ("leetcode", ".", "invalid choice: 'leetcode'"),
     ],
 )
-async def test_a_source_that_is_not_of_its_format_is_one_line(
-    tmp_path: Path, format_: str, source: str, words: str
+async def test_a_source_that_is_not_of_its_format_is_refused_in_one_line(
+    tmp_path: Path, format_: str, source: str, message: str
 ) -> None:
     (tmp_path / "bad.jsonl").write_text(json.dumps(HUMANEVAL) + "\n{")
     (tmp_path / "list.json").write_text("[1]")
-    ran = await run(tmp_path, "problems", "import", format_, source, "-o", "p.yaml")
-    assert ran.code == 2
-    assert words in ran.err
-    assert "Traceback" not in ran.err
+    result = await run(tmp_path, "problems", "import", format_, source, "-o", "p.yaml")
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
     assert not (tmp_path / "p.yaml").exists()
 
 
-async def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+async def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("mine")
     jsonl(tmp_path / "h.jsonl", HUMANEVAL)
-    ran = await run(tmp_path, "problems", "import", "humaneval", "h.jsonl", "-o", "p.yaml")
-    assert (ran.code, "p.yaml: is there already" in ran.err) == (2, True)
+    result = await run(tmp_path, "problems", "import", "humaneval", "h.jsonl", "-o", "p.yaml")
+    assert (result.code, "p.yaml: exists: choose another name" in result.err) == (2, True)
     assert (tmp_path / "p.yaml").read_text() == "mine"

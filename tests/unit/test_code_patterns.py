@@ -1,4 +1,4 @@
-"""The signs of the shipped languages: code is told from prose, and one language from another."""
+"""The code patterns of the shipped languages tell code from prose, and languages apart."""
 
 import re
 
@@ -17,7 +17,7 @@ PROBLEMS = problems.load(
 
 
 def fits(runner: Runner, text: str) -> bool:
-    return any(re.search(sign, text, re.MULTILINE) for sign in runner.config.code_patterns)
+    return any(re.search(pattern, text, re.M) for pattern in runner.config.code_patterns)
 
 
 def lines_that_fit(runner: Runner, text: str) -> int:
@@ -26,16 +26,14 @@ def lines_that_fit(runner: Runner, text: str) -> int:
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.id)
 def test_bare_code_is_found_and_fits_its_language_best(problem: Problem) -> None:
-    about = RUNNERS[problem.lang].config
+    config = RUNNERS[problem.lang].config
     for code in (problem.reference or "", *problem.wrong_answers.values()):
-        assert (
-            extract(code, fences=about.fences, code_patterns=about.code_patterns).method
-            is ExtractionMethod.WHOLE_TEXT
-        )
+        extraction = extract(code, fences=config.fences, code_patterns=config.code_patterns)
+        assert extraction.method is ExtractionMethod.WHOLE_TEXT
     reference = problem.reference or ""
-    fitting = {lang: lines_that_fit(runner, reference) for lang, runner in RUNNERS.items()}
-    own = fitting.pop(problem.lang)
-    assert own > max(fitting.values())  # `var name =` is a line of more than one language
+    counts = {lang: lines_that_fit(runner, reference) for lang, runner in RUNNERS.items()}
+    own = counts.pop(problem.lang)
+    assert own > max(counts.values())  # `var name =` is a line of several languages
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_an_error_in_a_price_file_is_reported_in_one_line(
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
         read_prices(path)
-    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).startswith(f"{path}:")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

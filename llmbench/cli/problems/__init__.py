@@ -25,15 +25,15 @@ def main(options: Options) -> int:
         case CheckOptions():
             from llmbench.cli.problems import check
 
-            return check.check(options, chosen(options, runners), runners)
+            return check.check(options, load_chosen(options, runners), runners)
         case ShowOptions():
             from llmbench.cli.problems import show
 
-            return show.show(options, chosen(options, runners), runners)
+            return show.show(options, load_chosen(options, runners), runners)
         case ListOptions():
             from llmbench.cli.problems import show
 
-            return show.list_all(chosen(options, runners))
+            return show.list_all(load_chosen(options, runners))
         case NewOptions():
             from llmbench.cli.problems import new
 
@@ -50,7 +50,7 @@ def languages(runners: Mapping[str, Runner]) -> problem_files.Languages:
     return {lang: runner.option_values for lang, runner in runners.items()}
 
 
-def chosen(options: ProblemOptions, runners: Mapping[str, Runner]) -> Sequence[Problem]:
+def load_chosen(options: ProblemOptions, runners: Mapping[str, Runner]) -> Sequence[Problem]:
     """Return the problems that the options choose."""
     loaded = problem_files.load(options.problem_paths, languages(runners))
     return problem_files.select(loaded, langs=options.langs, only=options.only)

@@ -1,4 +1,4 @@
-"""`llmbench problems check`: prove in the sandbox that problems hold."""
+"""`llmbench problems check`: run the reference and wrong answers of problems in the sandbox."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -16,11 +16,11 @@ from llmbench.sandboxes.open import open_sandbox
 from llmbench.store.run_dir import new_run_id
 
 LOG_LINES = 20
-"""Most lines of a failed reference's log that are shown: its last, where summaries stand."""
+"""Lines of a failed reference's log that are printed: its last ones, which summarize."""
 
 
 def check(options: CheckOptions, problems: Sequence[Problem], runners: Mapping[str, Runner]) -> int:
-    """Prove every problem, a line each; 1 if one does not hold."""
+    """Check every problem and print a line for each; 1 if one is not valid."""
     return anyio.run(_check, options, problems, runners)
 
 
@@ -39,31 +39,32 @@ async def _check(
         notify=console.info,
     )
     try:
-        prover = ProblemChecker(
+        checker = ProblemChecker(
             sandbox,
             runners,
             test_timeout=options.test_timeout,
             slots=options.sandbox_slots,
         )
-        checked = await _check_all(_Checking(prover, options, mutants, console), problems)
+        results = await _check_all(_Job(checker, options, mutants, console), problems)
     finally:
         await sandbox.aclose()
-    held = sum(not proof.faults for proof, _ in checked)
-    warned = sum(bool(proof.warnings) for proof, _ in checked)
-    console.print(f"{held} of {len(checked)} problems hold, {warned} with a warning")
-    surveys = [survey for _, survey in checked if survey is not None]
+    checks = [result for result, _ in results]
+    valid = sum(result.valid for result in checks)
+    warned = sum(bool(result.warnings) for result in checks)
+    console.print(f"{valid} of {len(checks)} problems are valid, {warned} with a warning")
     if options.mutate:
-        killed, judged = sum(s.killed for s in surveys), sum(s.judged for s in surveys)
+        mutated = [mutation for _, mutation in results if mutation is not None]
+        killed, tested = sum(m.killed for m in mutated), sum(m.tested for m in mutated)
         console.print(
-            f"{_share(killed, judged)} of the mutants of {len(surveys)} references killed"
+            f"{_share(killed, tested)} of the mutants of {len(mutated)} references killed"
         )
-    return 0 if held == len(checked) else 1
+    return 0 if valid == len(checks) else 1
 
 
 def _mutants(
     options: CheckOptions, problems: Sequence[Problem], runners: Mapping[str, Runner]
 ) -> dict[str, list[Mutant]]:
-    """The mutants to try, by the id of their problem."""
+    """Return the mutants to test, by the id of their problem."""
     rules = {
         lang: mutations.load_rules(runner.folder / AUTHORING) for lang, runner in runners.items()
     }
@@ -78,71 +79,70 @@ def _mutants(
     }
 
 
-class _Checking(NamedTuple):
-    prover: ProblemChecker
+class _Job(NamedTuple):
+    checker: ProblemChecker
     options: CheckOptions
     mutants: Mapping[str, Sequence[Mutant]]
     console: Console
 
 
 async def _check_all(
-    checking: _Checking, problems: Sequence[Problem]
+    job: _Job, problems: Sequence[Problem]
 ) -> list[tuple[CheckResult, MutationResult | None]]:
-    """What was found of each problem, told when it is there."""
-    checked: list[tuple[CheckResult, MutationResult | None]] = []
+    """Check all problems, and print each result as soon as it is known."""
+    results: list[tuple[CheckResult, MutationResult | None]] = []
     width = max(len(problem.id) for problem in problems)
-    # One problem more than there are sandboxes keeps them busy to its last answer.
-    under_way = anyio.CapacityLimiter(checking.options.sandbox_slots + 1)
+    # One problem more than sandboxes, so that none is idle while a problem waits for one run.
+    limiter = anyio.CapacityLimiter(job.options.sandbox_slots + 1)
 
-    async def one(problem: Problem) -> None:
-        async with under_way:
-            proof = await checking.prover.prove(problem, checking.options.repeat)
-            survey = None
-            if problem.id in checking.mutants and not proof.faults:
-                survey = await checking.prover.mutate(problem, checking.mutants[problem.id])
-        checked.append((proof, survey))
-        checking.console.print(*lines(proof, checking.options.repeat, width))
-        if survey is not None:
-            checking.console.print(*_survey_lines(problem, survey))
+    async def check_one(problem: Problem) -> None:
+        async with limiter:
+            result = await job.checker.check(problem, job.options.repeat)
+            mutation = None
+            if problem.id in job.mutants and result.valid:
+                mutation = await job.checker.mutate(problem, job.mutants[problem.id])
+        results.append((result, mutation))
+        job.console.print(*_check_lines(result, job.options.repeat, width))
+        if mutation is not None:
+            job.console.print(*_mutation_lines(problem, mutation))
 
     async with anyio.create_task_group() as tasks:
         for problem in problems:
-            tasks.start_soon(one, problem)
-    return checked
+            tasks.start_soon(check_one, problem)
+    return results
 
 
-def lines(proof: CheckResult, repeat: int, width: int) -> Iterator[str]:
-    """A line for the problem, and one for each thing to do about it."""
-    mark = "FAIL" if proof.faults else "warn" if proof.warnings else "ok"
-    facts = [f"{proof.refused} other answers fail"]
-    if proof.problem.reference is not None:
-        facts.insert(0, f"reference {proof.passed}/{repeat}")
-    if proof.pace is not None:
-        cpu = proof.pace.cpu_seconds
+def _check_lines(result: CheckResult, repeat: int, width: int) -> Iterator[str]:
+    """Yield a line for the problem, and one for each fault and warning."""
+    status = "FAIL" if not result.valid else "warn" if result.warnings else "ok"
+    facts = [f"{result.rejected} other answers fail"]
+    if result.problem.reference is not None:
+        facts.insert(0, f"reference {result.passed}/{repeat}")
+    if (timing := result.timing) is not None:
+        cpu = "-" if timing.cpu_seconds is None else f"{timing.cpu_seconds:.2f}"
         facts.append(
-            f"{'-' if cpu is None else f'{cpu:.2f}'} s cpu, {proof.pace.seconds:.2f} s wall, "
-            f"{proof.pace.share:.0%} of {proof.pace.limit:g} s"
+            f"{cpu} s cpu, {timing.seconds:.2f} s wall, {timing.share:.0%} of {timing.limit:g} s"
         )
-    yield f"{mark:4} {proof.problem.id:{width}}  {'; '.join(facts)}"
-    yield from (f"     fault: {fault}" for fault in proof.faults)
-    yield from (f"     warning: {warning}" for warning in proof.warnings)
-    if proof.faults and proof.log:
-        yield from (f"     | {line}" for line in proof.log.strip().splitlines()[-LOG_LINES:])
+    yield f"{status:4} {result.problem.id:{width}}  {'; '.join(facts)}"
+    yield from (f"     fault: {fault}" for fault in result.faults)
+    yield from (f"     warning: {warning}" for warning in result.warnings)
+    if not result.valid and result.log:
+        yield from (f"     | {line}" for line in result.log.strip().splitlines()[-LOG_LINES:])
 
 
-def _survey_lines(problem: Problem, survey: MutationResult) -> Iterator[str]:
-    """The share of mutants killed, and each survivor as a diff."""
-    facts = [f"mutants: {survey.killed} of {survey.judged} killed"]
-    facts[0] += f" ({_share(survey.killed, survey.judged)})"
-    if survey.refused:
-        facts.append(f"{survey.refused} more did not compile")
-    if survey.unjudged:
-        facts.append(f"{survey.unjudged} were not judged, the sandbox failed")
+def _mutation_lines(problem: Problem, result: MutationResult) -> Iterator[str]:
+    """Yield the share of mutants that the tests killed, and each survivor as a diff."""
+    share = _share(result.killed, result.tested)
+    facts = [f"mutants: {result.killed} of {result.tested} killed ({share})"]
+    if result.did_not_compile:
+        facts.append(f"{result.did_not_compile} more did not compile")
+    if result.sandbox_errors:
+        facts.append(f"{result.sandbox_errors} were not tested, the sandbox failed")
     yield f"     {'; '.join(facts)}"
-    for mutant in survey.survivors:
+    for mutant in result.survivors:
         where = f"line {mutant.line}, {mutant.operator}"
         yield f"     survived: {where}: add a test, if it is a mistake"
-        yield from (f"       {line}" for line in mutations.changed(problem.reference or "", mutant))
+        yield from (f"       {line}" for line in mutations.diff(problem.reference or "", mutant))
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,34 +1,34 @@
-"""`llmbench problems import`: another collection's problems as a problem file."""
+"""`llmbench problems import`: convert another collection to a problem file."""
 
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from llmbench import importers
 from llmbench import problems as problem_files
 from llmbench.cli.options.problems import ImportOptions
 from llmbench.cli.problems import languages
 from llmbench.errors import OutputError, UsageError
 from llmbench.importers import base
-from llmbench.importers.base import Imported, Language
+from llmbench.importers.base import ImportResult, Language
 from llmbench.reports.console import Console
 from llmbench.runners import AUTHORING, Runner
 
 
 def import_all(options: ImportOptions, runners: dict[str, Runner]) -> int:
-    """Convert what can be converted, list what cannot and why; 1 if nothing could.
+    """Convert all entries, and list those that cannot be converted; 1 if no entry could.
 
     Raises:
-        UsageError: the source is not there or not of this format, or the file is there already.
+        UsageError: the source does not exist or is not of this format, or the output exists.
         OutputError: the file cannot be written.
     """
     if options.out.exists():
-        raise UsageError(f"-o {options.out}: is there already: choose another name, or remove it")
+        raise UsageError(f"-o {options.out}: exists", hint="choose another name, or remove it")
     if not options.source.exists():
         raise UsageError(f"{options.source}: no such file or folder")
-    known = [
+    known_languages = [
         Language(
             lang,
             runner.config.fences[0],
@@ -37,31 +37,30 @@ def import_all(options: ImportOptions, runners: dict[str, Runner]) -> int:
         )
         for lang, runner in runners.items()
     ]
-    module = import_module(f"llmbench.importers.{options.format.replace('-', '_')}")
-    imported: Imported = module.read(options.source, known)
+    result = importers.read(options.format, options.source, known_languages)
     console = Console(quiet=False)
-    for name, reason in imported.skipped:
+    for name, reason in result.skipped:
         console.print(f"skipped {name}: {reason}")
-    if imported.problems:
-        _write(options.out, imported.problems)
+    if result.problems:
+        _write(options.out, result.problems)
         problem_files.load([options.out], languages(runners))
-    _tell(console, options.out, imported)
-    return 0 if imported.problems else 1
+    _report(console, options.out, result)
+    return 0 if result.problems else 1
 
 
-def _tell(console: Console, out: Path, imported: Imported) -> None:
-    count, left = len(imported.problems), len(imported.skipped)
+def _report(console: Console, out: Path, result: ImportResult) -> None:
+    count, skipped = len(result.problems), len(result.skipped)
     if not count:
-        console.warn(f"nothing could be converted, {left} skipped")
+        console.warn(f"nothing could be converted, {skipped} skipped")
         return
-    for license, number in Counter(p["license"] for p in imported.problems).items():
-        console.print(f"{number} problems under {license}: heed it where you pass them on")
-    console.print(f"{out}: {count} problems, {left} skipped")
+    for license, number in Counter(p["license"] for p in result.problems).items():
+        console.print(f"{number} problems under {license}: observe it if you share them")
+    console.print(f"{out}: {count} problems, {skipped} skipped")
     console.print(f"then: llmbench problems check --problems {out}")
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML as people write it: texts of several lines as blocks."""
+    """YAML as people write it: a text of several lines is a block."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

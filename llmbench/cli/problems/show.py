@@ -13,12 +13,12 @@ from llmbench.runners import Runner
 
 
 def list_all(problems: Sequence[Problem]) -> int:
-    """One line per problem."""
-    view = Table()
-    for title in ("id", "lang", "difficulty", "reference", "wrong", "tags"):
-        view.add_column(title, overflow="fold")
+    """Print one line per problem."""
+    table = Table()
+    for title in ("id", "lang", "difficulty", "reference", "wrong answers", "tags"):
+        table.add_column(title, overflow="fold")
     for problem in problems:
-        view.add_row(
+        table.add_row(
             problem.id,
             problem.lang,
             problem.difficulty or "",
@@ -27,20 +27,20 @@ def list_all(problems: Sequence[Problem]) -> int:
             ", ".join(problem.tags),
         )
     console = Console(quiet=False)
-    console.print_tables([view])
+    console.print_tables([table])
     console.print(f"{len(problems)} problems; llmbench problems show ID")
     return 0
 
 
 def show(options: ShowOptions, problems: Sequence[Problem], runners: Mapping[str, Runner]) -> int:
-    """What a model is asked, and with --full how its answer is judged.
+    """Print the messages that a model gets, and with --full the tests and answers too.
 
     Raises:
-        UsageError: there is no problem of this id.
+        UsageError: no problem has this id.
     """
     problem = next((p for p in problems if p.id == options.id), None)
     if problem is None:
-        raise UsageError(f"{options.id}: no such problem; llmbench problems list names them all")
+        raise UsageError(f"{options.id}: no such problem", hint="see llmbench problems list")
     runner = runners[problem.lang]
     console = Console(quiet=False)
     console.print(*_facts(problem, runner))
@@ -50,7 +50,7 @@ def show(options: ShowOptions, problems: Sequence[Problem], runners: Mapping[str
         parts = {**problem.tests}
         if problem.reference is not None:
             parts["reference"] = problem.reference
-        parts |= {f"wrong: {name}": code for name, code in problem.wrong_answers.items()}
+        parts |= {f"wrong answer {name}": code for name, code in problem.wrong_answers.items()}
         for name, text in parts.items():
             console.print("", f"── {name} ──", text.rstrip())
     return 0

@@ -1,0 +1,6 @@
+"""Code extraction: the one file that a model meant, from the text of its answer."""
+
+from llmbench.extraction.reasoning_tags import REASONING
+from llmbench.extraction.selection import Extraction, ExtractionMethod, extract
+
+__all__ = ["REASONING", "Extraction", "ExtractionMethod", "extract"]
