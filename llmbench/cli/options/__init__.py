@@ -14,10 +14,7 @@ from typing import Any, NoReturn
 from llmbench import plan
 from llmbench.errors import UsageError
 from llmbench.sandboxes.base import SandboxSpec
-
-SANDBOXES = ("auto", "docker", "bubblewrap", "dask")
-CLUSTER_SLOTS = 1000
-"""Most test runs that are handed to a cluster at once; the threads of its workers bound them."""
+from llmbench.sandboxes.kinds import SANDBOX_KINDS
 
 FORMATS = ("text", "json", "markdown")
 
@@ -102,10 +99,10 @@ def sandbox_flags(group: argparse._ActionsContainer) -> None:
     """Add the flags of the sandbox."""
     group.add_argument(
         "--sandbox",
-        choices=SANDBOXES,
+        choices=SANDBOX_KINDS,
         default="auto",
-        help="auto is Docker or Podman if an engine answers, else bubblewrap; dask is whatever "
-        "the workers of a cluster have (default: auto)",
+        help="; ".join(f"{name}: {kind.help}" for name, kind in SANDBOX_KINDS.items())
+        + " (default: %(default)s)",
     )
     group.add_argument(
         "--dask",
@@ -142,8 +139,8 @@ def sandbox_flags(group: argparse._ActionsContainer) -> None:
 def sandbox_options(given: argparse.Namespace) -> SandboxOptions:
     """What `sandbox_flags` read."""
     choice = SandboxSpec(given.sandbox, given.warm, given.docker_runtime, given.dask)
-    usual = CLUSTER_SLOTS if choice.kind == "dask" else available_cores()
-    return SandboxOptions(choice, given.sandboxes or usual, given.docker_timeout)
+    default_slots = SANDBOX_KINDS[choice.kind].max_sandboxes or available_cores()
+    return SandboxOptions(choice, given.sandboxes or default_slots, given.docker_timeout)
 
 
 def output_flags(group: argparse._ArgumentGroup) -> None:
