@@ -103,10 +103,10 @@ async def _check_server(provider: Provider) -> Finding:
 
 def _check_keys(environ: Mapping[str, str]) -> Finding:
     """The names of the API keys that are set, never the keys."""
-    providers = [provider for provider in PROVIDERS.values() if provider.key_env]
-    present = [p.key_env for p in providers if environ.get(p.key_env, "").strip()]
+    names = [provider.key_env for provider in PROVIDERS.values() if provider.key_env]
+    present = [name for name in names if environ.get(name, "").strip()]
     if present:
         return Finding("keys", State.OK, f"set: {', '.join(present)}")
-    commercial = next(provider.key_env for provider in providers if not provider.local)
+    commercial = next(p.key_env for p in PROVIDERS.values() if p.key_env and not p.local)
     fix = f"for a commercial model: export {commercial}=…"
     return Finding("keys", State.MISSING, "none is set", fix)
