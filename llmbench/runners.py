@@ -108,7 +108,7 @@ class Runner:
         }
 
 
-_FILE = TypeAdapter(RunnerConfig)
+_CONFIG = TypeAdapter(RunnerConfig)
 
 
 def load_runners(folder: Path) -> dict[str, Runner]:
@@ -125,7 +125,7 @@ def load_runners(folder: Path) -> dict[str, Runner]:
 
 def _load(path: Path) -> Runner:
     try:
-        config = _FILE.validate_python(yaml_files.load(path, RunnerFileError))
+        config = _CONFIG.validate_python(yaml_files.load(path, RunnerFileError))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field_path = ".".join(str(part) for part in first["loc"])

@@ -40,9 +40,9 @@ CGROUP = "/sys/fs/cgroup"
 # Arguments: size of the archive, wall limit in seconds, processor limit in whole seconds, path of
 # run.sh, cgroup or nothing.
 # The mark comes on stdin and is in no argument or variable of a process, so tests cannot know it.
-# It is printed before and after the tests with the machine's uptime and the processor time of the
-# cgroup, so that the start of the sandbox is not counted. The last line has the number of processes
-# killed for memory, which some engines do not report. run.sh reads the name of the canary.
+# The script prints it before and after the tests, with the uptime of the machine and the processor
+# time of the cgroup. So the start of the sandbox is not counted. The last line has the number of
+# processes killed for memory, which some engines do not report. run.sh reads the canary's name.
 # The processor limit is that of each process; for their sum, see `Capture.execution`.
 # After the tests only builtins of the shell run: processes of the tests may use up the limit.
 LAUNCHER = """

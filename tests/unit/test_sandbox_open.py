@@ -1,7 +1,11 @@
 """Opening of sandboxes: the kinds, their options, and the fallbacks of `auto`."""
 
+import logging
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 
 import pytest
@@ -197,6 +201,31 @@ def test_options_that_do_not_fit_the_kind_are_refused(spec: SandboxSpec, message
     with pytest.raises(UsageError) as caught:
         check_spec(spec)
     assert str(caught.value) == message
+
+
+def test_every_function_of_the_table_exists() -> None:
+    for kind in SANDBOX_KINDS.values():
+        assert callable(resolve_name(kind.opener))
+        assert kind.health is None or callable(resolve_name(kind.health))
+
+
+def test_the_table_loads_no_slow_module() -> None:
+    slow = "aiodocker distributed polars pydantic"
+    code = (
+        "import sys, llmbench.sandboxes.kinds; "
+        f"sys.exit(', '.join(set({slow.split()}) & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stderr.strip() == ""
+
+
+@pytest.mark.anyio
+async def test_the_sandbox_that_opened_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="llmbench.sandboxes"):
+        await Openers(monkeypatch, docker=NO_ENGINE).open("auto")
+    assert "opened sandbox bubblewrap" in caplog.text
 
 
 def test_every_option_of_a_kind_is_a_field_with_a_flag() -> None:

@@ -1,5 +1,7 @@
 """Setup of languages on this machine: checked, set up once, refused in one line."""
 
+import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +49,15 @@ async def test_setup_runs_once_for_each_state_of_the_folder(write_runner: WriteR
     assert (ready["tongue"].support / "here").read_text() == "made\n"
     await set_up(write_runner(setup='echo again >"$1/here"'), notes.append)
     assert len(notes) == 2
+
+
+async def test_setups_are_logged_with_their_seconds(
+    write_runner: WriteRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="llmbench.sandboxes"):
+        await set_up(write_runner(setup="exit 0"), print)
+    (message,) = caplog.messages
+    assert re.fullmatch(r"set up tongue in .* in \d+\.\d s", message)
 
 
 async def test_a_missing_program_is_reported_with_the_package_to_install(

@@ -84,7 +84,7 @@ class DockerSandbox(BaseSandbox):
         """Run once in a fresh container.
 
         Raises:
-            SandboxError: the engine failed, or somebody else ended the container.
+            SandboxError: the engine failed, or the container was ended from outside.
         """
         launch, archive = Launch(submission), pack(submission.files)
         config = self.config(runner, launch.argv(archive, cgroup=CGROUP), submission.options)
@@ -97,7 +97,10 @@ class DockerSandbox(BaseSandbox):
             return capture.execution(None, timed_out=True, out_of_memory=out_of_memory)
 
     async def can_retry(self) -> bool:
-        """Wait until the engine answers; at once False while an earlier wait was in vain."""
+        """Wait until the engine answers; False if it does not.
+
+        After one wait in vain the next only asks once, until the engine answers again.
+        """
         async with self._recovery:
             end = anyio.current_time() + (0.0 if self._engine_gone else RESTART_SECONDS)
             while not await self._can_reconnect():
