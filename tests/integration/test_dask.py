@@ -82,7 +82,7 @@ async def test_workers_that_die_or_join_during_a_run_change_no_outcome(
     ("path", "text", "reason"),
     [
         ("runners/python/run.sh", "# another\n", "has another runners/python"),
-        ("llmbench/__init__.py", '__version__ = "0.0.1"\n', "has llmbench 0.0.1, not"),
+        ("llmbench/_version.py", '__version__ = "0.0.1"\n', "has llmbench 0.0.1, not"),
         ("llmbench/sandboxes/dask/worker.py", "raise OSError('no')\n", "it cannot load llmbench"),
     ],
     ids=["runners", "version", "broken"],
