@@ -1,10 +1,10 @@
-"""Runner folders to runners: all that is known of a language."""
+"""Runners: the languages, each described by a folder."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError, with_config
 
@@ -17,15 +17,15 @@ SCRIPT = "run.sh"
 SETUP = "setup.sh"
 CHECK = "check.sh"
 AUTHORING = "authoring"
-"""Folder of what helps to write problems of a language; no sandbox needs it."""
+"""Folder of files for authors of problems; no sandbox needs it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceLimits:
-    """The most that the code of one submission may use; a runner may set other figures.
+    """Upper limits for the code of one submission; a runner may set other values.
 
-    Sizes are in MiB. There is never a network, a capability, a new privilege, a writable root or
-    an environment variable of ours.
+    Units are in the names; `cpus` counts cores. Code never gets a network, a capability, a new
+    privilege, a writable root or an environment variable of llmbench.
     """
 
     memory_mb: int = 1024
@@ -38,13 +38,10 @@ class ResourceLimits:
     report_kb: int = 640
 
 
-ReportFormat = Literal["junit", "gotest"]
-
-
 @with_config({"extra": "forbid"})
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A field that problems of this language may carry, and the values it takes."""
+    """A field that problems of this language may set, and its values."""
 
     values: Annotated[tuple[str, ...], Field(min_length=1)]
     default: str
@@ -53,13 +50,16 @@ class Option:
 @with_config({"extra": "forbid"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerConfig:
-    """What `runner.yaml` says; runners/README.md tells what each field means."""
+    """The fields of `runner.yaml`; runners/README.md explains each.
+
+    `report` names a format of `sandboxes.report_formats`, and is checked when a sandbox opens.
+    """
 
     title: Annotated[str, Field(min_length=1)]
     fences: Annotated[tuple[str, ...], Field(min_length=1)]
     solution: Annotated[str, Field(min_length=1)]
     image: Annotated[str, Field(min_length=1)]
-    report: ReportFormat
+    report: Annotated[str, Field(min_length=1)]
     toolchain: Annotated[Mapping[str, str | None], Field(min_length=1)]
     instructions: str = ""
     code_patterns: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class RunnerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """One language: `lang` is the name of its `folder`, `config` what its file says."""
+    """One language: `lang` is the name of its `folder`, `config` the content of its file."""
 
     lang: str
     folder: Path
@@ -79,7 +79,7 @@ class Runner:
 
     @property
     def option_values(self) -> Mapping[str, Sequence[str]]:
-        """Each option with the values it takes."""
+        """Each option with its values."""
         return {name: option.values for name, option in self.config.options.items()}
 
     def submission(
@@ -90,9 +90,10 @@ class Runner:
         timeout: float,
         cpu_seconds: float | None = None,
     ) -> Submission:
-        """The code as a submission: tests win over the code, the code over all other files.
+        """Return the code as a submission.
 
-        `timeout` is the wall limit, `cpu_seconds` that of the processor time (None: the same).
+        Tests replace files of the same path, and the code replaces all others. `timeout` is the
+        limit of wall time, `cpu_seconds` that of processor time (None: the same), in seconds.
         """
         config = self.config
         files = {**config.generated_files, **problem.files, config.solution: code, **problem.tests}
@@ -100,39 +101,39 @@ class Runner:
         return Submission(key, self.lang, files, timeout, cpu_seconds, problem.options)
 
     def environment(self, options: Mapping[str, str]) -> dict[str, str]:
-        """The variables that tell `run.sh` its options."""
+        """Return the variables by which `run.sh` reads its options."""
         return {
             f"LLMBENCH_{name.upper()}": options.get(name, option.default)
             for name, option in self.config.options.items()
         }
 
 
-_FILE = TypeAdapter(RunnerConfig)
+_CONFIG = TypeAdapter(RunnerConfig)
 
 
 def load_runners(folder: Path) -> dict[str, Runner]:
-    """Read every runner folder inside `folder`; language to runner, in name order.
+    """Read every runner folder inside `folder`; return runners by language, in name order.
 
     Raises:
         RunnerFileError: a runner folder is incomplete or wrong; names file, field and reason.
     """
     files = sorted(folder.glob(f"*/{FILE}"))
     if not files:
-        raise RunnerFileError(f"{folder}: no runner here; expected <language>/{FILE}")
+        raise RunnerFileError(f"{folder}: no runner here", hint=f"add <language>/{FILE}")
     return {path.parent.name: _load(path) for path in files}
 
 
 def _load(path: Path) -> Runner:
     try:
-        about = _FILE.validate_python(yaml_files.load(path, RunnerFileError))
+        config = _CONFIG.validate_python(yaml_files.load(path, RunnerFileError))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunnerFileError(f"{path}: {where or 'file'}: {_reason(first)}") from None
+        field_path = ".".join(str(part) for part in first["loc"])
+        raise RunnerFileError(f"{path}: {field_path or 'file'}: {_reason(first)}") from None
     if not (path.parent / SCRIPT).is_file():
         raise RunnerFileError(f"{path.parent}: {SCRIPT} is missing")
-    _check(path, about)
-    return Runner(path.parent.name, path.parent.resolve(), about, _limits(path, about.limits))
+    _check(path, config)
+    return Runner(path.parent.name, path.parent.resolve(), config, _limits(path, config.limits))
 
 
 def _reason(detail: Any) -> str:
@@ -142,15 +143,15 @@ def _reason(detail: Any) -> str:
     return f"{detail['msg']}, not {detail['input']!r}"
 
 
-def _check(path: Path, about: RunnerConfig) -> None:
-    for sign in about.code_patterns:
+def _check(path: Path, config: RunnerConfig) -> None:
+    for pattern in config.code_patterns:
         try:
-            re.compile(sign)
+            re.compile(pattern)
         except re.error as error:
             raise RunnerFileError(
-                f"{path}: code_patterns: {sign!r} is no regular expression: {error}"
+                f"{path}: code_patterns: {pattern!r} is not a regular expression: {error}"
             ) from None
-    for name, option in about.options.items():
+    for name, option in config.options.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise RunnerFileError(f"{path}: options: {name!r} is not lower-case letters, digits, _")
         if option.default not in option.values:
@@ -160,15 +161,15 @@ def _check(path: Path, about: RunnerConfig) -> None:
             )
 
 
-def _limits(path: Path, wanted: Mapping[str, float]) -> ResourceLimits:
-    usual = ResourceLimits()
-    chosen: dict[str, Any] = {}
-    for name, value in wanted.items():
+def _limits(path: Path, values: Mapping[str, float]) -> ResourceLimits:
+    defaults = ResourceLimits()
+    limits: dict[str, Any] = {}
+    for name, value in values.items():
         if name not in ResourceLimits.__dataclass_fields__:
             known = ", ".join(ResourceLimits.__dataclass_fields__)
             raise RunnerFileError(f"{path}: limits: {name!r} is not one of {known}")
-        kind = type(getattr(usual, name))
+        kind = type(getattr(defaults, name))
         if kind is int and value != int(value):
             raise RunnerFileError(f"{path}: limits.{name}: {value:g} is not a whole number")
-        chosen[name] = kind(value)
-    return replace(usual, **chosen)
+        limits[name] = kind(value)
+    return replace(defaults, **limits)

@@ -1,9 +1,10 @@
-"""`llmbench doctor`: what of this machine can be used, and what to do about the rest."""
+"""The command `llmbench doctor`: the state of this machine, and fixes for its problems."""
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pkgutil import resolve_name
 
 import anyio
 
@@ -15,92 +16,97 @@ from llmbench.models.server import connect
 from llmbench.plan import RequestTimeouts
 from llmbench.reports.console import Console
 from llmbench.runners import Runner, load_runners
-from llmbench.sandboxes import diagnostics
 from llmbench.sandboxes.diagnostics import Finding, State
-from llmbench.sandboxes.docker import health as engine_health
+from llmbench.sandboxes.kinds import SANDBOX_KINDS
+
+_Check = Callable[[Mapping[str, Runner], bool], AsyncIterator[Finding]]
 
 SERVER_SECONDS = 2.0
-"""How long a local server may take to say what it offers."""
+"""Longest wait for the connection to a local server, and for its model list."""
 
 
 def main(options: DoctorOptions) -> int:
-    """Look at everything, tell it, and return the exit code."""
+    """Check everything, print the findings, and return the exit code."""
     return anyio.run(_doctor, options)
 
 
 async def _doctor(options: DoctorOptions) -> int:
     console = Console(quiet=False)
-    runners = load_runners(plan.bundled_dir("runners"))
-    found = [f async for f in engine_health.findings(runners, fix=options.fix)]
-    found.append(await diagnostics.bubblewrap())
-    found += [await diagnostics.toolchain(runner) for runner in runners.values()]
-    found.append(diagnostics.toolchain_cache(runners, fix=options.fix))
-    found += await _servers()
-    found.append(_keys(os.environ))
-    usable = list(_usable(found, runners))
+    by_kind = await _check_sandboxes(options.fix)
+    findings = [finding for each in by_kind.values() for finding in each]
+    findings += [*await _check_servers(), _check_keys(os.environ)]
+    usable = [kind for kind, each in by_kind.items() if _is_usable(each)]
     if options.format == "json":
-        told = {"usable": usable, "findings": [asdict(finding) for finding in found]}
-        console.print_raw([json.dumps(told, indent=2, ensure_ascii=False)])
+        report = {"usable": usable, "findings": [asdict(finding) for finding in findings]}
+        console.print_raw([json.dumps(report, indent=2, ensure_ascii=False)])
     else:
-        console.print(*_lines(found))
+        console.print(*_lines(findings))
         kinds = f"tests of every language can run in: {', '.join(usable)}"
         console.print(kinds if usable else "no sandbox serves every language: see above")
     return 0 if usable else 1
 
 
-def _lines(found: Sequence[Finding]) -> Iterator[str]:
-    width = max(len(finding.part) for finding in found)
-    for finding in found:
-        yield f"{finding.state:7}  {finding.part:{width}}  {finding.said}"
-        if finding.todo:
-            yield f"{'':7}  {'':{width}}  → {finding.todo}"
+def _lines(findings: Sequence[Finding]) -> Iterator[str]:
+    width = max(len(finding.part) for finding in findings)
+    for finding in findings:
+        yield f"{finding.state:7}  {finding.part:{width}}  {finding.detail}"
+        if finding.fix:
+            yield f"{'':7}  {'':{width}}  → {finding.fix}"
 
 
-def _usable(found: Sequence[Finding], runners: Mapping[str, Runner]) -> Iterator[str]:
-    """The sandboxes that serve every language."""
-    well = {finding.part for finding in found if finding.state is State.OK}
-    ill = {finding.part for finding in found if finding.state is not State.OK}
-    if "engine" in well - ill and all(engine_health.image_part(lang) in well for lang in runners):
-        yield "docker"
-    if "bubblewrap" in well and all(diagnostics.toolchain_part(lang) in well for lang in runners):
-        yield "bubblewrap"
+async def _check_sandboxes(fix: bool) -> dict[str, list[Finding]]:
+    """The findings of each kind of sandbox that can be checked here."""
+    runners = load_runners(plan.bundled_dir("runners"))
+    findings: dict[str, list[Finding]] = {}
+    for name, kind in SANDBOX_KINDS.items():
+        if kind.health is not None:
+            check: _Check = resolve_name(kind.health)
+            findings[name] = [finding async for finding in check(runners, fix)]
+    return findings
 
 
-async def _servers() -> list[Finding]:
-    """What is said of each local server, in the order of the table."""
-    local = [p for p in PROVIDERS.values() if p.local and p.base_url]
-    found: dict[str, Finding] = {}
+def _is_usable(findings: Sequence[Finding]) -> bool:
+    """True if a kind of sandbox with these findings serves every language."""
+    return all(finding.state is State.OK for finding in findings if finding.required)
 
-    async def ask(provider: Provider) -> None:
-        found[provider.name] = await _server(provider)
+
+async def _check_servers() -> list[Finding]:
+    """A finding for each provider of local models, in the order of the providers."""
+    providers = [p for p in PROVIDERS.values() if p.local and p.base_url]
+    findings: dict[str, Finding] = {}
+
+    async def check(provider: Provider) -> None:
+        findings[provider.name] = await _check_server(provider)
 
     async with anyio.create_task_group() as tasks:
-        for provider in local:
-            tasks.start_soon(ask, provider)
-    return [found[provider.name] for provider in local]
+        for provider in providers:
+            tasks.start_soon(check, provider)
+    return [findings[provider.name] for provider in providers]
 
 
-async def _server(provider: Provider) -> Finding:
-    part = f"{provider.name} server"
+async def _check_server(provider: Provider) -> Finding:
+    part, url = f"{provider.name} server", provider.base_url
     try:
         timeouts = RequestTimeouts(connect=SERVER_SECONDS)
         with anyio.fail_after(2 * SERVER_SECONDS):
             async with connect(provider, key=read_key(provider), timeouts=timeouts) as server:
-                offers = await server.list_models()
+                models = await server.list_models()
+    except UnreachableError as error:
+        return Finding(part, State.MISSING, error.message, error.hint)
     except LlmbenchError as error:
-        said, _, todo = str(error).rpartition(": ")
-        state = State.MISSING if isinstance(error, UnreachableError) else State.WRONG
-        return Finding(part, state, said, todo)
+        return Finding(part, State.WRONG, error.message, error.hint)
     except TimeoutError:
-        said = f"what listens at {provider.base_url} does not answer"
-        return Finding(part, State.WRONG, said, provider.start_hint)
-    return Finding(part, State.OK, f"{provider.base_url} offers {len(offers)} chat models")
+        detail = f"the server at {url} does not answer"
+        return Finding(part, State.WRONG, detail, provider.start_hint)
+    return Finding(part, State.OK, f"{url} offers {len(models)} chat models")
 
 
-def _keys(environ: Mapping[str, str]) -> Finding:
-    """The names of the keys that are set."""
+def _check_keys(environ: Mapping[str, str]) -> Finding:
+    """The names of the API keys that are set, never the keys."""
     names = [provider.key_env for provider in PROVIDERS.values() if provider.key_env]
-    given = [name for name in names if environ.get(name, "").strip()]
-    if given:
-        return Finding("keys", State.OK, f"set: {', '.join(given)}")
-    return Finding("keys", State.MISSING, "none is set", f"for a commercial model: {names[2]}=…")
+    present = [name for name in names if environ.get(name, "").strip()]
+    if present:
+        return Finding("keys", State.OK, f"set: {', '.join(present)}")
+    commercial = next(p.key_env for p in PROVIDERS.values() if p.key_env and not p.local)
+    fix = f"for a commercial model: export {commercial}=…"
+    return Finding("keys", State.MISSING, "none is set", fix)

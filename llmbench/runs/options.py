@@ -24,11 +24,7 @@ from llmbench.plan import (
 )
 from llmbench.runs.request_options import RequestOptions
 from llmbench.sandboxes.base import SandboxSpec
-
-SANDBOXES = ("auto", "docker", "bubblewrap", "dask")  # until the table is there
-
-CLUSTER_SANDBOXES = 1000
-"""Test runs handed to a cluster at once; the threads of its workers are the real limit."""
+from llmbench.sandboxes.kinds import SANDBOX_KINDS
 
 LATEST = "latest"
 """Value of `resume` for the latest run."""
@@ -80,9 +76,8 @@ class SandboxOptions(Options):
     sandbox: str = field(
         default="auto",
         metadata=option(
-            "where tests run: auto is Docker or Podman if an engine answers, else bubblewrap; dask is "
-            "the sandbox that each worker of a cluster has",
-            choices=tuple(SANDBOXES),
+            "; ".join(f"{name}: {kind.help}" for name, kind in SANDBOX_KINDS.items()),
+            choices=tuple(SANDBOX_KINDS),
             everyday=True,
         ),
     )
@@ -144,7 +139,7 @@ class SandboxOptions(Options):
         """The largest number of test runs at once."""
         if self.max_sandboxes is not None:
             return self.max_sandboxes
-        return CLUSTER_SANDBOXES if self.dask_scheduler else available_cores()
+        return SANDBOX_KINDS[self.sandbox].max_sandboxes or available_cores()
 
 
 @frozen(kw_only=True, slots=False)

@@ -1,57 +1,70 @@
-"""What the engine asks of a sandbox, and what every sandbox grants the code in it."""
+"""The interface of a sandbox, and the base class of those on this machine."""
 
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from llmbench.records import Submission, Verdict
+from llmbench.errors import SandboxError
+from llmbench.sandboxes.verdict import judge
+
+if TYPE_CHECKING:  # the flags read SandboxSpec: runners would load pydantic for `--help`
+    from collections.abc import Callable, Mapping
+
+    from llmbench.records import Submission, Verdict
+    from llmbench.runners import Runner
+    from llmbench.sandboxes.verdict import Execution
+
+logger = logging.getLogger(__name__)
 
 OUTER_GRACE_SECONDS = 10.0
-"""How long after the timeout inside the sandbox the one outside strikes."""
+"""Delay of the timeout outside the sandbox after the one inside it."""
+
+TRIES = 2
+"""Times that a submission is run if the sandbox fails, each in a fresh one."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """Which sandbox is wanted: a kind, and how it is used.
+    """A kind of sandbox and its options; `kinds.SANDBOX_KINDS` lists which kind takes which.
 
-    `warm` and `runtime` (the name of an OCI runtime) are for a container engine, on each worker of
-    a cluster too; `scheduler` is the address of a Dask cluster's.
+    `reuse_containers` runs many submissions in one container. `runtime` names an OCI runtime of
+    the engine. `scheduler` is the address of a Dask scheduler.
     """
 
     kind: str = "auto"
-    warm: bool = False
+    reuse_containers: bool = False
     runtime: str | None = None
     scheduler: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
-    """What a sandbox saw of one run of `run.sh`: evidence only, no judgement.
+class OpenRequest:
+    """The arguments of the function that opens a kind of sandbox.
 
-    `exit_code` is None when the sandbox had to kill it. `report` is what reached stdout, `log`
-    what reached stderr, both bounded; `canary` is part of the name of a test that must stand in
-    the report, failed. `seconds` and `cpu_seconds` are of the tests alone.
+    `own_answers` is True if every answer is a recorded one of llmbench, which may run unconfined.
+    `notify` is called with each line that the user should read.
     """
 
-    exit_code: int | None
-    timed_out: bool
-    out_of_memory: bool
-    report: bytes
-    log: str
-    canary: str
-    seconds: float
-    cpu_seconds: float | None = None
+    spec: SandboxSpec
+    runners: Mapping[str, Runner]
+    run_id: str
+    own_answers: bool
+    notify: Callable[[str], None]
 
 
 class Sandbox(Protocol):
-    """A place that runs a submission's tests, confined."""
+    """A confined place that runs the tests of submissions."""
 
     @property
     def name(self) -> str:
-        """What rows call it."""
+        """The name in result rows."""
         ...
 
     async def run(self, submission: Submission) -> Verdict:
-        """Place the files, run the tests, and say what was found; leave nothing behind.
+        """Place the files, run the tests, leave nothing behind, and return the verdict.
 
         Raises:
             SandboxError: the sandbox failed, not the code in it.
@@ -59,13 +72,57 @@ class Sandbox(Protocol):
         ...
 
     async def versions(self) -> dict[str, str]:
-        """What runs the tests, by part: the engine and its images, or programs of this machine.
+        """Return the version of each part: an engine and its images, or programs.
 
         Raises:
-            SandboxError: the engine does not tell.
+            SandboxError: the engine did not report them.
         """
         ...
 
     async def aclose(self) -> None:
-        """Remove what is left and close what was opened."""
+        """Remove everything of this run, and close connections."""
         ...
+
+
+class BaseSandbox(ABC):
+    """A sandbox that judges the executions of a subclass, and runs again if the sandbox fails."""
+
+    name: str
+
+    def __init__(self, runners: Mapping[str, Runner]) -> None:
+        """Serve the languages of these runners."""
+        self.runners = runners
+
+    async def run(self, submission: Submission) -> Verdict:
+        """Place the files, run the tests, leave nothing behind, and return the verdict.
+
+        Raises:
+            SandboxError: the sandbox failed `TRIES` times, not the code in it.
+        """
+        runner = self.runners[submission.lang]
+        for remaining in reversed(range(TRIES)):
+            try:
+                execution = await self.execute(submission, runner)
+            except SandboxError as error:
+                if not remaining or not await self.can_retry():
+                    raise
+                logger.info("running %s again: %s", submission.key.problem_id, error)
+            else:
+                break
+        return judge(execution, runner.config.report)
+
+    @abstractmethod
+    async def execute(self, submission: Submission, runner: Runner) -> Execution:
+        """Run once in a fresh sandbox, which is gone when this returns, raises or is cancelled.
+
+        Raises:
+            SandboxError: the sandbox failed, not the code in it.
+        """
+
+    async def can_retry(self) -> bool:
+        """Wait, in bounded time, until the sandbox works again; False if it does not."""
+        return True
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Remove everything of this run, and close connections."""

@@ -1,7 +1,7 @@
-"""How a submission enters a sandbox and starts there, and how what it did comes out.
+"""The launcher of tests inside a sandbox: its script, its input, and its output.
 
-Every sandbox runs `LAUNCHER` in the empty work folder, feeds it `Launch.stdin`, and hands what
-comes back to a `Capture`, so that they cannot differ in how they place files or measure time.
+Every sandbox runs `LAUNCHER` in the empty work folder, sends it `Launch.stdin`, and passes its
+output to a `Capture`. So all sandboxes place files and measure time in the same way.
 """
 
 import io
@@ -18,10 +18,10 @@ from llmbench.errors import SandboxError
 from llmbench.problems import is_inside
 from llmbench.records import Submission
 from llmbench.runners import ResourceLimits
-from llmbench.sandboxes.base import Execution
+from llmbench.sandboxes.verdict import Execution
 
 WORK = "/work"
-"""Work folder inside a sandbox: the current folder of `run.sh`, empty at first."""
+"""Work folder inside a sandbox, empty at first: the current folder of `run.sh`."""
 
 HOME = "/opt/runner"
 """The runner's folder inside a sandbox, read-only."""
@@ -29,22 +29,22 @@ HOME = "/opt/runner"
 KILLED = 128 + 9
 BACKSTOP = 1.25
 CLOCK_STEP = 0.03
-"""How much /proc/uptime can fall short of a wall limit that was reached, in seconds."""
+"""Seconds by which /proc/uptime may be below a wall limit that was reached."""
 
 MARKS_AT_END = 3
-"""The mark stands before the tests, after them, and at the end of what goes on without them."""
+"""Lines with the mark on stderr of a warm sandbox: before the tests, after them, at the end."""
 
 CGROUP = "/sys/fs/cgroup"
-"""Where a container sees its own cgroup, and nothing of the machine's."""
+"""The path of a container's own cgroup in it."""
 
 # Arguments: size of the archive, wall limit in seconds, processor limit in whole seconds, path of
-# run.sh, cgroup or nothing. The mark comes on stdin and is in no argument or variable of a process,
-# so tests do not know it. It is printed before and after the tests with the machine's uptime and
-# the processor time of the cgroup: figures of the tests alone, without the making of the sandbox;
-# at last also with the number of processes killed for memory, which not every engine tells. The
-# canary's name goes on to run.sh. Each process is held to the processor limit; for their sum, see
-# `Capture.execution`. After the tests come commands of the shell's own alone, for what the tests
-# left running may fill the limit of processes.
+# run.sh, cgroup or nothing.
+# The mark comes on stdin and is in no argument or variable of a process, so tests cannot know it.
+# The script prints it before and after the tests, with the uptime of the machine and the processor
+# time of the cgroup. So the start of the sandbox is not counted. The last line has the number of
+# processes killed for memory, which some engines do not report. run.sh reads the canary's name.
+# The processor limit is that of each process; for their sum, see `Capture.execution`.
+# After the tests only builtins of the shell run: processes of the tests may use up the limit.
 LAUNCHER = """
 read -r mark && read -r canary && head -c "$1" | tar -xof - || exit 125
 clock() {
@@ -80,29 +80,29 @@ class Launch:
 
     @property
     def cpu_backstop(self) -> int:
-        """Processor seconds at which the kernel kills a process.
+        """Processor seconds at which the kernel kills a process, above the real limit.
 
-        For this limit it counts ticks of its clock, which on a busy machine was off by some
-        percent: so what a process took by then, counted exactly, is above the real limit.
+        The kernel counts clock ticks for this limit, which was some percent off on a busy machine.
+        With the margin, a killed process has used more than the real limit by the exact count too.
         """
         return math.ceil(self.submission.cpu_seconds * BACKSTOP)
 
     def argv(self, archive: bytes, home: str = HOME, cgroup: str = "") -> list[str]:
-        """The command that runs inside the sandbox.
+        """Return the command to run inside the sandbox.
 
-        `home` holds run.sh there; `cgroup` is that of the sandbox alone, where there is one.
+        `home` is the folder of run.sh there, `cgroup` the sandbox's own cgroup or empty.
         """
         wall, cpu = f"{self.submission.timeout:.3f}", str(self.cpu_backstop)
         script = f"{home}/run.sh"
         return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), wall, cpu, script, cgroup]
 
     def stdin(self, archive: bytes) -> bytes:
-        """What the launcher reads: the mark, the canary's name, the archive."""
+        """Return the input of the launcher: the mark, the canary's name, the archive."""
         return f"{self.mark}\n{self.canary}\n".encode() + archive
 
 
 def pack(files: Mapping[str, str]) -> bytes:
-    """The files as a tar archive: the same bytes for the same files.
+    """Return the files as a tar archive: the same bytes for the same files.
 
     Raises:
         SandboxError: a path is absolute or climbs out of the work folder.
@@ -112,7 +112,7 @@ def pack(files: Mapping[str, str]) -> bytes:
         for path in sorted(files):
             if not is_inside(path):
                 raise SandboxError(f"{path!r} is not a path inside the work folder")
-            # A lone surrogate can stand in a JSON text; no file system or compiler takes it.
+            # JSON may contain a lone surrogate, which no file system or compiler accepts.
             data = files[path].encode("utf-8", "replace")
             entry = tarfile.TarInfo(path)
             entry.size, entry.mode = len(data), 0o644
@@ -121,11 +121,11 @@ def pack(files: Mapping[str, str]) -> bytes:
 
 
 SLACK = 2**16
-"""Bytes above its bound that a tail may grow to before it is cut again."""
+"""Bytes by which a tail may exceed its limit before it is trimmed."""
 
 
 class HeadTailBuffer:
-    """Keeps the first and the last bytes of what is fed to it, `limit` in all."""
+    """The first and the last bytes of a stream, `limit` in all."""
 
     def __init__(self, limit: int) -> None:
         """Keep at most `limit` bytes."""
@@ -135,7 +135,7 @@ class HeadTailBuffer:
         self._fed = 0
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         self._fed += len(data)
         room = self._half - len(self._head)
         self._head += data[:room]
@@ -145,32 +145,32 @@ class HeadTailBuffer:
 
     @property
     def dropped(self) -> int:
-        """Bytes that were fed and are not kept."""
+        """Number of bytes that were fed and dropped."""
         return max(0, self._fed - 2 * self._half)
 
-    def kept(self) -> bytes:
-        """The first and the last bytes, with a note of how many are missing between them."""
+    def contents(self) -> bytes:
+        """Return the first and the last bytes, with a note of the number missing between them."""
         note = f"\n[{self.dropped} bytes left out]\n".encode() if self.dropped else b""
         return bytes(self._head) + note + bytes(self._tail[-self._half :])
 
 
 class WarmResult(NamedTuple):
-    """How an attempt ended in a sandbox that goes on.
+    """The end of a test run in a warm sandbox.
 
-    `killed` counts processes killed for memory in the whole life of the sandbox; `clean` says that
-    nothing of the attempt is left there.
+    `oom_kills` counts processes killed for memory in the whole life of the sandbox. `clean` is
+    True if nothing of the run remains there.
     """
 
     exit_code: int
-    killed: int
+    oom_kills: int
     clean: bool
 
 
 class Capture:
-    """Takes what one launch prints, bounded, and makes an execution of it."""
+    """The output of one launch, bounded in size, and the execution that it shows."""
 
     def __init__(self, launch: Launch, limits: ResourceLimits) -> None:
-        """Take the output of this launch."""
+        """Collect the output of this launch."""
         self._mark = launch.mark.encode()
         self._canary = launch.canary
         self._timeout = launch.submission.timeout
@@ -188,21 +188,21 @@ class Capture:
 
     @property
     def ended(self) -> bool:
-        """True once the launcher has seen the tests end."""
+        """True once the tests have ended by the launcher's report."""
         return self._marks["stderr"] > 1
 
     @property
     def finished(self) -> bool:
-        """True once a sandbox that goes on has said its last line on both streams."""
+        """True once a warm sandbox has printed its last line on both streams."""
         return self._marks["stderr"] == MARKS_AT_END and self._marks["stdout"] == 1
 
     def stdout(self, data: bytes) -> None:
-        """Take bytes of the report."""
+        """Add bytes of the report."""
         self._report.feed(data)
         self._count("stdout", data)
 
     def stderr(self, data: bytes) -> None:
-        """Take bytes of the log."""
+        """Add bytes of the log."""
         self._log.feed(data)
         self._count("stderr", data)
         if self._started is None and self._marks["stderr"]:
@@ -211,22 +211,22 @@ class Capture:
     def _count(self, stream: str, data: bytes) -> None:
         window = self._ends[stream] + data
         self._marks[stream] += window.count(self._mark)
-        # Shorter than a mark: none is counted twice.
+        # Shorter than a mark, so that none is counted twice.
         self._ends[stream] = window[1 - len(self._mark) :]
 
-    def _whole_report(self) -> bytes:
-        report, mark, _ = self._report.kept().partition(self._mark)
+    def _complete_report(self) -> bytes:
+        report, mark, _ = self._report.contents().partition(self._mark)
         return report.removesuffix(b"\n") if mark else report
 
     def _killed_for_memory(self) -> bool:
-        """True when the launcher's last line says that the kernel did so to one of the tests'."""
-        line = re.search(rb"^%s oom_kill [1-9]" % self._mark, self._log.kept(), re.MULTILINE)
+        """True if the launcher reports that the kernel killed a process of the tests for memory."""
+        line = re.search(rb"^%s oom_kill [1-9]" % self._mark, self._log.contents(), re.MULTILINE)
         return line is not None
 
-    def ending(self) -> WarmResult:
-        """What the last line says of a sandbox that goes on, once it has `finished`."""
-        code, killed, state = self._log.kept().split(b"\n")[-2].split()[2:]
-        return WarmResult(int(code), int(killed), state == b"clean")
+    def warm_result(self) -> WarmResult:
+        """Return the last line of a warm sandbox that has `finished`, parsed."""
+        code, oom_kills, state = self._log.contents().split(b"\n")[-2].split()[2:]
+        return WarmResult(int(code), int(oom_kills), state == b"clean")
 
     def execution(
         self,
@@ -236,20 +236,20 @@ class Capture:
         out_of_memory: bool = False,
         cpu_seconds: float | None = None,
     ) -> Execution:
-        """The evidence; `exit_code` is None when the sandbox struck.
+        """Return the evidence; `exit_code` is None if the sandbox killed the tests.
 
-        `timed_out` says that it did so after the outer timeout; `cpu_seconds` stands in where the
-        launcher could not read a cgroup. The tests timed out too if all their processes together
-        took more processor time than they may.
+        `timed_out` is True if it did so after the outer timeout. `cpu_seconds` is used if the
+        launcher could not read a cgroup. The tests have also timed out if all their processes
+        together used up the processor time.
 
         Raises:
             SandboxError: the tests never began.
         """
         if self._started is None:
-            said = self._log.kept().decode(errors="replace").strip()[-300:] or "nothing"
-            raise SandboxError(f"the sandbox ended before the tests began; it said: {said}")
+            output = self._log.contents().decode(errors="replace").strip()[-300:] or "none"
+            raise SandboxError(f"the sandbox ended before the tests began; its output: {output}")
         seconds = time.monotonic() - self._started
-        log = self._log.kept()
+        log = self._log.contents()
         lines = list(re.finditer(rb"^%s ([0-9].*)\n?" % self._mark, log, re.MULTILINE))
         if len(lines) > 1:
             (start, cpu_start), (end, cpu_end) = _clock(lines[0][1]), _clock(lines[-1][1])
@@ -265,8 +265,8 @@ class Capture:
             exit_code=None if timed_out else exit_code,
             timed_out=timed_out,
             out_of_memory=out_of_memory or (exit_code != 0 and self._killed_for_memory()),
-            # Half a report may lack the failures: it is none.
-            report=b"" if self._report.dropped else self._whole_report(),
+            # A report with a gap may lack the failures.
+            report=b"" if self._report.dropped else self._complete_report(),
             canary=self._canary,
             log=log[lines[0].end() :].decode("utf-8", "replace"),
             seconds=seconds,
@@ -277,7 +277,8 @@ class Capture:
 def _clock(line: bytes) -> tuple[float, float | None]:
     """Uptime and processor seconds of a line of the launcher.
 
-    A cgroup v1 gives nanoseconds, a v2 `usage_usec` and microseconds; there may be neither.
+    Version 1 of cgroups gives nanoseconds, version 2 `usage_usec` and microseconds. Both may be
+    missing.
     """
     up, *cpu = line.split()
     if not cpu:

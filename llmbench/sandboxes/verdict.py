@@ -1,137 +1,54 @@
-"""Test reports, and the judgement of an execution: by evidence, never by the text of a log."""
+"""The verdict on a test run: decided by its evidence, never by the text of its log."""
 
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
-from xml.parsers import expat
+from dataclasses import dataclass
 
 from llmbench.records import Outcome, Verdict
-from llmbench.sandboxes.base import Execution
+from llmbench.sandboxes.report_formats import REPORT_READERS
 
 COMPILE_ERROR_EXIT = 3
-"""What `run.sh` exits with when the compiler's own step refused the solution."""
-
-
-class Report(NamedTuple):
-    """How many tests passed, did not pass, and were skipped; the canary is none of them.
-
-    `canary` is its outcome: True when it failed, as it must; None when it is not there.
-    """
-
-    passed: int
-    failed: int
-    skipped: int
-    canary: bool | None
-
-    @property
-    def total(self) -> int:
-        """Tests that ran."""
-        return self.passed + self.failed
-
-
-def read_junit(data: bytes, canary: str) -> Report | None:
-    """Count the test cases of a JUnit XML report; None when it is not a whole report.
-
-    Nothing is built from it and a DTD ends the reading, so no report can swell in memory.
-    """
-    counter = _CaseCounter(canary)
-    parser = expat.ParserCreate("utf-8")
-    parser.StartElementHandler = counter.start
-    parser.EndElementHandler = counter.end
-    parser.StartDoctypeDeclHandler = counter.doctype
-    try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, ValueError):
-        return None
-    counts = counter.counts
-    return Report(counts["passed"], counts["failed"], counts["skipped"], counter.caught)
-
-
-class _CaseCounter:
-    def __init__(self, canary: str) -> None:
-        self.counts = Counter[str]()
-        self.caught: bool | None = None
-        self._canary = canary
-        self._depth = 0
-        self._case: int | None = None
-        self._name = ""
-        self._marks: set[str] = set()
-
-    def doctype(self, *_: object) -> None:
-        raise ValueError("a test report has no DTD")
-
-    def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        self._depth += 1
-        if name == "testcase":
-            self._case, self._name, self._marks = self._depth, attributes.get("name", ""), set()
-        elif self._case == self._depth - 1:
-            self._marks.add(name)
-
-    def end(self, _: str) -> None:
-        if self._depth == self._case:
-            failed = bool(self._marks & {"failure", "error"})
-            if self._canary in self._name:
-                self.caught = failed
-            elif failed:
-                self.counts["failed"] += 1
-            else:
-                self.counts["skipped" if "skipped" in self._marks else "passed"] += 1
-            self._case = None
-        self._depth -= 1
-
-
-def read_gotest(data: bytes, canary: str) -> Report | None:
-    """Count the tests of a `go test -json` event stream; a test that never ended has failed.
-
-    A failure stands, whatever follows it. A test that has subtests is counted by them, and by
-    itself only if it failed without them.
-    """
-    ends: dict[str, str] = {}
-    for line in data.splitlines():
-        try:
-            event = json.loads(line)
-            name, action = event.get("Test"), event["Action"]
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return None
-        known = isinstance(name, str) and action in ("run", "pass", "fail", "skip")
-        if known and ends.get(name) != "fail":
-            ends[name] = action
-    caught = next((end == "fail" for name, end in ends.items() if canary in name), None)
-    family = {name.partition("/")[0] for name in ends if canary in name}
-    ends = {name: end for name, end in ends.items() if name.partition("/")[0] not in family}
-    parents = {name.rpartition("/")[0] for name in ends}
-    blamed = {name.rpartition("/")[0] for name, end in ends.items() if end in ("fail", "run")}
-    counted = [
-        end
-        for name, end in ends.items()
-        if name not in parents or (end in ("fail", "run") and name not in blamed)
-    ]
-    passed, skipped = counted.count("pass"), counted.count("skip")
-    return Report(passed, len(counted) - passed - skipped, skipped, caught)
-
-
-READERS: Mapping[str, Callable[[bytes, str], Report | None]] = {
-    "junit": read_junit,
-    "gotest": read_gotest,
-}
+"""Exit code of `run.sh` when the compiler refused the solution."""
 
 UNFINISHED = "[the tests did not come to their end: the last of them is not in their report]"
 NOT_BELIEVED = "[a test that must fail has passed: what the tests use was tampered with]"
 
 
-def judge(execution: Execution, report_format: str) -> Verdict:
-    """The verdict on an execution.
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """The evidence of one run of `run.sh`, without judgement.
 
-    Passed needs exit 0 and a whole report in which the canary failed, at least one test passed
-    and none failed: a solution that ends the process with 0, skips every test, forges a report or
-    breaks the means of the tests has not passed. Memory goes before time: what was killed for
-    memory may leave others waiting for it until the limit.
+    `exit_code` is None if the sandbox killed the run. `report` is its stdout and `log` its stderr,
+    both bounded. `canary` is part of the name of a test that must be in the report as failed.
+    `seconds` and `cpu_seconds` measure the tests alone.
     """
-    report = READERS[report_format](execution.report, execution.canary)
-    caught = report.canary if report else None
+
+    exit_code: int | None
+    timed_out: bool
+    out_of_memory: bool
+    report: bytes
+    log: str
+    canary: str
+    seconds: float
+    cpu_seconds: float | None = None
+
+
+def judge(execution: Execution, report_format: str) -> Verdict:
+    """Return the verdict on an execution.
+
+    A pass needs exit code 0 and a complete report in which the canary failed, at least one test
+    passed and none failed. So a solution cannot pass by exiting with 0, skipping every test,
+    forging a report or breaking the test framework. Memory is checked before time: after a kill
+    for memory, other processes may wait until the time limit.
+    """
+    report = REPORT_READERS[report_format](execution.report, execution.canary)
+    canary_failed = report.canary_failed if report else None
     log = execution.log
-    passed = execution.exit_code == 0 and report and caught and report.passed and not report.failed
+    passed = (
+        execution.exit_code == 0
+        and report
+        and canary_failed
+        and report.passed
+        and not report.failed
+    )
     if passed and not execution.timed_out:
         outcome = Outcome.PASSED
     elif execution.out_of_memory:
@@ -142,8 +59,8 @@ def judge(execution: Execution, report_format: str) -> Verdict:
         outcome = Outcome.COMPILE_ERROR
     else:
         outcome = Outcome.FAILED
-        if not caught:
-            log = f"{UNFINISHED if caught is None else NOT_BELIEVED}\n{log}"
+        if not canary_failed:
+            log = f"{UNFINISHED if canary_failed is None else NOT_BELIEVED}\n{log}"
     return Verdict(
         outcome=outcome,
         exit_code=execution.exit_code,

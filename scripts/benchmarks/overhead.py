@@ -2,11 +2,10 @@
 
 python scripts/benchmarks/overhead.py [--concurrency N] [FLAGS OF llmbench]
 
-The bound is the larger of the tests' processor time over the cores, and the answers' streaming
-time over the model slots; both are read off the rows of the run itself. Tests killed at a limit
-tell no processor time everywhere; their wall time stands in for it then. With few model slots the
-answers bound the run, as they do where models are asked; with many the tests do, and then what
-making a container costs is above the bound.
+The bound is the larger of two times: the tests' processor time per core, and the answers' streaming
+time per model slot. Both come from the rows of the run. Some sandboxes report no processor time of
+tests killed at a limit; their wall time is used instead. With few model slots the answers bound the
+run, as with real models. With many the tests do, and the cost of containers is above the bound.
 """
 
 import argparse
@@ -24,8 +23,8 @@ def main() -> int:
     """Run, measure, print."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--concurrency", type=int, default=8)
-    given, more = parser.parse_known_args()
-    cores, slots = len(os.sched_getaffinity(0)), given.concurrency
+    args, more = parser.parse_known_args()
+    cores, slots = len(os.sched_getaffinity(0)), args.concurrency
     flags = ["--provider", "demo", "--runs", "5", "--concurrency", str(slots), "--quiet"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.parquet"

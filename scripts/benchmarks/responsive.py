@@ -1,12 +1,11 @@
-"""How a run with a thousand streams answers people, on one core.
+"""Responsiveness of a run with a thousand streams on one core.
 
 python scripts/benchmarks/responsive.py [STREAMS]
 
-llmbench runs in a pseudo-terminal on one core, against the server of `streams.py` on another. Once
-all streams are open, it is watched for a while: its share of the core, and the longest time without
-a sign of progress on the console. Then Ctrl-C is sent twice, and the time is taken until the first
-is answered on the console, and from the second to the end of all streams, and to that of the
-process, with tables and summary written.
+llmbench runs in a pseudo-terminal on one core, against the server of `streams.py` on another. With
+all streams open, the script measures the share of the core and the longest time without output on
+the console. Then it sends Ctrl-C twice. It measures the time from the first to its answer on the
+console, and from the second to the end of all streams and of the process.
 """
 
 import os
@@ -31,10 +30,10 @@ SERVER = Path(__file__).with_name("streams.py")
 
 
 class Screen:
-    """What a process shows on its terminal, with the times at which it did so."""
+    """The output of a process on its terminal, with its times."""
 
     def __init__(self, descriptor: int) -> None:
-        self.shown = b""
+        self.output = b""
         self.times: list[float] = []
         self._descriptor = descriptor
         threading.Thread(target=self._read, daemon=True).start()
@@ -46,7 +45,7 @@ class Screen:
             except OSError:  # the process ended
                 return
             self.times.append(time.perf_counter())
-            self.shown += data
+            self.output += data
 
     def longest_silence(self, began: float, ended: float) -> float:
         """The longest time without output between two moments, in seconds."""
@@ -55,10 +54,10 @@ class Screen:
 
 
 def connections(port: int) -> int:
-    """How many connections to a port of loopback are established."""
-    wanted = f"0100007F:{port:04X} 01"
+    """Number of established connections to a port of loopback."""
+    address_and_state = f"0100007F:{port:04X} 01"
     lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    return sum(" ".join(line.split()[2:4]) == wanted for line in lines)
+    return sum(" ".join(line.split()[2:4]) == address_and_state for line in lines)
 
 
 def cpu(pid: int) -> float:
@@ -67,8 +66,8 @@ def cpu(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def wait_for(what: str, ready: Callable[[], object]) -> float:
-    """Poll until it is so; the moment at which it was.
+def wait_for(event: str, ready: Callable[[], object]) -> float:
+    """Poll until `ready` is true, and return that moment.
 
     Raises:
         SystemExit: it took too long.
@@ -76,7 +75,7 @@ def wait_for(what: str, ready: Callable[[], object]) -> float:
     end = time.perf_counter() + START_SECONDS
     while not ready():
         if time.perf_counter() > end:
-            raise SystemExit(f"no {what} within {START_SECONDS:g} s")
+            raise SystemExit(f"no {event} within {START_SECONDS:g} s")
         time.sleep(0.005)
     return time.perf_counter()
 
@@ -105,7 +104,7 @@ def measure(url: str, port: int, streams: int, folder: str) -> None:
             ended, used = time.perf_counter(), cpu(process.pid) - used
             open_ = connections(port)
             process.send_signal(signal.SIGINT)
-            first = wait_for("answer", lambda: STOPPING.search(console.shown)) - ended
+            first = wait_for("answer", lambda: STOPPING.search(console.output)) - ended
             again = time.perf_counter()
             process.send_signal(signal.SIGINT)
             closed = wait_for("end of the streams", lambda: not connections(port)) - again
@@ -128,7 +127,7 @@ def main() -> None:
     command = [sys.executable, str(SERVER), "serve", str(CHUNKS_PER_SECOND)]
     with (
         tempfile.TemporaryDirectory() as folder,
-        # It tells of each client that leaves.
+        # It logs each client that leaves.
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as server,

@@ -1,22 +1,21 @@
-"""Attempts per second of every way to run tests, side by side, with their ratios.
+"""Attempts per second of each way to run tests, with their ratios.
 
 python scripts/benchmarks/sandboxes.py [--attempts N] [--rounds N] [--only SET] [LANGUAGE…]
 
-Each way runs reference solutions, `cores` at once (the raw engine at the best of several
-concurrencies), in turns, and the medians of the rounds are printed. There are two sets of them: the
-shipped problems, whose own tests compute and sleep, and the small problem that `problems new`
-writes, whose tests take next to nothing: what is left is what the way itself costs. Processor
-seconds are those of the whole machine over the attempts, since an engine's own work is spread over
-many processes: nothing else should run beside it.
+Each way runs reference solutions, one per core at once, in turns. The raw engine runs at the best
+of several concurrencies. The medians of the rounds are printed, after a few attempts to warm up.
 
-raw engine     create, start, wait, remove by the engine's API: same image, limits, files and tests
-docker run     the same by Docker's command line
-fresh          llmbench --sandbox docker
-warm           llmbench --sandbox docker --warm
-bubblewrap     llmbench --sandbox bubblewrap
-bare process   the language's usual command in a container that is there already, without limits
+There are two sets of problems. The tests of the shipped problems compute and sleep. Those of the
+small problem that `problems new` writes take almost no time, and show the cost of the way itself.
+Processor seconds are those of the whole machine per attempt, since the work of an engine is spread
+over many processes: run nothing else beside the benchmark.
 
-Each way has done a few attempts before it is measured.
+- raw engine: create, start, wait, remove by the engine's API; same image, limits, files and tests
+- docker run: the same by Docker's command line
+- fresh: llmbench --sandbox docker
+- warm: llmbench --sandbox docker --reuse-containers
+- bubblewrap: llmbench --sandbox bubblewrap
+- bare process: the language's usual command in a running container, without limits
 """
 
 import argparse
@@ -55,9 +54,9 @@ PROBLEMS = {
         for problem in problems.load([runner.folder / AUTHORING / "template.yaml"], OPTIONS)
     ],
 }
-# How each language is made ready, and the command. Go has a build cache that is hot, which asks for
-# the flags that it was filled with; TypeScript has no usual command: this is what its runner does,
-# without the report and the canary.
+# The preparation of each language, and its command. Go has a filled build cache, which needs the
+# flags it was filled with. TypeScript has no usual command: this is its runner without the report
+# and the canary.
 BARE = {
     "python": ("", "python -m pytest -q -o asyncio_mode=auto"),
     "typescript": (
@@ -80,14 +79,14 @@ Way = Callable[[Submission], Awaitable[None]]
 
 @dataclass
 class Result:
-    """What one way did in one round: attempts per second, and processor seconds per attempt."""
+    """Attempts per second of one way in one round, and processor seconds per attempt."""
 
     rate: float
     cpu: float
 
 
 def submissions(kind: str, lang: str) -> Iterator[Submission]:
-    """The references of a set of problems in a language, again and again."""
+    """The references of a set of problems in a language, repeated for ever."""
     for problem in cycle([p for p in PROBLEMS[kind] if p.lang == lang]):
         key = AttemptKey("benchmark", problem.id, 1)
         code = problem.reference or ""
@@ -95,7 +94,7 @@ def submissions(kind: str, lang: str) -> Iterator[Submission]:
 
 
 async def measure(way: Way, work: list[Submission], at_once: int) -> Result:
-    """Run the work so many at once."""
+    """Run the work with `at_once` submissions in parallel."""
     waiting = iter(work)
 
     async def one_after_another() -> None:
@@ -131,7 +130,7 @@ def script(submission: Submission) -> str:
 
 
 def raw_engine(engine: aiodocker.Docker, sandbox: DockerSandbox, runner: Runner) -> Way:
-    """Nothing but the four calls that a container takes."""
+    """The four API calls of a container."""
 
     async def run(submission: Submission) -> None:
         config = sandbox.config(runner, ["sh", "-c", script(submission)], submission.options)
@@ -145,7 +144,7 @@ def raw_engine(engine: aiodocker.Docker, sandbox: DockerSandbox, runner: Runner)
 
 
 def docker_run(runner: Runner) -> Way:
-    """What a script would do."""
+    """The command line of Docker."""
     limits = runner.limits
     flags = ["--rm", "--init", "--network", "none", "--read-only", "--cap-drop", "ALL"]
     flags += ["--security-opt", "no-new-privileges", "--pids-limit", str(limits.pids)]
@@ -187,7 +186,7 @@ async def compare(lang: str, work: list[Submission], rounds: int) -> dict[str, R
     """The medians of the rounds, by way."""
     runner = RUNNERS[lang]
     runners = {lang: runner}
-    found: dict[str, list[Result]] = {}
+    by_way: dict[str, list[Result]] = {}
     async with AsyncExitStack() as stack:
         fresh = await DockerSandbox.open(runners, "benchmark")
         warm = await WarmDockerSandbox.open(runners, "benchmark-warm")
@@ -203,25 +202,28 @@ async def compare(lang: str, work: list[Submission], rounds: int) -> dict[str, R
             "bubblewrap": in_sandbox(confined),
         }
         for _ in range(rounds):
-            tries = [await measure(raw, work, n) for n in (CORES, CORES + 1, 2 * CORES)]
-            found.setdefault("raw engine", []).append(max(tries, key=lambda r: r.rate))
+            concurrencies = (CORES, CORES + 1, 2 * CORES)
+            results = [await measure(raw, work, n) for n in concurrencies]
+            by_way.setdefault("raw engine", []).append(max(results, key=lambda r: r.rate))
             for name, way in ways.items():
                 await measure(way, work[:WARM_UP], CORES)
-                found.setdefault(name, []).append(await measure(way, work, CORES))
-            found.setdefault("bare process", []).append(await bare(lang, work))
+                by_way.setdefault(name, []).append(await measure(way, work, CORES))
+            by_way.setdefault("bare process", []).append(await bare(lang, work))
     return {
         name: Result(
             statistics.median(r.rate for r in results), statistics.median(r.cpu for r in results)
         )
-        for name, results in found.items()
+        for name, results in by_way.items()
     }
 
 
 def options() -> argparse.Namespace:
     """The flags."""
     parser = argparse.ArgumentParser(description="Attempts per second of every way to run tests.")
-    parser.add_argument("--attempts", type=int, default=24, help="in each round (default: 24)")
-    parser.add_argument("--rounds", type=int, default=3, help="medians of so many (default: 3)")
+    parser.add_argument(
+        "--attempts", type=int, default=24, help="attempts in each round (default: 24)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default: 3)")
     parser.add_argument("--only", choices=PROBLEMS, help="set of problems (default: both)")
     parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help="default: all")
     return parser.parse_args()
@@ -229,16 +231,16 @@ def options() -> argparse.Namespace:
 
 async def main() -> None:
     """Measure each language and print its table."""
-    given = options()
-    told = await anyio.run_process(["docker", "version", "--format", "{{.Server.Version}}"])
-    engine = told.stdout.decode().strip()
+    args = options()
+    version = await anyio.run_process(["docker", "version", "--format", "{{.Server.Version}}"])
+    engine = version.stdout.decode().strip()
     before = machine.cpu_seconds()
     await anyio.sleep(2)
     busy = (machine.cpu_seconds() - before) / 2
     print(f"{CORES} cores, engine {engine}, {busy:.2f} cores busy before\n")
-    for lang, kind in product(given.languages or RUNNERS, [given.only] if given.only else PROBLEMS):
-        work = list(islice(submissions(kind, lang), given.attempts))
-        results = await compare(lang, work, given.rounds)
+    for lang, kind in product(args.languages or RUNNERS, [args.only] if args.only else PROBLEMS):
+        work = list(islice(submissions(kind, lang), args.attempts))
+        results = await compare(lang, work, args.rounds)
         base = results["fresh"].rate
         print(f"{RUNNERS[lang].config.title}, {kind}")
         print(f"{'':14}{'attempts/s':>12}{'CPU s each':>12}{'× fresh':>10}")

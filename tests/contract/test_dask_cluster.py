@@ -19,34 +19,34 @@ ALL = {**VERDICTS, **CONFINED_VERDICTS}
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster"), "one", "two") as made:
-        yield made
+    with cluster(tmp_path_factory.mktemp("cluster"), "one", "two") as running:
+        yield running
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 async def test_programs_get_their_verdicts_on_a_cluster(workers: Cluster, lang: str) -> None:
-    choice = SandboxSpec("dask", scheduler=workers.address)
+    spec = SandboxSpec("dask", scheduler=workers.address)
     needed = {lang: RUNNERS[lang]}
     run_id = f"cluster-{os.getpid()}-{lang}"
     notes: list[str] = []
-    found: dict[str, Outcome] = {}
+    outcomes: dict[str, Outcome] = {}
     sandbox = await open_sandbox(
-        choice, needed, run_id=run_id, own_answers=False, notify=notes.append
+        spec, needed, run_id=run_id, own_answers=False, notify=notes.append
     )
     try:
-        told = await sandbox.versions()
-        assert told["cluster"] == "Dask, 2 workers, 2 threads"
-        assert told["sandbox"] == "docker"
+        versions = await sandbox.versions()
+        assert versions["cluster"] == "Dask, 2 workers, 2 threads"
+        assert versions["sandbox"] == "docker"
 
         async def one(name: str) -> None:
-            found[name] = (await sandbox.run(submission(lang, name))).outcome
+            outcomes[name] = (await sandbox.run(submission(lang, name))).outcome
 
         async with anyio.create_task_group() as tasks:
             for name in ALL:
                 tasks.start_soon(one, name)
     finally:
         await sandbox.aclose()
-    wrong = {name: outcome for name, outcome in found.items() if outcome not in ALL[name]}
+    wrong = {name: outcome for name, outcome in outcomes.items() if outcome not in ALL[name]}
     assert not wrong
-    assert found.keys() == ALL.keys()
+    assert outcomes.keys() == ALL.keys()
     assert notes == []

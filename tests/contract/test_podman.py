@@ -1,6 +1,6 @@
 """Podman through its Docker-compatible socket: the parts that another engine could change.
 
-In one language alone: its container differs from Docker's, not what runs in it.
+One language is enough: the container differs from Docker's, and the tests in it do not.
 """
 
 import os
@@ -18,9 +18,7 @@ from llmbench.plan import bundled_dir
 from llmbench.records import Outcome
 from llmbench.runners import load_runners
 from llmbench.sandboxes.diagnostics import State
-from llmbench.sandboxes.docker import client as engine
-from llmbench.sandboxes.docker import health as engine_health
-from llmbench.sandboxes.docker import owner
+from llmbench.sandboxes.docker import client, health, owner
 from llmbench.sandboxes.docker.container import DockerSandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.docker]
@@ -44,8 +42,8 @@ NAMES = [
 @pytest.fixture(scope="module")
 def shared() -> Iterator[PrivatePodman]:
     try:
-        with private_podman(IMAGE) as made:
-            yield made
+        with private_podman(IMAGE) as service:
+            yield service
     except NoPodmanError as error:
         if "podman" in REQUIRED:
             pytest.fail(f"podman is required here: {error}")
@@ -61,11 +59,11 @@ def podman(shared: PrivatePodman, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 @pytest.fixture
 async def sandbox(podman: PrivatePodman) -> AsyncIterator[DockerSandbox]:
-    opened = await DockerSandbox.open(RUNNERS, f"podman-{os.getpid()}")
+    sandbox = await DockerSandbox.open(RUNNERS, f"podman-{os.getpid()}")
     try:
-        yield opened
+        yield sandbox
     finally:
-        await opened.aclose()
+        await sandbox.aclose()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,40 +83,42 @@ async def test_a_cancelled_run_leaves_no_container(sandbox: DockerSandbox) -> No
     assert await sandbox.containers() == []
 
 
-async def test_a_container_ended_from_outside_is_no_verdict(
+async def test_a_container_killed_from_outside_is_a_sandbox_error(
     sandbox: DockerSandbox, podman: PrivatePodman
 ) -> None:
-    found: list[Outcome | SandboxError] = []
+    results: list[Outcome | SandboxError] = []
     killed: set[str] = set()
 
-    async def judged() -> None:
+    async def run() -> None:
         try:
-            found.append((await sandbox.run(submission(LANG, "stops_its_timeout_process"))).outcome)
+            results.append(
+                (await sandbox.run(submission(LANG, "stops_its_timeout_process"))).outcome
+            )
         except SandboxError as error:
-            found.append(error)
+            results.append(error)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(judged)
+        tasks.start_soon(run)
         while len(killed) < 2:
             await anyio.sleep(0.2)
             for container in set(podman.containers()) - killed:
                 await anyio.sleep(1.5)  # the tests have begun
                 podman.kill(container)
                 killed.add(container)
-    (error,) = found
+    (error,) = results
     assert isinstance(error, SandboxError)
     assert "ended from outside" in str(error)
 
 
-async def test_what_a_dead_run_left_is_seen_and_removed(podman: PrivatePodman) -> None:
+async def test_containers_of_a_dead_run_are_found_and_removed(podman: PrivatePodman) -> None:
     dead = owner.owner_label().split("/")
-    dead[2] = "4194305"  # above the highest process id there can be
-    labels = {engine.OWNER_LABEL: "/".join(dead)}
-    async with aiodocker.Docker(podman.host) as client:
-        await client.containers.create({"Image": IMAGE, "Labels": labels})
-    found = {f.part: f async for f in engine_health.findings(RUNNERS, fix=True)}
-    assert "removed 1 containers of dead runs" in found["orphans"].said
-    assert found["engine"].said.startswith("Podman Engine")
-    wrong = {part for part, finding in found.items() if finding.state is State.WRONG}
+    dead[2] = "4194305"  # above the highest possible process id
+    labels = {client.OWNER_LABEL: "/".join(dead)}
+    async with aiodocker.Docker(podman.host) as docker:
+        await docker.containers.create({"Image": IMAGE, "Labels": labels})
+    findings = {finding.part: finding async for finding in health.findings(RUNNERS, fix=True)}
+    assert "removed 1 containers of dead runs" in findings["orphans"].detail
+    assert findings["engine"].detail.startswith("Podman Engine")
+    wrong = {part for part, finding in findings.items() if finding.state is State.WRONG}
     assert wrong == set()
     assert podman.containers() == []

@@ -1,6 +1,6 @@
-"""Each limit of the README's table, met from inside: what code sees, and how far it gets.
+"""Each limit of the README's table, measured from inside a sandbox.
 
-In one language alone: a sandbox's limits hold for them all.
+One language is enough: the limits of a sandbox hold for all.
 """
 
 import json
@@ -157,7 +157,7 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-async def ran(sandbox: Sandbox, code: str) -> Verdict:
+async def run(sandbox: Sandbox, code: str) -> Verdict:
     problem = Problem("probe", LANG, "-", {"test_probe.py": PROBE})
     key = AttemptKey("t", "probe", 1)
     verdict = await sandbox.run(RUNNERS[LANG].submission(key, problem, code, 40.0))
@@ -165,17 +165,17 @@ async def ran(sandbox: Sandbox, code: str) -> Verdict:
     return verdict
 
 
-async def facts(sandbox: Sandbox, code: str) -> dict[str, Any]:
-    lines = (await ran(sandbox, code)).log.splitlines()
-    told: dict[str, Any] = json.loads(next(line for line in lines if line.startswith("{")))
-    return told
+async def measure(sandbox: Sandbox, code: str) -> dict[str, Any]:
+    lines = (await run(sandbox, code)).log.splitlines()
+    values: dict[str, Any] = json.loads(next(line for line in lines if line.startswith("{")))
+    return values
 
 
-async def test_code_has_no_rights_no_network_and_nowhere_to_write(
+async def test_code_has_no_rights_no_network_and_no_place_to_write(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLMBENCH_CANARY", "not for the code in a sandbox")
-    seen = await facts(sandbox, SEES)
+    seen = await measure(sandbox, SEES)
     status = seen["status"]
     assert "0" not in status["Uid"] + status["Gid"]
     for capabilities in ("CapInh", "CapPrm", "CapEff"):
@@ -190,23 +190,23 @@ async def test_code_has_no_rights_no_network_and_nowhere_to_write(
     assert "LLMBENCH_CANARY" not in seen["environment"]
 
 
-async def test_code_gets_as_far_as_each_limit(sandbox: Sandbox) -> None:
-    got = await facts(sandbox, GETS)
+async def test_code_can_use_resources_up_to_each_limit(sandbox: Sandbox) -> None:
+    used = await measure(sandbox, GETS)
     for folder in ("work", "tmp"):
-        assert LIMITS.work_mb - 8 < got[folder] / MIB <= LIMITS.work_mb, folder
-    assert 0 < got["shm"] / MIB <= LIMITS.work_mb
-    assert got["file"] / MIB == LIMITS.file_mb
-    assert LIMITS.open_files - 50 < got["opened"] <= LIMITS.open_files
-    assert LIMITS.pids - 20 < got["started"] <= LIMITS.pids
-    assert got["processors"] < LIMITS.cpus * 1.3
+        assert LIMITS.work_mb - 8 < used[folder] / MIB <= LIMITS.work_mb, folder
+    assert 0 < used["shm"] / MIB <= LIMITS.work_mb
+    assert used["file"] / MIB == LIMITS.file_mb
+    assert LIMITS.open_files - 50 < used["opened"] <= LIMITS.open_files
+    assert LIMITS.pids - 20 < used["started"] <= LIMITS.pids
+    assert used["processors"] < LIMITS.cpus * 1.3
 
 
-async def test_a_flood_is_never_held_in_memory(sandbox: Sandbox) -> None:
-    await ran(sandbox, FLOODS)  # what is loaded once
+async def test_a_flood_of_output_is_not_held_in_memory(sandbox: Sandbox) -> None:
+    await run(sandbox, FLOODS)  # loads modules
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        await ran(sandbox, FLOODS)
+        await run(sandbox, FLOODS)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -214,6 +214,6 @@ async def test_a_flood_is_never_held_in_memory(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("lang", ALL)
-def test_of_all_output_less_than_a_mebibyte_is_kept(lang: str) -> None:
+def test_less_than_a_mebibyte_of_output_is_kept(lang: str) -> None:
     limits = ALL[lang].limits
     assert (limits.log_kb + limits.report_kb) * 1024 + 2 * SLACK <= MIB

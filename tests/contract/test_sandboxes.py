@@ -1,6 +1,6 @@
-"""The same programs, in every language, through every sandbox: each gets the same verdict.
+"""The same programs in every language get the same verdict in every sandbox.
 
-The programs are data: `programs/<language>.yaml`. A language has them all.
+The programs are data: `programs/<language>.yaml`. Each language has all of them.
 """
 
 import os
@@ -18,21 +18,19 @@ import aiodocker
 import anyio
 import pytest
 import yaml
-from helpers.sandboxes import GVISOR
+from helpers.sandboxes import GVISOR, REQUIRED, SPECS, ignore
 
-from llmbench.errors import NoSandboxError, SandboxError
+from llmbench.errors import SandboxError
 from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Outcome, Problem, Submission, Verdict
 from llmbench.runners import load_runners
 from llmbench.sandboxes.base import Sandbox
-from llmbench.sandboxes.docker import client as engine
-from llmbench.sandboxes.docker import container
-from llmbench.sandboxes.docker import owner as owners
+from llmbench.sandboxes.docker import client, container, owner
 from llmbench.sandboxes.docker.container import DockerSandbox
 from llmbench.sandboxes.docker.warm import WarmDockerSandbox
 from llmbench.sandboxes.local import process
-from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.local.process import ProcessSandbox
+from llmbench.sandboxes.open import open_sandbox
 
 PASSED, FAILED, TIMEOUT = Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT
 COMPILE_ERROR, OUT_OF_MEMORY = Outcome.COMPILE_ERROR, Outcome.OUT_OF_MEMORY
@@ -64,15 +62,15 @@ VERDICTS = {
     "leaves_a_process": {PASSED},
     "stops_its_timeout_process": {TIMEOUT},
 }
-# Where the guard is of another user, it cannot be stopped.
-OUT_OF_REACH = {"docker-warm": {"stops_its_timeout_process": {TIMEOUT, FAILED}}}
+# A guard that runs as another user cannot be stopped.
+EXCEPTIONS = {"docker-warm": {"stops_its_timeout_process": {TIMEOUT, FAILED}}}
 CONFINED_VERDICTS = {
     "sees_no_variable_of_the_host": {PASSED},
     "cannot_reach_the_host": {PASSED},
     "cannot_write_outside": {PASSED},
     "forks_without_end": {FAILED, TIMEOUT, OUT_OF_MEMORY, COMPILE_ERROR},
 }
-# The parts that a kernel of another make could change.
+# The parts that another kernel could change.
 UNDER_GVISOR = [
     "passes",
     "fails",
@@ -82,7 +80,7 @@ UNDER_GVISOR = [
     "leaves_a_process",
 ]
 SLEEP = str(10**6 + os.getpid())
-"""Seconds that a process sleeps for which no process of other tests sleeps."""
+"""Seconds that processes of this test run sleep, and no others."""
 TIMEOUTS = {"loops_forever": 3.0, "stops_its_timeout_process": 3.0, "forks_without_end": 6.0}
 CPU_SECONDS = {"uses_cpu_time_in_children": 3.0}
 
@@ -94,7 +92,7 @@ def anyio_backend() -> str:
 
 @dataclass
 class Place:
-    """An open sandbox, and where to look for what it should not leave."""
+    """An open sandbox, and the folder in which it should leave nothing."""
 
     sandbox: Sandbox
     folder: Path
@@ -103,24 +101,24 @@ class Place:
         return self.sandbox.run(submission)
 
     async def leftovers(self) -> list[str]:
-        left = [f"file {path}" for path in self.folder.iterdir()]
-        left += [f"process {pid}" for pid in descendants()]
+        leftovers = [f"file {path}" for path in self.folder.iterdir()]
+        leftovers += [f"process {pid}" for pid in descendants()]
         if isinstance(self.sandbox, DockerSandbox):
             idle = self.sandbox.idle if isinstance(self.sandbox, WarmDockerSandbox) else 0
-            left += [f"container {c.id}" for c in (await self.sandbox.containers())[idle:]]
-        return left
+            leftovers += [f"container {c.id}" for c in (await self.sandbox.containers())[idle:]]
+        return leftovers
 
 
 def descendants() -> list[int]:
-    """Processes below this one, also those whose parent died: they sleep as long as ours do."""
-    ours = []
+    """Processes below this one, and those whose parent died, known by their time of sleep."""
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if parent == os.getpid() or words[:2] == [b"sleep", SLEEP.encode()]:
-                ours.append(int(folder.name))
-    return ours
+            argv = (folder / "cmdline").read_bytes().split(b"\0")
+            if parent == os.getpid() or argv[:2] == [b"sleep", SLEEP.encode()]:
+                pids.append(int(folder.name))
+    return pids
 
 
 @pytest.fixture
@@ -134,8 +132,8 @@ async def place(
     monkeypatch.setenv("LLMBENCH_CANARY", "not for the code in a sandbox")
     try:
         sandbox = await open_(name)
-    except (NoSandboxError, SandboxError) as error:
-        if name in os.environ.get("LLMBENCH_REQUIRE_SANDBOXES", "").split(","):
+    except SandboxError as error:
+        if name in REQUIRED:
             pytest.fail(f"{name} is required here: {error}")
         pytest.skip(str(error))
     try:
@@ -145,15 +143,10 @@ async def place(
 
 
 async def open_(name: str) -> Sandbox:
-    if name == "docker-warm":
-        return await WarmDockerSandbox.open(RUNNERS, f"contract-{os.getpid()}")
-    if name == "docker-runsc":
-        return await DockerSandbox.open(RUNNERS, f"contract-{os.getpid()}", "runsc")
-    if name == "docker":
-        return await DockerSandbox.open(RUNNERS, f"contract-{os.getpid()}")
-    if name == "bubblewrap":
-        return await BubblewrapSandbox.open(RUNNERS, print)
-    return await ProcessSandbox.open(RUNNERS, print)
+    if name == "process":  # which --sandbox does not offer
+        return await ProcessSandbox.open(RUNNERS, ignore)
+    run_id = f"contract-{os.getpid()}"
+    return await open_sandbox(SPECS[name], RUNNERS, run_id=run_id, own_answers=False, notify=ignore)
 
 
 def submission(lang: str, name: str, *, port: int = 0) -> Submission:
@@ -188,7 +181,7 @@ async def test_a_program_gets_its_verdict_and_leaves_nothing(
     place: Place, lang: str, name: str
 ) -> None:
     verdict: Verdict = await place.run(submission(lang, name))
-    allowed = OUT_OF_REACH.get(place.sandbox.name, {}).get(name, VERDICTS[name])
+    allowed = EXCEPTIONS.get(place.sandbox.name, {}).get(name, VERDICTS[name])
     assert verdict.outcome in allowed, verdict.log
     assert verdict.seconds is not None
     assert await place.leftovers() == []
@@ -221,8 +214,8 @@ async def test_a_program_gets_its_verdict_under_gvisor(
 @pytest.mark.anyio
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("place", [SANDBOXES["process"]], indirect=True)
-async def test_a_plain_process_does_reach_the_host(place: Place, lang: str, port: int) -> None:
-    # So that the same program's verdict in the other sandboxes says something.
+async def test_a_plain_process_reaches_the_host(place: Place, lang: str, port: int) -> None:
+    # Proves that the same program could reach it in the other sandboxes.
     verdict: Verdict = await place.run(submission(lang, "cannot_reach_the_host", port=port))
     assert verdict.outcome is FAILED
 
@@ -262,7 +255,7 @@ async def test_a_flood_in_the_log_is_bounded(place: Place, lang: str) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
-async def test_a_cancelled_run_is_over_at_once_and_leaves_nothing(place: Place) -> None:
+async def test_a_cancelled_run_ends_at_once_and_leaves_nothing(place: Place) -> None:
     for lang in LANGUAGES:
         began = time.monotonic()
         with anyio.move_on_after(1.5) as scope:
@@ -274,20 +267,18 @@ async def test_a_cancelled_run_is_over_at_once_and_leaves_nothing(place: Place) 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
-async def test_several_at_once_do_not_mix(place: Place) -> None:
-    wanted = [
-        (lang, name) for name in ("passes", "fails", "does_not_compile") for lang in LANGUAGES
-    ]
-    got: dict[tuple[str, str], Outcome] = {}
+async def test_concurrent_submissions_do_not_mix(place: Place) -> None:
+    cases = [(lang, name) for name in ("passes", "fails", "does_not_compile") for lang in LANGUAGES]
+    outcomes: dict[tuple[str, str], Outcome] = {}
 
     async def run(lang: str, name: str) -> None:
-        got[lang, name] = (await place.run(submission(lang, name))).outcome
+        outcomes[lang, name] = (await place.run(submission(lang, name))).outcome
 
     async with anyio.create_task_group() as group:
-        for lang, name in wanted:
+        for lang, name in cases:
             group.start_soon(run, lang, name)
-    assert {key: {outcome} for key, outcome in got.items()} == {
-        (lang, name): VERDICTS[name] for lang, name in wanted
+    assert {key: {outcome} for key, outcome in outcomes.items()} == {
+        (lang, name): VERDICTS[name] for lang, name in cases
     }
     assert await place.leftovers() == []
 
@@ -328,19 +319,19 @@ async def test_tests_do_not_outlive_a_killed_llmbench(place: Place) -> None:
 @pytest.mark.parametrize("which", [0, 1], ids=["bwrap", "launcher"])
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("place", [SANDBOXES["bubblewrap"]], indirect=True)
-async def test_tests_that_are_ended_from_outside_are_tried_once_more(
+async def test_tests_killed_from_outside_get_one_more_try(
     place: Place, which: int, times: int
 ) -> None:
-    found: list[Outcome | str] = []
+    results: list[Outcome | str] = []
 
-    async def judged() -> None:
+    async def run() -> None:
         try:
-            found.append((await place.run(submission("python", "loops_forever"))).outcome)
+            results.append((await place.run(submission("python", "loops_forever"))).outcome)
         except SandboxError as error:
-            found.append(str(error))
+            results.append(str(error))
 
     async with anyio.create_task_group() as group:
-        group.start_soon(judged)
+        group.start_soon(run)
         for _ in range(times):
             below: list[int] = []
             while len(below) < 5:  # bwrap, the launcher, its guard, run.sh, the tests
@@ -349,8 +340,8 @@ async def test_tests_that_are_ended_from_outside_are_tried_once_more(
             os.kill(below[which], signal.SIGKILL)
             while any(map(is_alive, below)):
                 await anyio.sleep(0.02)
-    (one,) = found
-    assert one is TIMEOUT if times == 1 else "ended from outside" in one
+    (result,) = results
+    assert result is TIMEOUT if times == 1 else "ended from outside" in result
     assert await place.leftovers() == []
 
 
@@ -364,16 +355,16 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.alone
 @pytest.mark.anyio
 @pytest.mark.parametrize("place", CONFINED[:1], indirect=True)
-async def test_containers_of_dead_runs_are_removed_and_others_left(place: Place) -> None:
+async def test_only_containers_of_dead_runs_are_removed_at_a_start(place: Place) -> None:
     assert isinstance(place.sandbox, DockerSandbox)
     image = next(iter(RUNNERS.values())).config.image
-    dead = owners.owner_label().split("/")
-    dead[2] = "4194305"  # above the highest process id there can be
+    dead = owner.owner_label().split("/")
+    dead[2] = "4194305"  # above the highest possible process id
     run = f"contract-{os.getpid()}"
-    async with aiodocker.Docker(engine.addresses()[0]) as client:
-        for owner in ("/".join(dead), owners.owner_label()):
-            labels = {engine.OWNER_LABEL: owner, engine.RUN_LABEL: run}
-            await client.containers.create({"Image": image, "Labels": labels})
+    async with aiodocker.Docker(client.addresses()[0]) as docker:
+        for label in ("/".join(dead), owner.owner_label()):
+            labels = {client.OWNER_LABEL: label, client.RUN_LABEL: run}
+            await docker.containers.create({"Image": image, "Labels": labels})
     assert len(await place.sandbox.containers()) == 2
     other = await DockerSandbox.open(RUNNERS, "another run")
     await other.aclose()

@@ -1,4 +1,4 @@
-"""pytest runs in each sandbox as if it had been started for each submission alone."""
+"""pytest behaves in each sandbox as if it had been started for each submission."""
 
 import pytest
 from helpers.sandboxes import CONFINED, opened
@@ -49,7 +49,7 @@ def submission(**tests: str) -> Submission:
 
 
 @pytest.mark.parametrize("kind", CONFINED)
-async def test_a_conftest_of_the_problem_takes_part_in_the_start(kind: str) -> None:
+async def test_the_conftest_of_a_problem_is_loaded(kind: str) -> None:
     with_conftest = submission(conftest=CONFTEST, test_solution=USES_A_GIFT)
     async with opened(kind, RUNNERS) as sandbox:
         assert (await sandbox.run(with_conftest)).outcome == "passed"
@@ -58,7 +58,7 @@ async def test_a_conftest_of_the_problem_takes_part_in_the_start(kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", CONFINED)
-async def test_what_tests_print_is_in_their_own_log_alone(kind: str) -> None:
+async def test_output_of_tests_is_in_their_own_log_only(kind: str) -> None:
     silent = PRINTS.replace('same("it was here")', "")
     async with opened(kind, RUNNERS) as sandbox:
         logs = [

@@ -1,4 +1,4 @@
-"""A real Dask cluster on loopback: a scheduler, and workers that come and go."""
+"""A real Dask cluster on loopback: a scheduler, and workers that join and leave."""
 
 import json
 import os
@@ -16,7 +16,7 @@ START_SECONDS = 60.0
 
 @dataclass
 class Cluster:
-    """A running scheduler; what it and its workers say is in `folder`."""
+    """A running scheduler; its logs and those of its workers are in `folder`."""
 
     folder: Path
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -67,13 +67,13 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, *workers: str) -> Iterator[Cluster]:
-    """A scheduler with workers of these names; all are gone afterwards."""
-    made = Cluster(folder)
+    """Run a scheduler with workers of these names, and end all of them."""
+    running = Cluster(folder)
     try:
-        made.start_scheduler()
+        running.start_scheduler()
         for name in workers:
-            made.start_worker(name)
-        yield made
+            running.start_worker(name)
+        yield running
     finally:
-        for name in list(made.processes):
-            made.kill(name)
+        for name in list(running.processes):
+            running.kill(name)

@@ -1,4 +1,4 @@
-"""A Docker engine that tests may break: own socket, own data, in memory, gone afterwards."""
+"""A Docker engine that tests may break: its socket and its data in memory are temporary."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ SECONDS = 30
 
 
 class NoEngineError(Exception):
-    """No engine can be started here; says why."""
+    """No engine can be started here, for the reason in the message."""
 
 
 class PrivateEngine:
@@ -33,7 +33,7 @@ class PrivateEngine:
         run("mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(self._data))
 
     def start(self) -> None:
-        """Start it, unless it runs, and wait until it answers."""
+        """Start it unless it runs, and wait until it answers."""
         if self._process is not None and self._process.poll() is None:
             return
         with (self.folder / "log").open("ab") as log:
@@ -52,21 +52,21 @@ class PrivateEngine:
         end = time.monotonic() + SECONDS
         while self.docker("version", check=False).returncode:
             if self._process.poll() is not None or time.monotonic() > end:
-                words = (self.folder / "log").read_text(errors="replace").splitlines()[-3:]
-                raise NoEngineError(f"dockerd does not start: {' | '.join(words)}")
+                lines = (self.folder / "log").read_text(errors="replace").splitlines()[-3:]
+                raise NoEngineError(f"dockerd does not start: {' | '.join(lines)}")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it in good order, its containers with it."""
+        """Stop it with its containers."""
         self._end(signal.SIGTERM)
 
     def crash(self) -> None:
-        """Kill it, and its containerd; the containers go on."""
+        """Kill it and its containerd; the containers keep running."""
         self._end(signal.SIGKILL)
         pidfile = self.folder / "exec/containerd/containerd.pid"
         with suppress(OSError, ValueError):
             os.kill(int(pidfile.read_text()), signal.SIGKILL)
-        # Its number may be that of a process that ended and that nobody has buried.
+        # Its number may be that of a zombie.
         pidfile.unlink(missing_ok=True)
 
     def _end(self, number: signal.Signals) -> None:
@@ -75,11 +75,11 @@ class PrivateEngine:
             self._process.wait(SECONDS)
             (self.folder / "pid").unlink(missing_ok=True)
 
-    def docker(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def docker(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the docker command line against it."""
-        return run("docker", "-H", self.host, *words, check=check)
+        return run("docker", "-H", self.host, *args, check=check)
 
-    def take(self, image: str) -> None:
+    def copy_image(self, image: str) -> None:
         """Copy an image from the engine that other tests use."""
         save = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
         load = subprocess.run(["docker", "-H", self.host, "load", "-q"], stdin=save.stdout)
@@ -89,12 +89,12 @@ class PrivateEngine:
             raise NoEngineError(f"{image} cannot be copied from the engine at DOCKER_HOST")
 
     def containers(self, *flags: str) -> list[str]:
-        """Ids of its containers; with "-a" those that do not run, too."""
+        """Return the ids of its containers; with "-a" also of those that do not run."""
         return self.docker("ps", "-q", "--no-trunc", *flags).stdout.split()
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """Its disk is full meanwhile."""
+        """Fill its disk during the block."""
         ballast = self._data / "ballast"
         try:
             with suppress(OSError), ballast.open("wb", buffering=0) as file:
@@ -108,7 +108,7 @@ class PrivateEngine:
             ballast.unlink()
 
     def remove(self) -> None:
-        """End all that is left of it and free its memory."""
+        """Kill its processes and free its memory."""
         self.stop()
         for pid in self._processes():
             with suppress(ProcessLookupError):
@@ -119,17 +119,17 @@ class PrivateEngine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _processes(self) -> list[int]:
-        """containerd and its shims, which name our folder, and the children of shims."""
-        found = []
+        """Processes whose command line names our folder: containerd and its shims."""
+        pids = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):
                 if f"{self.folder}/exec".encode() in path.read_bytes():
-                    found.append(int(path.parent.name))
-        return found
+                    pids.append(int(path.parent.name))
+        return pids
 
 
 class StallingProxy:
-    """Forwards a socket to another until told to be stuck: then no byte passes, either way."""
+    """A socket that forwards to another; while it is stuck, no byte passes in either direction."""
 
     def __init__(self, path: Path, to: Path) -> None:
         self.host = f"unix://{path}"
@@ -147,7 +147,7 @@ class StallingProxy:
         self._flows.clear()
 
     def flow(self) -> None:
-        """Forward again, also what has waited."""
+        """Forward again, including bytes that waited."""
         self._flows.set()
 
     def close(self) -> None:
@@ -178,29 +178,29 @@ class StallingProxy:
             other.shutdown(socket.SHUT_WR)
 
 
-def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(*args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = subprocess.run(args, capture_output=True, text=True)
     if check and done.returncode:
-        raise NoEngineError(f"{words[0]}: {done.stderr.strip()[-200:]}")
+        raise NoEngineError(f"{args[0]}: {done.stderr.strip()[-200:]}")
     return done
 
 
 @contextmanager
 def private_engine(*images: str, size: int = 700) -> Iterator[PrivateEngine]:
-    """An engine that has these images.
+    """Run an engine that has these images.
 
     Raises:
         NoEngineError: no engine can be started here.
     """
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
-        raise NoEngineError("dockerd is started by root alone, and must be installed")
+        raise NoEngineError("needs root, and dockerd")
     # A short path: the address of a socket has at most 107 bytes.
     engine = PrivateEngine(Path(tempfile.mkdtemp(prefix="llmb-")), size)
     try:
         engine.start()
         for image in images:
-            engine.take(image)
+            engine.copy_image(image)
         yield engine
     finally:
         engine.remove()

@@ -1,4 +1,4 @@
-"""A Podman service for tests: own socket, own images, gone afterwards."""
+"""A Podman service for tests: its socket and its images are temporary."""
 
 import os
 import shutil
@@ -13,8 +13,8 @@ from pathlib import Path
 SECONDS = 30
 """Longest wait for the service to answer or to end."""
 
-# Podman asks for the highest limits there are, which root without CAP_SYS_RESOURCE may not grant.
-# And runc, as crun refuses machines that have control groups of both versions.
+# Podman requests the highest limits, which root without CAP_SYS_RESOURCE may not grant.
+# runc is used because crun refuses machines with control groups of both versions.
 RUNTIME = f"""#!{sys.executable}
 import json, os, resource, sys
 
@@ -24,9 +24,9 @@ for flag, value in zip(sys.argv, sys.argv[1:]):
         with open(path) as file:
             config = json.load(file)
         for limit in config["process"].get("rlimits", ()):
-            most = resource.getrlimit(getattr(resource, limit["type"]))[1]
-            if most != resource.RLIM_INFINITY:
-                limit["hard"], limit["soft"] = min(limit["hard"], most), min(limit["soft"], most)
+            top = resource.getrlimit(getattr(resource, limit["type"]))[1]
+            if top != resource.RLIM_INFINITY:
+                limit["hard"], limit["soft"] = min(limit["hard"], top), min(limit["soft"], top)
         with open(path, "w") as file:
             json.dump(config, file)
 os.execv("{shutil.which("runc")}", ["runc", *sys.argv[1:]])
@@ -34,7 +34,7 @@ os.execv("{shutil.which("runc")}", ["runc", *sys.argv[1:]])
 
 
 class NoPodmanError(Exception):
-    """No service can be started here; says why."""
+    """No service can be started here, for the reason in the message."""
 
 
 class PrivatePodman:
@@ -62,11 +62,11 @@ class PrivatePodman:
         end = time.monotonic() + SECONDS
         while self._docker("version").returncode:
             if self._service.poll() is not None or time.monotonic() > end:
-                words = (folder / "log").read_text(errors="replace").splitlines()[-3:]
-                raise NoPodmanError(f"podman does not start: {' | '.join(words)}")
+                lines = (folder / "log").read_text(errors="replace").splitlines()[-3:]
+                raise NoPodmanError(f"podman does not start: {' | '.join(lines)}")
             time.sleep(0.05)
 
-    def take(self, image: str) -> None:
+    def copy_image(self, image: str) -> None:
         """Copy an image from the engine that other tests use."""
         with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as save:
             load = subprocess.run(
@@ -76,7 +76,7 @@ class PrivatePodman:
             raise NoPodmanError(f"{image} cannot be copied from the engine at DOCKER_HOST")
 
     def containers(self) -> list[str]:
-        """Ids of its containers, running or not."""
+        """Return the ids of its containers, running or not."""
         return self._docker("ps", "-aq", "--no-trunc").stdout.split()
 
     def kill(self, container: str) -> None:
@@ -84,7 +84,7 @@ class PrivatePodman:
         self._docker("kill", container)
 
     def remove(self) -> None:
-        """End it and all that is left of it."""
+        """Stop it, and remove its containers, mounts and files."""
         subprocess.run(["podman", *self._flags, "rm", "-fa"], capture_output=True)
         self._service.terminate()
         self._service.wait(SECONDS)
@@ -93,14 +93,14 @@ class PrivatePodman:
             subprocess.run(["umount", "-l", mount])
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _docker(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = ["docker", "-H", self.host, *words]
+    def _docker(self, *args: str) -> subprocess.CompletedProcess[str]:
+        command = ["docker", "-H", self.host, *args]
         return subprocess.run(command, capture_output=True, text=True)
 
 
 @contextmanager
 def private_podman(*images: str) -> Iterator[PrivatePodman]:
-    """A service that has these images.
+    """Run a service that has these images.
 
     Raises:
         NoPodmanError: none can be started here.
@@ -112,7 +112,7 @@ def private_podman(*images: str) -> Iterator[PrivatePodman]:
     podman = PrivatePodman(folder)
     try:
         for image in images:
-            podman.take(image)
+            podman.copy_image(image)
         yield podman
     finally:
         podman.remove()

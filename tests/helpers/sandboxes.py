@@ -1,4 +1,4 @@
-"""Opens real sandboxes for tests, or skips, or fails where they are required."""
+"""Real sandboxes for tests; a test is skipped without one, or fails if it is required."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -19,25 +19,25 @@ CONFINED = [
 GVISOR = pytest.param("docker-runsc", marks=pytest.mark.docker)
 """Docker with gVisor as its runtime."""
 
+SPECS = {
+    "docker": SandboxSpec("docker"),
+    "docker-warm": SandboxSpec("docker", reuse_containers=True),
+    "docker-runsc": SandboxSpec("docker", runtime="runsc"),
+    "bubblewrap": SandboxSpec("bubblewrap"),
+}
 REQUIRED = os.environ.get("LLMBENCH_REQUIRE_SANDBOXES", "").split(",")
 
 
 @asynccontextmanager
 async def opened(kind: str, runners: Mapping[str, Runner]) -> AsyncIterator[Sandbox]:
-    """A sandbox of this kind; its absence skips the test unless it is required here."""
-    place, _, special = kind.partition("-")
-    choice = SandboxSpec(
-        "bubblewrap" if place == "bubblewrap" else "docker",
-        warm=special == "warm",
-        runtime="runsc" if special == "runsc" else None,
-    )
+    """Open a sandbox of this kind; skip the test if it is missing, unless it is required."""
     try:
         sandbox = await open_sandbox(
-            choice,
+            SPECS[kind],
             runners,
             run_id=f"test-{os.getpid()}",
             own_answers=False,
-            notify=_ignore,
+            notify=ignore,
         )
     except SandboxError as error:
         if kind in REQUIRED:
@@ -49,5 +49,5 @@ async def opened(kind: str, runners: Mapping[str, Runner]) -> AsyncIterator[Sand
         await sandbox.aclose()
 
 
-def _ignore(_: str) -> None:
-    """Hear nothing."""
+def ignore(_: str) -> None:
+    """Drop a line."""

@@ -1,4 +1,4 @@
-"""Verdicts while every core has other work."""
+"""Verdicts while every core is busy."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def double(x):
 
 
 class Case(NamedTuple):
-    """An answer that takes so much processor time, its limit, what it must get, how many times."""
+    """The processor time of an answer, its limit, its expected outcome, and a number of runs."""
 
     seconds: float
     limit: float
@@ -49,13 +49,13 @@ class Case(NamedTuple):
 
 CASES = [
     Case(0.1, 10.0, "passed", 100),
-    Case(20.0, 1.5, "timeout", 10),  # each takes its whole limit
+    Case(20.0, 1.5, "timeout", 10),  # each uses its whole limit
 ]
 
 
 @pytest.fixture
 def every_core_busy() -> Iterator[None]:
-    """As many processes as there are cores, each with work for ever."""
+    """One process per core that never ends."""
     burn = [sys.executable, "-c", "while True: pass"]
     burners = [subprocess.Popen(burn) for _ in range(os.cpu_count() or 1)]
     try:

@@ -1,7 +1,7 @@
-"""Code that means harm, in every language, through every confined sandbox.
+"""Hostile code in every language and every confined sandbox.
 
-The programs are data: `programs/<language>.yaml`. Each must get its right outcome in its time; an
-honest answer after it must pass; and when all are through, nothing of them is left.
+The programs are data: `programs/<language>.yaml`. Each must get its outcome in time, and an honest
+answer after it must pass. In the end nothing of them may remain.
 """
 
 import os
@@ -40,7 +40,7 @@ AT_ONCE = 3
 WALL_SECONDS = 40.0
 GRACE_SECONDS = 2.0
 OVERHEAD_SECONDS = 30.0
-"""What a sandbox may take around the tests on a busy machine."""
+"""Longest time of a sandbox before and after the tests on a busy machine."""
 
 
 def submission(lang: str, name: str, code: str, program: Mapping[str, Any]) -> Submission:
@@ -58,14 +58,14 @@ def test_every_language_has_at_least_fifteen_programs() -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("kind", SANDBOXES)
-async def test_hostile_code_gets_its_outcome_and_harms_nobody(
+async def test_hostile_code_gets_its_outcome_and_does_no_harm(
     kind: str, lang: str, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for module in (container, process):
         monkeypatch.setattr(module, "OUTER_GRACE_SECONDS", GRACE_SECONDS)
     monkeypatch.setenv("HOSTILE_SECRET", "not for the code in a sandbox")
-    before = outside()
+    before = leftovers()
     faults: list[str] = []
     waiting = iter(LANGUAGES[lang]["programs"].items())
 
@@ -81,8 +81,8 @@ async def test_hostile_code_gets_its_outcome_and_harms_nobody(
         async with anyio.create_task_group() as tasks:
             for _ in range(AT_ONCE):
                 tasks.start_soon(one_after_another)
-        faults += await left_in(sandbox)
-    faults += [f"left: {thing}" for thing in sorted(outside() - before)]
+        faults += await unused_containers(sandbox)
+    faults += [f"left: {thing}" for thing in sorted(leftovers() - before)]
     faults += [f"left: {path}" for path in tmp_path.iterdir()]
     assert not faults, "\n" + "\n".join(faults)
 
@@ -90,49 +90,49 @@ async def test_hostile_code_gets_its_outcome_and_harms_nobody(
 async def faults_of(
     sandbox: Sandbox, lang: str, name: str, code: str, program: Mapping[str, Any]
 ) -> list[str]:
-    """What was wrong about the program's verdict, and about that of an honest answer after it."""
+    """Wrong points of the program's verdict, and of that of an honest answer after it."""
     began = anyio.current_time()
     verdict = await sandbox.run(submission(lang, name, code, program))
     seconds = anyio.current_time() - began
     faults = []
     if verdict.outcome not in program["outcome"]:
-        faults.append(f"{name}: {told(verdict)}")
+        faults.append(f"{name}: {summary(verdict)}")
     if seconds > program.get("wall", WALL_SECONDS) + OVERHEAD_SECONDS:
         faults.append(f"{name}: took {seconds:.1f} s")
     after = await sandbox.run(submission(lang, "honest", LANGUAGES[lang]["honest"], {}))
     if after.outcome != "passed":
-        faults.append(f"honest after {name}: {told(after)}")
+        faults.append(f"honest after {name}: {summary(after)}")
     return faults
 
 
-def told(verdict: Verdict) -> str:
+def summary(verdict: Verdict) -> str:
     return f"{verdict.outcome} {verdict.exit_code} {verdict.seconds} {verdict.log[-400:]!r}"
 
 
-async def left_in(sandbox: Sandbox) -> list[str]:
-    """Containers of the run that serve nobody any more."""
+async def unused_containers(sandbox: Sandbox) -> list[str]:
+    """Containers of the run that are neither idle nor in use."""
     if not isinstance(sandbox, DockerSandbox):
         return []
     idle = sandbox.idle if isinstance(sandbox, WarmDockerSandbox) else 0
     return [f"left: container {c.id}" for c in (await sandbox.containers())[idle:]]
 
 
-def outside() -> set[str]:
-    """What code could leave here: processes, groups, mounts, things that outlive their maker."""
-    found = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()}
-    found = {f"mount {place}" for place in found if "llmbench" in place or "work" in place}
+def leftovers() -> set[str]:
+    """Processes, groups, mounts, files and IPC objects that code could leave here."""
+    mounts = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()}
+    things = {f"mount {mount}" for mount in mounts if "llmbench" in mount or "work" in mount}
     for kind in ("shm", "sem", "msg"):
-        found |= {
+        things |= {
             f"{kind} {line}" for line in Path(f"/proc/sysvipc/{kind}").read_text().split("\n")[1:]
         }
-    found |= {f"file {path}" for path in Path("/dev/shm").iterdir()}
-    # A group that has a process cannot be removed.
+    things |= {f"file {path}" for path in Path("/dev/shm").iterdir()}
+    # A group with a process cannot be removed.
     groups = Path("/sys/fs/cgroup").rglob(f"{PREFIX}{os.getpid()}-*")
-    found |= {f"group {path}" for path in groups}
+    things |= {f"group {path}" for path in groups}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
-            words = (folder / "cmdline").read_bytes().split(b"\0")
+            argv = (folder / "cmdline").read_bytes().split(b"\0")
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() or words[:2] == [b"sleep", b"1000"]:
-                found.add(f"process {folder.name} {words[:3]}")
-    return found
+            if parent == os.getpid() or argv[:2] == [b"sleep", b"1000"]:
+                things.add(f"process {folder.name} {argv[:3]}")
+    return things

@@ -1,4 +1,4 @@
-"""What goes wrong with an engine is no verdict: tried once more, then said, never a hang."""
+"""Failures of an engine give no verdict: one more try, then an error, never a hang."""
 
 import os
 import time
@@ -15,10 +15,10 @@ from llmbench.errors import SandboxError
 from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Outcome, Problem, Submission, Verdict
 from llmbench.runners import Runner, load_runners
-from llmbench.sandboxes.base import Execution
 from llmbench.sandboxes.docker import client, container
 from llmbench.sandboxes.docker.container import DockerSandbox
 from llmbench.sandboxes.docker.warm import WarmDockerSandbox
+from llmbench.sandboxes.verdict import Execution
 
 pytestmark = [pytest.mark.anyio, pytest.mark.docker]
 
@@ -38,8 +38,8 @@ def test_one():
 @pytest.fixture(scope="module")
 def shared() -> Iterator[PrivateEngine]:
     try:
-        with private_engine(IMAGE) as made:
-            yield made
+        with private_engine(IMAGE) as engine:
+            yield engine
     except NoEngineError as error:
         if "docker" in REQUIRED:
             pytest.fail(f"a private engine is required here: {error}")
@@ -57,7 +57,7 @@ def private_(shared: PrivateEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @dataclass
 class Place:
-    """A sandbox, and how often it was tried."""
+    """A sandbox, and the problem of each of its executions."""
 
     sandbox: DockerSandbox
     private: PrivateEngine
@@ -65,7 +65,7 @@ class Place:
 
     def __post_init__(self) -> None:
         self._execute = self.sandbox.execute
-        # Ignored, because to count its calls is all that this changes.
+        # It only counts the calls of the method that it replaces.
         self.sandbox.execute = self._counted  # type: ignore[method-assign]
 
     async def _counted(self, submission: Submission, runner: Runner) -> Execution:
@@ -73,7 +73,7 @@ class Place:
         return await self._execute(submission, runner)
 
     async def run(self, seconds: float = 0.0, *, limit: float = 20.0) -> Verdict | SandboxError:
-        """The verdict of a right solution whose tests take so long, or what the sandbox met."""
+        """The verdict on a correct solution whose tests take so long, or the error."""
         problem = Problem("p", LANG, "-", {"test_it.py": TEST.format(seconds)})
         code = "def one():\n    return 1\n"
         key = AttemptKey("t", "p", len(self.tries) + 1)
@@ -87,21 +87,21 @@ class Place:
     async def during(
         self, seconds: float, *faults: Callable[[], object], limit: float = 20.0
     ) -> Verdict | SandboxError:
-        """As `run`; each fault befalls the tests of one try."""
-        found: list[Verdict | SandboxError] = []
+        """As `run`, with one fault during the tests of each try."""
+        results: list[Verdict | SandboxError] = []
 
-        async def judged() -> None:
-            found.append(await self.run(seconds, limit=limit))
+        async def run() -> None:
+            results.append(await self.run(seconds, limit=limit))
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(judged)
+            tasks.start_soon(run)
             for number, fault in enumerate(faults, 1):
                 while len(self.tries) < number or not self.private.containers():
-                    assert not found
+                    assert not results
                     await anyio.sleep(0.02)
                 await anyio.sleep(0.6)  # the tests have begun
                 await anyio.to_thread.run_sync(fault)
-        return found[0]
+        return results[0]
 
     def kill_one(self) -> None:
         self.private.docker("kill", *self.private.containers())
@@ -118,23 +118,23 @@ async def place(request: pytest.FixtureRequest, private: PrivateEngine) -> Async
         await sandbox.aclose()
 
 
-def passed(found: Verdict | SandboxError) -> bool:
-    return isinstance(found, Verdict) and found.outcome is Outcome.PASSED
+def passed(result: Verdict | SandboxError) -> bool:
+    return isinstance(result, Verdict) and result.outcome is Outcome.PASSED
 
 
-async def test_a_container_killed_from_outside_is_tried_once_more(place: Place) -> None:
+async def test_a_container_killed_from_outside_gets_one_more_try(place: Place) -> None:
     assert passed(await place.during(1.5, place.kill_one))
     assert len(place.tries) == 2
 
 
-async def test_a_container_killed_from_outside_twice_is_no_verdict(place: Place) -> None:
-    found = await place.during(1.5, place.kill_one, place.kill_one)
-    assert isinstance(found, SandboxError)
+async def test_a_container_killed_from_outside_twice_is_an_error(place: Place) -> None:
+    result = await place.during(1.5, place.kill_one, place.kill_one)
+    assert isinstance(result, SandboxError)
     assert len(place.tries) == 2
     assert passed(await place.run())
 
 
-async def test_a_container_paused_from_outside_is_no_timeout(
+async def test_a_container_paused_from_outside_is_not_a_timeout(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pause_one() -> None:
@@ -160,12 +160,12 @@ async def test_a_restart_of_the_engine_costs_no_attempt(
     assert passed(await place.run())
 
 
-async def test_an_engine_that_stays_away_is_waited_for_once(
+async def test_an_engine_that_stays_down_is_waited_for_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(container, "RESTART_SECONDS", 3.0)
-    found = await place.during(1.5, place.private.stop)
-    assert isinstance(found, SandboxError)
+    result = await place.during(1.5, place.private.stop)
+    assert isinstance(result, SandboxError)
     began = time.monotonic()
     for _ in range(3):
         assert isinstance(await place.run(), SandboxError)
@@ -174,39 +174,39 @@ async def test_an_engine_that_stays_away_is_waited_for_once(
     assert passed(await place.run())
 
 
-async def test_an_image_that_is_gone_is_no_verdict(place: Place) -> None:
+async def test_a_removed_image_is_an_error(place: Place) -> None:
     place.private.docker("tag", IMAGE, "kept")
     place.private.docker("rmi", IMAGE)
     try:
-        found = await place.run()
+        result = await place.run()
     finally:
         place.private.docker("tag", "kept", IMAGE)
         place.private.docker("rmi", "kept")
-    assert isinstance(found, SandboxError)
-    assert "No such image" in str(found)
+    assert isinstance(result, SandboxError)
+    assert "No such image" in str(result)
     assert len(place.tries) == 2
     assert passed(await place.run())
 
 
-async def test_a_full_disk_is_no_verdict(place: Place) -> None:
+async def test_a_full_disk_is_an_error(place: Place) -> None:
     with place.private.full():
-        found = await place.run()
-    assert isinstance(found, SandboxError)
-    assert "no space left" in str(found)
+        result = await place.run()
+    assert isinstance(result, SandboxError)
+    assert "no space left" in str(result)
     assert len(place.tries) == 2
     assert passed(await place.run())
 
 
 @dataclass
 class Stuck:
-    """A sandbox whose engine can be made to hang; its patience is short from then on."""
+    """A sandbox whose engine can be made to hang; its waits are short from then on."""
 
     place: Place
     proxy: StallingProxy
     patience: pytest.MonkeyPatch
 
     def stick(self) -> None:
-        for name in ("API_SECONDS", "REMOVE_SECONDS", "ANSWER_SECONDS"):
+        for name in ("API_SECONDS", "REMOVE_SECONDS", "PING_SECONDS"):
             self.patience.setattr(client, name, 1.0)
         self.patience.setattr(container, "RESTART_SECONDS", 1.0)
         self.proxy.stick()
@@ -237,7 +237,7 @@ async def stuck(
         socket.unlink()
 
 
-async def test_an_engine_that_is_stuck_is_no_hang(stuck: Stuck) -> None:
+async def test_a_stuck_engine_is_an_error_in_bounded_time(stuck: Stuck) -> None:
     stuck.stick()
     began = time.monotonic()
     assert isinstance(await stuck.place.run(), SandboxError)
@@ -246,14 +246,14 @@ async def test_an_engine_that_is_stuck_is_no_hang(stuck: Stuck) -> None:
     assert passed(await stuck.place.run())
 
 
-async def test_an_engine_that_gets_stuck_while_tests_run_makes_no_timeout(stuck: Stuck) -> None:
+async def test_an_engine_that_gets_stuck_during_tests_is_not_a_timeout(stuck: Stuck) -> None:
     assert passed(await stuck.place.run())
     assert isinstance(await stuck.place.during(1.0, stuck.stick, limit=2), SandboxError)
     stuck.flow()
     assert passed(await stuck.place.run())
 
 
-async def test_what_an_engine_held_back_for_a_while_is_heard(stuck: Stuck) -> None:
+async def test_output_that_an_engine_held_back_is_received(stuck: Stuck) -> None:
     def stick_for_a_while() -> None:
         stuck.proxy.stick()
         time.sleep(4)  # longer than the limit and its grace

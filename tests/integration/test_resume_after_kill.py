@@ -260,10 +260,10 @@ async def containers(folder: Path) -> list[str]:
         return [
             found.id
             for run in folder.glob("_work/*")
-            for found in await client.labelled(docker, client.RUN_LABEL, run.name)
+            for found in await client.list_containers(docker, client.RUN_LABEL, run.name)
         ]
     finally:
-        await client.close(docker)
+        await client.close_client(docker)
 
 
 def many(seeds: int) -> list[ParameterSet]:

@@ -79,7 +79,7 @@ def test_a_missing_field_is_named(tmp_path: Path, change: str, field: str, reaso
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("report: junit", "report: tap", "report: .*'junit' or 'gotest'.*not 'tap'"),
+        ("report: junit", "report: ''", "report: .*at least 1 character"),
         ("title: Brain", "title: Brain\ncolour: red", "colour: unknown field"),
         ("memory_mb: 64", "memory_gb: 64", "limits: 'memory_gb' is not one of memory_mb"),
         ("memory_mb: 64", "memory_mb: 6.5", r"limits\.memory_mb: 6\.5 is not a whole number"),
@@ -89,7 +89,7 @@ def test_a_missing_field_is_named(tmp_path: Path, change: str, field: str, reaso
         (
             "fences: [bf]",
             "code_patterns: ['(']\nfences: [bf]",
-            r"code_patterns: '\(' is no regular expression",
+            r"code_patterns: '\(' is not a regular expression",
         ),
         ("fences: [bf]", "fences: [", "not YAML"),
     ],

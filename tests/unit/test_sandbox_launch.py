@@ -8,8 +8,8 @@ import pytest
 from llmbench.errors import SandboxError
 from llmbench.records import AttemptKey, Submission
 from llmbench.runners import ResourceLimits
-from llmbench.sandboxes.base import Execution
 from llmbench.sandboxes.launch import Capture, HeadTailBuffer, Launch, pack
+from llmbench.sandboxes.verdict import Execution
 
 LIMITS = ResourceLimits(log_kb=1, report_kb=1)
 
@@ -30,8 +30,8 @@ def captured(launch: Launch, log: bytes, exit_code: int | None = 0) -> Execution
 def test_an_archive_holds_the_files() -> None:
     files = {"b/c.txt": "é", "a.txt": "x" * 20_000}
     with tarfile.open(fileobj=io.BytesIO(pack(files))) as archive:
-        found = {m.name: archive.extractfile(m) for m in archive.getmembers()}
-        assert {n: f.read().decode() for n, f in found.items() if f} == files
+        members = {m.name: archive.extractfile(m) for m in archive.getmembers()}
+        assert {n: f.read().decode() for n, f in members.items() if f} == files
 
 
 def test_the_same_files_make_the_same_archive() -> None:
@@ -48,26 +48,26 @@ def test_a_path_that_leaves_the_work_folder_is_refused(path: str) -> None:
         pack({path: ""})
 
 
-def test_a_bounded_stream_keeps_head_and_tail_and_says_what_is_missing() -> None:
-    kept = HeadTailBuffer(10)
+def test_a_buffer_keeps_head_and_tail_and_notes_the_gap() -> None:
+    buffer = HeadTailBuffer(10)
     for byte in b"abcdefghijklmnopqrstuvwxyz":
-        kept.feed(bytes([byte]))
-    assert kept.kept() == b"abcde\n[16 bytes left out]\nvwxyz"
+        buffer.feed(bytes([byte]))
+    assert buffer.contents() == b"abcde\n[16 bytes left out]\nvwxyz"
 
 
-def test_a_bounded_stream_keeps_all_that_fits() -> None:
-    kept = HeadTailBuffer(10)
-    kept.feed(b"abcdefg")
-    kept.feed(b"hij")
-    assert (kept.kept(), kept.dropped) == (b"abcdefghij", 0)
+def test_a_buffer_keeps_a_stream_that_fits() -> None:
+    buffer = HeadTailBuffer(10)
+    buffer.feed(b"abcdefg")
+    buffer.feed(b"hij")
+    assert (buffer.contents(), buffer.dropped) == (b"abcdefghij", 0)
 
 
-def test_a_bounded_stream_holds_little_of_a_flood() -> None:
-    kept = HeadTailBuffer(1000)
+def test_a_buffer_keeps_little_of_a_flood() -> None:
+    buffer = HeadTailBuffer(1000)
     for _ in range(1000):
-        kept.feed(b"x" * 65536)
-    assert len(kept.kept()) < 1100
-    assert kept.dropped == 65536 * 1000 - 1000
+        buffer.feed(b"x" * 65536)
+    assert len(buffer.contents()) < 1100
+    assert buffer.dropped == 65536 * 1000 - 1000
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_bounded_stream_holds_little_of_a_flood() -> None:
         ("100.00 ", "101.50 ", None),
     ],
 )
-def test_the_launcher_lines_give_the_figures_and_leave_the_log(
+def test_the_lines_of_the_launcher_give_the_times_and_are_not_in_the_log(
     first: str, last: str, cpu: float | None
 ) -> None:
     launch = a_launch()
@@ -87,13 +87,13 @@ def test_the_launcher_lines_give_the_figures_and_leave_the_log(
     assert (execution.log, execution.seconds, execution.cpu_seconds) == ("hello\nworld\n", 1.5, cpu)
 
 
-def test_a_log_that_is_no_text_is_still_a_log() -> None:
+def test_a_log_may_contain_bytes_that_are_not_text() -> None:
     launch = a_launch()
     log = f"{launch.mark} 1.00 \n".encode() + b"\xff\x00ok" + f"\n{launch.mark} 2.00 \n".encode()
     assert captured(launch, log).log == "\ufffd\x00ok"
 
 
-def test_a_flood_in_the_log_costs_neither_the_figures_nor_the_bound() -> None:
+def test_a_flood_in_the_log_is_cut_and_the_times_remain() -> None:
     launch = a_launch()
     flood = b"x" * 100_000
     log = f"{launch.mark} 1.00 \n".encode() + flood + f"\n{launch.mark} 2.00 \n".encode()
@@ -103,15 +103,15 @@ def test_a_flood_in_the_log_costs_neither_the_figures_nor_the_bound() -> None:
     assert "bytes left out" in execution.log
 
 
-def test_what_ended_before_the_tests_began_is_a_fault_of_the_sandbox() -> None:
-    with pytest.raises(SandboxError, match="it said: tar: no space left"):
+def test_an_end_before_the_tests_began_is_a_sandbox_error() -> None:
+    with pytest.raises(SandboxError, match="its output: tar: no space left"):
         captured(a_launch(), b"tar: no space left\n", 125)
 
 
 @pytest.mark.parametrize(
     ("code", "end", "timed_out"), [(137, 110.0, True), (137, 104.0, False), (1, 110.0, False)]
 )
-def test_the_clock_tells_a_timeout_from_another_kill(
+def test_the_wall_time_tells_a_timeout_from_another_kill(
     code: int, end: float, timed_out: bool
 ) -> None:
     launch = a_launch(timeout=10.0)
@@ -122,7 +122,7 @@ def test_the_clock_tells_a_timeout_from_another_kill(
 
 
 @pytest.mark.parametrize(("used", "timed_out"), [(2_900_000, False), (3_000_000, True)])
-def test_the_processor_time_of_all_processes_is_held_to_its_limit(
+def test_the_limit_of_processor_time_holds_for_the_sum_of_all_processes(
     used: int, timed_out: bool
 ) -> None:
     launch = a_launch(cpu_seconds=3.0)
@@ -130,7 +130,7 @@ def test_the_processor_time_of_all_processes_is_held_to_its_limit(
     assert captured(launch, log.encode()).timed_out is timed_out
 
 
-def test_half_a_report_is_no_report() -> None:
+def test_a_report_that_was_cut_counts_as_empty() -> None:
     launch = a_launch()
     capture = Capture(launch, LIMITS)
     capture.stderr(f"{launch.mark} 1.00 \n".encode())
@@ -189,7 +189,7 @@ def test_the_launcher_reads_the_processor_time_of_its_cgroup(
 
 
 @pytest.mark.parametrize(
-    ("file", "said"),
+    ("file", "content"),
     [
         ("memory.events", "oom 3\noom_kill {}\noom_group_kill 0\n"),
         ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"),
@@ -198,19 +198,19 @@ def test_the_launcher_reads_the_processor_time_of_its_cgroup(
 @pytest.mark.parametrize(
     ("killed", "code", "out_of_memory"), [(2, 1, True), (0, 1, False), (2, 0, False)]
 )
-def test_the_launcher_tells_whether_a_process_of_its_cgroup_was_killed_for_memory(
-    tmp_path: Path, file: str, said: str, killed: int, code: int, out_of_memory: bool
+def test_the_launcher_reports_a_kill_for_memory_in_its_cgroup(
+    tmp_path: Path, file: str, content: str, killed: int, code: int, out_of_memory: bool
 ) -> None:
     events = tmp_path / "cgroup" / file
     events.parent.mkdir(parents=True)
-    events.write_text(said.format(killed))
+    events.write_text(content.format(killed))
     script = f"echo log >&2; exit {code}"
     execution, _ = run_launcher(tmp_path, script, cgroup=str(tmp_path / "cgroup"))
     assert execution.out_of_memory is out_of_memory
     assert (execution.exit_code, execution.log) == (code, "log\n")
 
 
-def test_the_launcher_ends_what_takes_too_long(tmp_path: Path) -> None:
+def test_the_launcher_ends_tests_at_the_wall_limit(tmp_path: Path) -> None:
     execution, _ = run_launcher(tmp_path, "sleep 20", timeout=0.3)
     assert execution.timed_out
     assert 0.27 <= execution.seconds < 2

@@ -1,4 +1,4 @@
-"""How long tests may take."""
+"""Time limits of tests."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +13,10 @@ from llmbench.sandboxes.time_limits import TimeLimit, TimeLimits
 
 pytestmark = pytest.mark.anyio
 
-ABOUT = RunnerConfig(
+CONFIG = RunnerConfig(
     title="Any", fences=("any",), solution="s", image="i", report="junit", toolchain={"sh": None}
 )
-RUNNERS = {"any": Runner("any", Path("/nowhere"), ABOUT, ResourceLimits())}
+RUNNERS = {"any": Runner("any", Path("/nowhere"), CONFIG, ResourceLimits())}
 PASSED = Verdict(Outcome.PASSED, cpu_seconds=1.5)
 
 
@@ -25,11 +25,11 @@ def a_problem(timeout: float | str | None, reference: str = "good") -> Problem:
 
 
 @dataclass
-class Timed:
-    """Gives every submission the same verdict, after a moment."""
+class FakeSandbox:
+    """A sandbox that gives every submission the same verdict, after a moment."""
 
     verdict: Verdict
-    name: str = "timed"
+    name: str = "fake"
     ran: list[Submission] = field(default_factory=list)
 
     async def run(self, submission: Submission) -> Verdict:
@@ -44,7 +44,7 @@ class Timed:
 
 
 @pytest.mark.parametrize(
-    ("stated", "most", "allowed"),
+    ("stated", "max_seconds", "limit"),
     [
         (None, 45, (45, 45)),
         (5.0, 45, (5, 15)),
@@ -55,23 +55,23 @@ class Timed:
         ("100x", 45, (45, 45)),
     ],
 )
-async def test_an_allowance_is_firm_in_processor_time_and_generous_by_the_clock(
-    stated: float | str | None, most: float, allowed: tuple[float, float]
+async def test_a_limit_is_strict_in_processor_time_and_generous_in_wall_time(
+    stated: float | str | None, max_seconds: float, limit: tuple[float, float]
 ) -> None:
-    allowances = TimeLimits(Timed(PASSED), RUNNERS, most)
-    assert await allowances.of(a_problem(stated)) == TimeLimit(*allowed)
+    limits = TimeLimits(FakeSandbox(PASSED), RUNNERS, max_seconds)
+    assert await limits.of(a_problem(stated)) == TimeLimit(*limit)
 
 
-async def test_a_reference_is_measured_once_however_many_wait_for_it() -> None:
-    sandbox = Timed(PASSED)
-    allowances = TimeLimits(sandbox, RUNNERS, 45)
+async def test_a_reference_is_measured_once_for_concurrent_requests() -> None:
+    sandbox = FakeSandbox(PASSED)
+    limits = TimeLimits(sandbox, RUNNERS, 45)
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
-            tasks.start_soon(allowances.of, a_problem("4x"))
+            tasks.start_soon(limits.of, a_problem("4x"))
     assert [submission.files["s"] for submission in sandbox.ran] == ["good"]
 
 
-async def test_a_reference_that_fails_here_is_a_fault_of_the_sandbox() -> None:
-    allowances = TimeLimits(Timed(Verdict(Outcome.FAILED)), RUNNERS, 45)
+async def test_a_reference_that_fails_is_a_sandbox_error() -> None:
+    limits = TimeLimits(FakeSandbox(Verdict(Outcome.FAILED)), RUNNERS, 45)
     with pytest.raises(SandboxError, match=r"limit of p is 4x .* does not pass here \(failed\)"):
-        await allowances.of(a_problem("4x"))
+        await limits.of(a_problem("4x"))

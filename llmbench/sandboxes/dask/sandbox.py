@@ -1,13 +1,13 @@
-"""A Dask cluster: each submission runs in the sandbox of one of its workers.
+"""The sandbox of a Dask cluster: each submission runs in the sandbox of one of its workers.
 
-The cluster brings the workers and carries what goes to them and comes back. Which worker runs a
-submission is chosen here: only one that was surveyed and has a free thread, so that a worker on
-which nothing works cannot draw submissions to itself.
+The cluster provides workers and transport. The worker of a submission is chosen here: it was
+probed and has a free thread, so that a broken worker cannot attract submissions.
 """
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -21,83 +21,80 @@ from distributed.scheduler import KilledWorker
 from llmbench._version import __version__
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission, Verdict
-from llmbench.runners import Runner
-from llmbench.sandboxes.base import SandboxSpec
+from llmbench.sandboxes.base import TRIES, OpenRequest
 from llmbench.sandboxes.dask import worker as dask_worker
 from llmbench.sandboxes.dask.worker import WorkerInfo, WorkerRequest
-from llmbench.sandboxes.grading import TRIES
+
+logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
-SURVEY_SECONDS = 600.0
-"""A worker's first set-up of local toolchains may take minutes."""
-LOOK_SECONDS = 1.0
-"""How often the cluster is asked who its workers are."""
+PROBE_SECONDS = 600.0
+"""Longest wait for a probe: the first setup of toolchains may take minutes."""
+REFRESH_SECONDS = 1.0
+"""Interval at which the scheduler is asked for its workers."""
 PATIENCE_SECONDS = 60.0
-"""How long a cluster without a usable worker is waited for."""
-WORKERS_LOST = 3
-"""A submission that saw so many workers die is not handed to another."""
+"""Longest wait for a cluster that has no usable worker."""
+MAX_LOST_WORKERS = 3
+"""Workers that may die under a submission before it is given up."""
 GRACE_SECONDS = 120.0
-"""How long beyond its tests, each time they are tried, a submission may be on a worker."""
+"""Time beyond the limit of its tests, for each try, that a submission may be on a worker."""
 
 
 @dataclass(slots=True)
 class _Worker:
-    """A worker that was surveyed; `free` of its threads are not in use by this run."""
+    """A usable worker; this run does not use `free` of its threads."""
 
-    about: WorkerInfo
+    info: WorkerInfo
     free: int
 
 
-class _LostError(Exception):
+class _WorkerLostError(Exception):
     """The worker died under a submission."""
 
 
 class DaskSandbox:
-    """Runs each submission in the sandbox of a worker; one that dies costs a further try.
+    """A sandbox that runs each submission on a worker, and on another if that one dies.
 
-    Workers may join and leave at any time. What joins is surveyed before it is used; what differs
-    between workers is told.
+    Workers may join and leave at any time. A new worker is probed before it is used, and
+    differences between workers are reported.
     """
 
-    def __init__(self, client: Client, order: WorkerRequest, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: Client, request: WorkerRequest, notify: Callable[[str], None]
+    ) -> None:
         """Use the cluster of a connected client, which `aclose` closes."""
         self._client = client
-        self._order = order
+        self._request = request
         self._notify = notify
         self._stack = AsyncExitStack()
         self._workers: dict[str, _Worker] = {}
         self._refused: dict[str, str] = {}
-        self._surveyed: set[str] = set()
-        self._told: set[str] = set()
+        self._probing: set[str] = set()
+        self._reported: set[str] = set()
         self._threads = anyio.CapacityLimiter(1)
-        self._fetching: set[asyncio.Future[Any]] = set()
-        self._alone_since = anyio.current_time()
+        self._results: set[asyncio.Future[Any]] = set()
+        self._last_usable = anyio.current_time()
 
     @classmethod
-    async def open(
-        cls,
-        choice: SandboxSpec,
-        runners: Mapping[str, Runner],
-        run_id: str,
-        notify: Callable[[str], None],
-    ) -> Self:
-        """Connect to the scheduler, and survey the workers there are.
+    async def open(cls, request: OpenRequest) -> Self:
+        """Connect to the scheduler, and probe its workers.
 
         Raises:
             NoSandboxError: no scheduler answers, or none of its workers can be used; says why.
         """
-        address = choice.scheduler
-        client = await _connected(address)
-        there = replace(choice, kind="auto", scheduler=None)
-        states = {lang: dask_worker.runner_digest(runner) for lang, runner in runners.items()}
-        sandbox = cls(client, WorkerRequest(run_id, there, states), notify)
+        address = request.spec.scheduler
+        client = await _connect(address)
+        # Each worker opens the best sandbox of its machine.
+        spec = replace(request.spec, kind="auto", scheduler=None)
+        digests = {lang: dask_worker.runner_digest(r) for lang, r in request.runners.items()}
+        sandbox = cls(client, WorkerRequest(request.run_id, spec, digests), request.notify)
         try:
-            await sandbox._survey(await sandbox._look())
+            await sandbox._probe(await sandbox._refresh_workers())
             if not sandbox._workers:
-                raise NoSandboxError(f"{address}: {sandbox._why_none()}")
-            watching = await sandbox._stack.enter_async_context(anyio.create_task_group())
-            sandbox._stack.callback(watching.cancel_scope.cancel)
-            watching.start_soon(sandbox._watch)
+                raise NoSandboxError(f"{address}: {sandbox._no_worker_reason()}")
+            tasks = await sandbox._stack.enter_async_context(anyio.create_task_group())
+            sandbox._stack.callback(tasks.cancel_scope.cancel)
+            tasks.start_soon(sandbox._watch)
         except BaseException:
             await sandbox.aclose()
             raise
@@ -105,29 +102,29 @@ class DaskSandbox:
 
     @property
     def name(self) -> str:
-        """Where tests run, as rows say it."""
-        return "dask/" + "+".join(sorted({w.about.sandbox for w in self._workers.values()}))
+        """The name in result rows, with the sandboxes of the workers."""
+        return "dask/" + "+".join(sorted({w.info.sandbox for w in self._workers.values()}))
 
     async def run(self, submission: Submission) -> Verdict:
-        """Run the tests on a worker that has a free thread; on another if that one dies.
+        """Run the tests on a worker with a free thread, and on another if that one dies.
 
         Raises:
-            SandboxError: the worker's sandbox failed, or no worker is left, or several died.
+            SandboxError: the worker's sandbox failed, no worker remains, or several died.
         """
-        for _ in range(WORKERS_LOST):
-            with suppress(_LostError):
-                async with self._thread() as worker:
-                    return await self._run_on(worker, submission)
-        raise SandboxError(f"{WORKERS_LOST} workers died while they ran these tests")
+        for _ in range(MAX_LOST_WORKERS):
+            with suppress(_WorkerLostError):
+                async with self._acquire_worker() as address:
+                    return await self._run_on(address, submission)
+        raise SandboxError(f"{MAX_LOST_WORKERS} workers died while they ran these tests")
 
     async def versions(self) -> dict[str, str]:
-        """The cluster, and what its workers have; where they differ, how many have what."""
-        abouts = {address: worker.about for address, worker in self._workers.items()}
-        threads = sum(about.slots for about in abouts.values())
-        told = {"cluster": f"Dask, {len(abouts)} workers, {threads} threads"}
-        for part, values in sorted(_parts(abouts).items()):
-            told[part] = _counted(values)
-        return told
+        """Return the cluster, and the versions of its workers; with counts where they differ."""
+        infos = self._infos()
+        threads = sum(info.slots for info in infos)
+        versions = {"cluster": f"Dask, {len(infos)} workers, {threads} threads"}
+        for part, values in sorted(_values_by_part(infos).items()):
+            versions[part] = _with_counts(values)
+        return versions
 
     async def aclose(self) -> None:
         """Close this run's sandboxes on all workers, and the connection."""
@@ -135,30 +132,33 @@ class DaskSandbox:
             await self._stack.aclose()
         finally:
             with anyio.CancelScope(shield=True):
-                await self._leave()
+                await self._close()
 
-    async def _leave(self) -> None:
-        # From a dead scheduler nothing can be had: the workers close what is idle by themselves.
+    async def _close(self) -> None:
+        # A dead scheduler answers nothing: the workers close idle sandboxes by themselves.
         with suppress(Exception), anyio.move_on_after(GRACE_SECONDS):
-            leave = dask_worker.close, self._order.run_id
-            await self._client.run(*leave, workers=list(self._workers))
+            close = dask_worker.close, self._request.run_id
+            await self._client.run(*close, workers=list(self._workers))
         with suppress(Exception), anyio.move_on_after(CONNECT_SECONDS):
             await self._client.close()
-        for fetching in self._fetching:
-            fetching.cancel()
+        for result in self._results:
+            result.cancel()
+
+    def _infos(self) -> list[WorkerInfo]:
+        return [worker.info for worker in self._workers.values()]
 
     @asynccontextmanager
-    async def _thread(self) -> AsyncIterator[str]:
-        """A free thread of a worker: its address.
+    async def _acquire_worker(self) -> AsyncIterator[str]:
+        """Reserve a thread of the least busy worker, and yield the worker's address.
 
         Raises:
-            SandboxError: there has been no usable worker for too long.
+            SandboxError: there has been no usable worker for `PATIENCE_SECONDS`.
         """
         async with self._threads:
             while not any(worker.free for worker in self._workers.values()):
-                if anyio.current_time() - self._alone_since > PATIENCE_SECONDS:
-                    raise SandboxError(self._why_none())
-                await anyio.sleep(LOOK_SECONDS)
+                if anyio.current_time() - self._last_usable > PATIENCE_SECONDS:
+                    raise SandboxError(self._no_worker_reason())
+                await anyio.sleep(REFRESH_SECONDS)
             address, worker = max(self._workers.items(), key=lambda item: item[1].free)
             worker.free -= 1
             try:
@@ -170,7 +170,7 @@ class DaskSandbox:
         limit = TRIES * (submission.timeout + GRACE_SECONDS)
         future = self._client.submit(
             dask_worker.grade,
-            self._order,
+            self._request,
             submission,
             workers=[address],
             pure=False,
@@ -184,113 +184,112 @@ class DaskSandbox:
         raise SandboxError(f"{address} gave no verdict within {limit:g} s: it hangs or is busy")
 
     async def _verdict(self, future: Any, address: str) -> Verdict:
-        """What the worker says, as long as it is there.
+        """Wait for the result of a worker, as long as the worker is there.
 
-        The client fetches in one transfer what several wait for: a wait that is cut short can end
-        those of all others, and every later one, in a cancellation that nobody asked for. So each
-        has a task of its own, which goes on to its end.
+        The client fetches several results in one transfer. Cancelling one wait can cancel all
+        others, and every later one. So each result has a task of its own that always completes.
         """
-        fetching = asyncio.ensure_future(future.result())
-        self._fetching.add(fetching)
-        fetching.add_done_callback(self._fetched)
-        while not fetching.done():
+        result = asyncio.ensure_future(future.result())
+        self._results.add(result)
+        result.add_done_callback(self._discard_result)
+        while not result.done():
             if address not in self._workers:
-                raise _LostError
-            await asyncio.wait([fetching], timeout=LOOK_SECONDS)
+                raise _WorkerLostError
+            await asyncio.wait([result], timeout=REFRESH_SECONDS)
         try:
-            verdict = fetching.result()
+            verdict = result.result()
         except SandboxError as error:
-            raise SandboxError(f"{address}: {error}") from None
+            raise SandboxError(f"{address}: {error.message}", hint=error.hint) from None
         except (FutureCancelledError, KilledWorker, asyncio.CancelledError):
-            raise _LostError from None
-        except Exception as error:  # whatever a worker's interpreter or its connection throws
+            raise _WorkerLostError from None
+        except Exception as error:  # any error of a worker's interpreter or its connection
             raise SandboxError(f"{address}: {_first_line(error)}") from error
         assert isinstance(verdict, Verdict)
         return verdict
 
-    def _fetched(self, fetching: "asyncio.Future[Any]") -> None:
-        self._fetching.discard(fetching)
-        if not fetching.cancelled():
-            fetching.exception()  # nobody may be left to hear of it
+    def _discard_result(self, result: "asyncio.Future[Any]") -> None:
+        self._results.discard(result)
+        if not result.cancelled():
+            result.exception()  # marks it as seen: nobody may wait for it any more
 
     async def _watch(self) -> None:
-        """Look again and again; a worker that sets itself up for minutes keeps nobody waiting."""
-        async with anyio.create_task_group() as surveys:
+        """Refresh the workers for ever; a slow setup of one worker delays no other."""
+        async with anyio.create_task_group() as probes:
             while True:
-                await anyio.sleep(LOOK_SECONDS)
-                surveys.start_soon(self._survey, await self._look())
+                await anyio.sleep(REFRESH_SECONDS)
+                probes.start_soon(self._probe, await self._refresh_workers())
 
-    async def _look(self) -> list[str]:
-        """Ask the scheduler who is there; forget who is gone, and say who is new."""
-        there = await self._addresses()
-        for address in self._workers.keys() - there:
+    async def _refresh_workers(self) -> list[str]:
+        """Ask the scheduler for its workers, drop those that are gone, and return the new ones."""
+        current = await self._addresses()
+        for address in self._workers.keys() - current:
             self._notify(f"worker {address} is gone: its tests run elsewhere")
             del self._workers[address]
-        self._refused = {a: why for a, why in self._refused.items() if a in there}
-        self._count()
-        return sorted(there - self._workers.keys() - self._refused.keys() - self._surveyed)
+        self._refused = {a: reason for a, reason in self._refused.items() if a in current}
+        self._update_threads()
+        return sorted(current - self._workers.keys() - self._refused.keys() - self._probing)
 
-    def _count(self) -> None:
-        """Hand out as many threads as the workers have."""
+    def _update_threads(self) -> None:
+        """Allow as many submissions at once as the workers have threads."""
         if self._workers:
-            self._alone_since = anyio.current_time()
-        slots = sum(worker.about.slots for worker in self._workers.values())
-        self._threads.total_tokens = max(1, slots)
+            self._last_usable = anyio.current_time()
+        self._threads.total_tokens = max(1, sum(info.slots for info in self._infos()))
 
     async def _addresses(self) -> set[str]:
         try:
             assert self._client.scheduler is not None  # it is connected
             with anyio.fail_after(CONNECT_SECONDS):
-                about = await self._client.scheduler.identity(n_workers=-1)
+                identity = await self._client.scheduler.identity(n_workers=-1)
         except (OSError, TimeoutError):
             return set()
-        return set(about["workers"])
+        return set(identity["workers"])
 
-    async def _survey(self, addresses: list[str]) -> None:
-        """Find out which of these workers can be used, and use those."""
+    async def _probe(self, addresses: list[str]) -> None:
+        """Open the run's sandbox on these workers, and use those where it works."""
         if not addresses:
             return
-        self._surveyed.update(addresses)
+        self._probing.update(addresses)
         try:
-            with anyio.fail_after(SURVEY_SECONDS):
-                said = await self._client.run(
-                    dask_worker.probe, self._order, workers=addresses, on_error="return"
+            with anyio.fail_after(PROBE_SECONDS):
+                answers = await self._client.run(
+                    dask_worker.probe, self._request, workers=addresses, on_error="return"
                 )
         except (OSError, TimeoutError):
-            return  # they are asked again, if they are still there
+            return  # they are probed again if they are still there
         finally:
-            self._surveyed.difference_update(addresses)
-        for address, about in said.items():
-            if isinstance(about, WorkerInfo):
-                self._workers[address] = _Worker(about, about.slots)
-            elif not isinstance(about, OSError):
-                self._refused[address] = _reason(about)
+            self._probing.difference_update(addresses)
+        for address, answer in answers.items():
+            if isinstance(answer, WorkerInfo):
+                self._workers[address] = _Worker(answer, answer.slots)
+                logger.info("worker %s: %s, %d threads", address, answer.sandbox, answer.slots)
+            elif not isinstance(answer, OSError):
+                self._refused[address] = _refusal(answer)
                 self._notify(f"worker {address} is not used: {self._refused[address]}")
-        self._count()
-        self._tell_differences()
+        self._update_threads()
+        self._report_differences()
 
-    def _tell_differences(self) -> None:
-        abouts = {address: worker.about for address, worker in self._workers.items()}
+    def _report_differences(self) -> None:
+        infos = self._infos()
         lines = [
-            f"workers differ in {part}, and may judge differently: {_counted(values)}"
-            for part, values in sorted(_parts(abouts).items())
+            f"workers differ in {part}, and may judge differently: {_with_counts(values)}"
+            for part, values in sorted(_values_by_part(infos).items())
             if len(set(values)) > 1
         ]
-        notes = Counter(note for about in abouts.values() for note in about.notes)
+        notes = Counter(note for info in infos for note in info.notes)
         lines += [f"on {count} workers: {note}" for note, count in notes.items()]
         for line in lines:
-            if line not in self._told:
-                self._told.add(line)
+            if line not in self._reported:
+                self._reported.add(line)
                 self._notify(line)
 
-    def _why_none(self) -> str:
+    def _no_worker_reason(self) -> str:
         if self._refused:
             address, reason = next(iter(self._refused.items()))
             return f"no worker of the cluster can be used: {address} {reason}"
         return "the cluster has no worker: start some with `dask worker`"
 
 
-async def _connected(address: str | None) -> Client:
+async def _connect(address: str | None) -> Client:
     client = Client(address, asynchronous=True, timeout=CONNECT_SECONDS)
     try:
         await client
@@ -300,33 +299,33 @@ async def _connected(address: str | None) -> Client:
         if not isinstance(error, OSError | ValueError):
             raise
         raise NoSandboxError(
-            f"no Dask scheduler answers at {address} ({_first_line(error)}): start one with "
-            "`dask scheduler`, or correct --dask"
+            f"no Dask scheduler answers at {address} ({_first_line(error)})",
+            hint="start one with `dask scheduler`, or correct --dask-scheduler",
         ) from None
+    logger.info("connected to the Dask scheduler at %s", address)
     return client
 
 
-def _parts(abouts: Mapping[str, WorkerInfo]) -> dict[str, list[str]]:
-    """What each worker says of each part."""
-    parts = {name for about in abouts.values() for name in about.versions}
-    told = {part: [about.versions.get(part, "none") for about in abouts.values()] for part in parts}
-    return {"sandbox": [about.sandbox for about in abouts.values()], **told}
+def _values_by_part(infos: Sequence[WorkerInfo]) -> dict[str, list[str]]:
+    """Each part with its version on each worker."""
+    parts = {part for info in infos for part in info.versions}
+    versions = {part: [info.versions.get(part, "none") for info in infos] for part in parts}
+    return {"sandbox": [info.sandbox for info in infos], **versions}
 
 
-def _counted(values: list[str]) -> str:
-    """The values, each with how many have it, unless all have the same."""
+def _with_counts(values: list[str]) -> str:
+    """The distinct values, each with its count; one value alone without."""
     counts = Counter(values)
     if len(counts) == 1:
         return values[0]
     return ", ".join(f"{value} ({count})" for value, count in counts.most_common())
 
 
-def _reason(error: BaseException) -> str:
+def _refusal(error: BaseException) -> str:
     if isinstance(error, SandboxError):
         return str(error)
     return f"it cannot load llmbench {__version__}: {_first_line(error)}"
 
 
 def _first_line(error: BaseException) -> str:
-    lines: Iterator[str] = iter(str(error).splitlines())
-    return next(lines, type(error).__name__)
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,10 +1,11 @@
-"""What runs on the workers of a Dask cluster: the sandbox of a run there, and its submissions.
+"""The part that runs on the workers of a Dask cluster: a run's sandbox and its submissions.
 
-Each worker opens the best sandbox that its machine has, when it is first asked, and closes it when
-the run leaves or has handed it nothing for a while.
+A worker opens the best sandbox of its machine at the first request of a run. It closes the sandbox
+when the run ends or has sent nothing for a while.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,31 +17,33 @@ from llmbench._version import __version__
 from llmbench.errors import SandboxError
 from llmbench.records import Submission, Verdict
 from llmbench.runners import Runner, load_runners
-from llmbench.sandboxes.base import Sandbox, SandboxSpec
+from llmbench.sandboxes.base import OpenRequest, Sandbox, SandboxSpec
 from llmbench.sandboxes.local import toolchains
-from llmbench.sandboxes.open import open_sandbox
+from llmbench.sandboxes.local_kinds import open_auto
+
+logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 120.0
-"""A run that has handed a worker nothing for so long may be dead: its sandbox is closed there."""
+"""Time without a submission after which a run may be dead: its sandbox is closed on the worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRequest:
-    """What a run wants of each worker.
+    """The run that sends submissions to a worker, and its requirements.
 
-    `runners` has the state of each language's runner folder, and `version` is that of llmbench: a
-    worker with another one might judge otherwise.
+    `digests` has a hash of each language's runner folder, and `version` is that of llmbench: a
+    worker with other ones might judge differently.
     """
 
     run_id: str
-    choice: SandboxSpec
-    runners: Mapping[str, str]
+    spec: SandboxSpec
+    digests: Mapping[str, str]
     version: str = __version__
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """What a worker says of itself: submissions it serves at once, its sandbox, versions."""
+    """A worker's concurrent submissions, the name of its sandbox, versions, and notes."""
 
     slots: int
     sandbox: str
@@ -50,99 +53,103 @@ class WorkerInfo:
 
 @dataclass(eq=False)
 class _OpenSandbox:
-    """The open sandbox of one run, what it said when it opened, and what runs in it."""
+    """The open sandbox of one run, its notes from opening, and its running submissions."""
 
     sandbox: Sandbox
     notes: tuple[str, ...]
     running: dict[anyio.CancelScope, anyio.Event] = field(default_factory=dict)
-    used: float = field(default_factory=anyio.current_time)
-    watch: asyncio.Task[None] | None = None
+    last_used: float = field(default_factory=anyio.current_time)
+    idle_watch: asyncio.Task[None] | None = None
 
 
-_places: dict[str, _OpenSandbox] = {}
+_open_sandboxes: dict[str, _OpenSandbox] = {}
 _opening = anyio.Lock()
 
 
 def runner_digest(runner: Runner) -> str:
-    """A name for the state of a language's runner folder, the same on every machine."""
+    """Return a hash of a language's runner folder, the same on every machine."""
     return toolchains.digest(runner.folder, ())
 
 
-async def probe(order: WorkerRequest, dask_worker: Worker | None = None) -> WorkerInfo:
-    """Open the sandbox of a run on this worker, and say what is here.
+async def probe(request: WorkerRequest, dask_worker: Worker | None = None) -> WorkerInfo:
+    """Open the sandbox of a run on this worker, and describe it.
 
     Raises:
         SandboxError: this worker has another llmbench or other runners, or no sandbox works here.
     """
     assert dask_worker is not None
-    place = await _place(order)
-    versions = await place.sandbox.versions()
-    return WorkerInfo(dask_worker.state.nthreads, place.sandbox.name, versions, place.notes)
+    opened = await _get_sandbox(request)
+    sandbox = opened.sandbox
+    slots = dask_worker.state.nthreads
+    return WorkerInfo(slots, sandbox.name, await sandbox.versions(), opened.notes)
 
 
-async def grade(order: WorkerRequest, submission: Submission) -> Verdict:
+async def grade(request: WorkerRequest, submission: Submission) -> Verdict:
     """Run one submission in the sandbox of this worker.
 
     Raises:
-        SandboxError: the sandbox failed, not the code in it, or the run has left.
+        SandboxError: the sandbox failed, not the code in it, or the run has ended.
     """
-    place = await _place(order)
+    opened = await _get_sandbox(request)
     with anyio.CancelScope() as scope:
-        ended = place.running[scope] = anyio.Event()
+        done = opened.running[scope] = anyio.Event()
         try:
-            return await place.sandbox.run(submission)
+            return await opened.sandbox.run(submission)
         finally:
-            del place.running[scope]
-            place.used = anyio.current_time()
-            ended.set()
+            del opened.running[scope]
+            opened.last_used = anyio.current_time()
+            done.set()
     raise SandboxError("the run has ended")
 
 
 async def close(run_id: str) -> None:
-    """Give up what is left of a run on this worker, and close its sandbox."""
+    """Cancel the submissions of a run on this worker, and close its sandbox."""
     async with _opening:
-        place = _places.pop(run_id, None)
-        if place is None:
+        opened = _open_sandboxes.pop(run_id, None)
+        if opened is None:
             return
-        if place.watch is not None and place.watch is not asyncio.current_task():
-            place.watch.cancel()
-        for scope, ended in list(place.running.items()):
+        watch = opened.idle_watch
+        if watch is not None and watch is not asyncio.current_task():
+            watch.cancel()
+        for scope, done in list(opened.running.items()):
             scope.cancel()
-            await ended.wait()
-        await place.sandbox.aclose()
+            await done.wait()
+        await opened.sandbox.aclose()
+        logger.info("closed the sandbox of run %s", run_id)
 
 
-async def _place(order: WorkerRequest) -> _OpenSandbox:
+async def _get_sandbox(request: WorkerRequest) -> _OpenSandbox:
     async with _opening:
-        place = _places.get(order.run_id)
-        if place is None:
-            place = _places[order.run_id] = await _open(order)
-            place.watch = asyncio.create_task(_close_when_idle(order.run_id, place))
-        place.used = anyio.current_time()
-        return place
+        opened = _open_sandboxes.get(request.run_id)
+        if opened is None:
+            opened = _open_sandboxes[request.run_id] = await _open(request)
+            watch = asyncio.create_task(_close_when_idle(request.run_id, opened))
+            opened.idle_watch = watch
+        opened.last_used = anyio.current_time()
+        return opened
 
 
-async def _open(order: WorkerRequest) -> _OpenSandbox:
-    if order.version != __version__:
-        raise SandboxError(f"has llmbench {__version__}, not {order.version}")
-    here = load_runners(plan.bundled_dir("runners"))
-    for lang, wanted in order.runners.items():
-        if lang not in here or runner_digest(here[lang]) != wanted:
-            raise SandboxError(f"has another runners/{lang}: install the same llmbench there")
+async def _open(request: WorkerRequest) -> _OpenSandbox:
+    if request.version != __version__:
+        raise SandboxError(f"has llmbench {__version__}, not {request.version}")
+    runners = load_runners(plan.bundled_dir("runners"))
+    for lang, digest in request.digests.items():
+        if lang not in runners or runner_digest(runners[lang]) != digest:
+            raise SandboxError(
+                f"has another runners/{lang}", hint="install the same llmbench there"
+            )
     notes: list[str] = []
-    sandbox = await open_sandbox(
-        order.choice,
-        {lang: here[lang] for lang in order.runners},
-        run_id=order.run_id,
-        own_answers=False,
-        notify=notes.append,
+    needed = {lang: runners[lang] for lang in request.digests}
+    sandbox = await open_auto(
+        OpenRequest(request.spec, needed, request.run_id, own_answers=False, notify=notes.append)
     )
+    logger.info("opened sandbox %s of run %s", sandbox.name, request.run_id)
     return _OpenSandbox(sandbox, tuple(notes))
 
 
-async def _close_when_idle(run_id: str, place: _OpenSandbox) -> None:
+async def _close_when_idle(run_id: str, opened: _OpenSandbox) -> None:
     """Close the sandbox of a run that may be dead; the next submission would open a new one."""
     while True:
         await anyio.sleep(IDLE_SECONDS / 10)
-        if not place.running and anyio.current_time() - place.used > IDLE_SECONDS:
+        if not opened.running and anyio.current_time() - opened.last_used > IDLE_SECONDS:
             return await close(run_id)

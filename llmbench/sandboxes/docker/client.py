@@ -1,9 +1,9 @@
-"""The connection to a container engine: where it is, whether it answers, what of ours it has."""
+"""Calls to a container engine: find it, connect, and list or remove containers and images."""
 
 import json
+import logging
 import os
 from collections.abc import Awaitable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,20 +18,22 @@ from llmbench.sandboxes.docker import owner
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 RUN_LABEL = "llmbench.run"
 OWNER_LABEL = "llmbench.owner"
 
-ANSWER_SECONDS = 5.0
-"""How long an engine may take to say that it is there."""
+PING_SECONDS = 5.0
+"""Longest wait for the first answer of an engine."""
 API_SECONDS = 30.0
 """Longest wait for one answer of a busy engine, so that a stuck one is an error and no hang."""
 REMOVE_SECONDS = 10.0
 
 
 def addresses() -> list[str]:
-    """Where an engine may be, in the order of trying."""
-    if told := os.environ.get("DOCKER_HOST"):
-        return [told]
+    """Return the addresses where an engine may listen, in the order of trying."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return [host]
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
     sockets = [
         Path("/var/run/docker.sock"),
@@ -44,140 +46,158 @@ def addresses() -> list[str]:
 
 
 async def connect() -> tuple[str, aiodocker.Docker]:
-    """The address of the first engine that answers, and a connection to it.
+    """Return the address of the first engine that answers, and an open client.
 
     Raises:
-        NoSandboxError: none does.
+        NoSandboxError: no engine answers.
     """
-    tried = addresses()
-    for address in tried:
+    candidates = addresses()
+    for address in candidates:
         try:
-            docker = client(address)
+            docker = open_client(address)
         except ValueError:
+            logger.debug("%s is not an address of an engine", address)
             continue
-        if await answers(docker):
+        if await ping(docker):
+            logger.info("container engine found at %s", address)
             return address, docker
-        await close(docker)
-    where = f"at {', '.join(tried)}" if tried else "and no socket of Docker or Podman was found"
-    raise NoSandboxError(f"no Docker engine answers {where}: start Docker, or set DOCKER_HOST")
+        logger.debug("no engine answers at %s", address)
+        await close_client(docker)
+    tried = ", ".join(candidates)
+    where = f"at {tried}" if tried else "and no socket of Docker or Podman was found"
+    raise NoSandboxError(
+        f"no Docker engine answers {where}", hint="start Docker, or set DOCKER_HOST"
+    )
 
 
-async def answers(docker: aiodocker.Docker) -> bool:
-    """True when the engine says in time that it is there."""
+def open_client(address: str) -> aiodocker.Docker:
+    """Return a client of the engine at an address; it sends nothing yet.
+
+    Raises:
+        ValueError: the address is malformed.
+    """
+    scheme = "unix://"
+    if not address.startswith(scheme):
+        return aiodocker.Docker(address)
+    # Each attached container holds a connection: the usual limit of 100 would stall the others.
+    connector = aiohttp.UnixConnector(address.removeprefix(scheme), limit=0)
+    return aiodocker.Docker(f"{scheme}localhost", connector=connector)
+
+
+async def close_client(docker: aiodocker.Docker) -> None:
+    """Close a client and its connections."""
+    await docker.close()
+    await docker.connector.close()
+
+
+async def ping(docker: aiodocker.Docker) -> bool:
+    """True if the engine answers in time."""
     try:
-        with anyio.fail_after(ANSWER_SECONDS):
+        with anyio.fail_after(PING_SECONDS):
             await docker.version()
     except (aiodocker.DockerError, aiohttp.ClientError, OSError):
         return False
     return True
 
 
-def client(address: str) -> aiodocker.Docker:
-    """A client of the engine at an address; nothing is sent yet.
+async def call(action: str, request: Awaitable[T]) -> T:
+    """Return the engine's answer to a request, in bounded time.
 
-    Raises:
-        ValueError: this is no address.
-    """
-    scheme = "unix://"
-    if not address.startswith(scheme):
-        return aiodocker.Docker(address)
-    # Each attached container holds a connection: the usual bound of 100 would stall the others.
-    connector = aiohttp.UnixConnector(address.removeprefix(scheme), limit=0)
-    return aiodocker.Docker(f"{scheme}localhost", connector=connector)
-
-
-async def close(docker: aiodocker.Docker) -> None:
-    """Close a client and its connections."""
-    await docker.close()
-    await docker.connector.close()
-
-
-async def api(what: str, call: Awaitable[T]) -> T:
-    """The engine's answer, in bounded time.
+    `action` completes the sentence "the engine could not …" in errors.
 
     Raises:
         SandboxError: the engine refuses, is gone, or does not answer.
     """
     try:
         with anyio.fail_after(API_SECONDS):
-            return await call
+            return await request
     except aiodocker.DockerError as error:
-        raise SandboxError(f"the engine could not {what}: {error.message}") from error
+        raise SandboxError(f"the engine could not {action}: {error.message}") from error
     except TimeoutError:
-        message = f"the engine could not {what} within {API_SECONDS:g} s"
+        message = f"the engine could not {action} within {API_SECONDS:g} s"
         raise SandboxError(message) from None
     except (aiohttp.ClientError, OSError) as error:
-        raise SandboxError(f"the engine could not {what}: {error}") from error
+        raise SandboxError(f"the engine could not {action}: {error}") from error
 
 
-async def remove(container: DockerContainer) -> None:
-    """Remove a container if that can be done."""
-    with suppress(SandboxError), anyio.move_on_after(REMOVE_SECONDS):
-        # Gone, being removed by somebody else, or the engine is: the next start reaps it.
-        await api("remove a container", container.delete(force=True, v=True))
+async def remove_container(container: DockerContainer) -> None:
+    """Remove a container if the engine can; the next start removes the others."""
+    with anyio.move_on_after(REMOVE_SECONDS):
+        try:
+            await call("remove a container", container.delete(force=True, v=True))
+        except SandboxError as error:
+            logger.debug("container %s was not removed: %s", container.id, error)
+        else:
+            logger.debug("removed container %s", container.id)
 
 
-async def labelled(docker: aiodocker.Docker, label: str, value: str = "") -> list[DockerContainer]:
-    """The containers, running or not, that bear this label, with this value if one is given.
+async def list_containers(
+    docker: aiodocker.Docker, label: str, value: str = ""
+) -> list[DockerContainer]:
+    """Return the containers, running or not, that have this label, and this value if not empty.
 
     Raises:
-        SandboxError: the engine does not tell.
+        SandboxError: the engine did not list them.
     """
     filters = json.dumps({"label": [f"{label}={value}" if value else label]})
-    return await api("list containers", docker.containers.list(all="true", filters=filters))
+    return await call("list containers", docker.containers.list(all="true", filters=filters))
 
 
-async def orphans(docker: aiodocker.Docker) -> list[DockerContainer]:
-    """The containers of processes that are dead.
+async def list_orphans(docker: aiodocker.Docker) -> list[DockerContainer]:
+    """Return the containers of llmbench processes that are dead.
 
     Raises:
-        SandboxError: the engine does not tell.
+        SandboxError: the engine did not list them.
     """
-    ours = await labelled(docker, OWNER_LABEL)
+    ours = await list_containers(docker, OWNER_LABEL)
     return [each for each in ours if owner.is_dead(each["Labels"][OWNER_LABEL])]
 
 
-async def reap(docker: aiodocker.Docker) -> None:
-    """Remove what dead processes left.
+async def remove_orphans(docker: aiodocker.Docker) -> None:
+    """Remove the containers of llmbench processes that are dead.
 
     Raises:
-        SandboxError: the engine does not tell what there is.
+        SandboxError: the engine did not list them.
     """
-    for container in await orphans(docker):
-        await remove(container)
+    orphans = await list_orphans(docker)
+    for container in orphans:
+        await remove_container(container)
+    if orphans:
+        logger.info("removed %d containers of dead runs", len(orphans))
 
 
-async def images(docker: aiodocker.Docker) -> set[str]:
-    """The tags of all images.
+async def image_tags(docker: aiodocker.Docker) -> set[str]:
+    """Return the tags of all images.
 
     Raises:
-        SandboxError: the engine does not tell.
+        SandboxError: the engine did not list them.
     """
-    listed = await api("list images", docker.images.list())
-    return {tag for image in listed for tag in image.get("RepoTags") or ()}
+    images = await call("list images", docker.images.list())
+    return {tag for image in images for tag in image.get("RepoTags") or ()}
 
 
-async def digest(docker: aiodocker.Docker, runner: Runner) -> str:
-    """The digest that the image of a language has now.
+async def image_digest(docker: aiodocker.Docker, runner: Runner) -> str:
+    """Return the digest of a language's image.
 
     Raises:
-        SandboxError: the engine has no such image, or does not tell.
+        SandboxError: the engine has no such image, or does not answer.
     """
-    return str((await api("inspect an image", docker.images.inspect(runner.config.image)))["Id"])
+    image = await call("inspect an image", docker.images.inspect(runner.config.image))
+    return str(image["Id"])
 
 
-def version(about: Mapping[str, Any]) -> str:
-    """Name and version of an engine, from what it says of itself."""
-    parts = about.get("Components") or [{"Name": "Engine", "Version": about.get("Version")}]
+def engine_version(info: Mapping[str, Any]) -> str:
+    """Return name and version of an engine, from its answer to `version`."""
+    parts = info.get("Components") or [{"Name": "Engine", "Version": info.get("Version")}]
     return f"{parts[0]['Name']} {parts[0]['Version']}"
 
 
-def is_there(image: str, tags: set[str]) -> bool:
-    """True when an image is among these tags, as Docker or Podman writes it."""
+def has_image(tags: set[str], image: str) -> bool:
+    """True if an image is among these tags, as Docker or Podman writes it."""
     tagged = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
     return bool({tagged, f"localhost/{tagged}"} & tags)
 
 
 def build_command(runner: Runner) -> str:
-    """What builds the image of a language."""
+    """Return the command that builds the image of a language."""
     return f"docker build -t {runner.config.image} {runner.folder}"

@@ -1,5 +1,6 @@
-"""Docker, or any engine that speaks its API: a fresh container for each submission."""
+"""The sandbox of Docker, or an engine with its API: a fresh container for each submission."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
@@ -15,29 +16,30 @@ from yarl import URL
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission
 from llmbench.runners import Runner
-from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, Execution
-from llmbench.sandboxes.docker import client as engine
-from llmbench.sandboxes.docker import owner
-from llmbench.sandboxes.docker.client import OWNER_LABEL, RUN_LABEL, api
-from llmbench.sandboxes.grading import BaseSandbox
+from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, BaseSandbox
+from llmbench.sandboxes.docker import client, owner
+from llmbench.sandboxes.docker.client import OWNER_LABEL, RUN_LABEL, call
 from llmbench.sandboxes.launch import CGROUP, WORK, Capture, Launch, pack
+from llmbench.sandboxes.verdict import Execution
+
+logger = logging.getLogger(__name__)
 
 UID = 10001
 
 RESTART_SECONDS = 30.0
-"""How long an engine that fails is waited for: it may be starting anew."""
-ANSWER_PAUSE = 0.2
+"""Longest wait for an engine that failed: it may be restarting."""
+RECONNECT_PAUSE = 0.2
 LATE_SECONDS = 1.0
-"""How long an engine that was stuck has to hand on what it held back."""
+"""Time in which an engine that was stuck must send the output it held back."""
 
 FIRST_SIGNAL = 128
-"""Exit codes from here up say that a signal ended process 1, or that nobody knows what did."""
+"""Exit codes from here up mean that a signal ended process 1, or that the cause is unknown."""
 
 _STDOUT = 1
 
 
 class DockerSandbox(BaseSandbox):
-    """Runs each submission in a container of its own, removed afterwards whatever happens."""
+    """A sandbox that runs each submission in a container of its own and always removes it."""
 
     name = "docker"
 
@@ -54,27 +56,27 @@ class DockerSandbox(BaseSandbox):
         self._runtime = runtime
         self._labels = {RUN_LABEL: run_id, OWNER_LABEL: owner.owner_label()}
         self._recovery = anyio.Lock()
-        self._away = False
+        self._engine_gone = False
 
     @classmethod
     async def open(
         cls, runners: Mapping[str, Runner], run_id: str, runtime: str | None = None
     ) -> Self:
-        """Connect to the engine, remove what dead runs left there, and check the images.
+        """Connect to the engine, remove containers of dead runs, and check the images.
 
-        `runtime` is the OCI runtime of the containers, as the engine knows it (None: its default).
+        `runtime` is the engine's name of the containers' OCI runtime (None: its default).
 
         Raises:
-            NoSandboxError: no engine answers.
-            SandboxError: the runtime or an image is missing; names the command that builds it.
+            NoSandboxError: no engine answers, or it lacks the runtime.
+            SandboxError: an image is missing; names the command that builds it.
         """
-        address, docker = await engine.connect()
+        address, docker = await client.connect()
         try:
-            await engine.reap(docker)
+            await client.remove_orphans(docker)
             await _check_runtime(docker, runtime)
             await _check_images(docker, runners)
         except BaseException:
-            await engine.close(docker)
+            await client.close_client(docker)
             raise
         return cls((address, docker), runners, run_id, runtime)
 
@@ -82,7 +84,7 @@ class DockerSandbox(BaseSandbox):
         """Run once in a fresh container.
 
         Raises:
-            SandboxError: the engine failed, or somebody else ended the container.
+            SandboxError: the engine failed, or the container was ended from outside.
         """
         launch, archive = Launch(submission), pack(submission.files)
         config = self.config(runner, launch.argv(archive, cgroup=CGROUP), submission.options)
@@ -90,93 +92,99 @@ class DockerSandbox(BaseSandbox):
             capture = Capture(launch, runner.limits)
             await send(stream, launch.stdin(archive))
             if await receive(container, stream, capture, submission.timeout):
-                return await exit_evidence(container, capture, whole=capture.ended)
+                return await exit_evidence(container, capture, complete=capture.ended)
             out_of_memory = await _out_of_memory(container)
             return capture.execution(None, timed_out=True, out_of_memory=out_of_memory)
 
-    async def recovered(self) -> bool:
-        """True once the engine answers; it is waited for, but not again until it came back."""
+    async def can_retry(self) -> bool:
+        """Wait until the engine answers; False if it does not.
+
+        After one wait in vain the next only asks once, until the engine answers again.
+        """
         async with self._recovery:
-            end = anyio.current_time() + (0.0 if self._away else RESTART_SECONDS)
-            while not await self._answers_anew():
+            end = anyio.current_time() + (0.0 if self._engine_gone else RESTART_SECONDS)
+            while not await self._can_reconnect():
                 if anyio.current_time() >= end:
-                    self._away = True
+                    self._engine_gone = True
                     return False
-                await anyio.sleep(ANSWER_PAUSE)
-            self._away = False
+                await anyio.sleep(RECONNECT_PAUSE)
+            self._engine_gone = False
             return True
 
-    async def _answers_anew(self) -> bool:
-        """Ask over a new connection: an engine that ends still serves those that it has."""
-        docker = engine.client(self._address)
+    async def _can_reconnect(self) -> bool:
+        """True if a new connection works: an engine that is stopping still serves the old ones."""
+        docker = client.open_client(self._address)
         try:
-            return await engine.answers(docker)
+            return await client.ping(docker)
         finally:
-            await engine.close(docker)
+            await client.close_client(docker)
 
     async def versions(self) -> dict[str, str]:
-        """The engine, its OCI runtime, and the digest of each language's image.
+        """Return the engine, its OCI runtime, and the digest of each language's image.
 
         Raises:
-            SandboxError: the engine does not tell.
+            SandboxError: the engine did not report them.
         """
-        about = await api("say its version", self._docker.version())
-        usual = (await api("say what it can do", self._docker.system.info())).get("DefaultRuntime")
+        version = await call("report its version", self._docker.version())
+        info = await call("describe itself", self._docker.system.info())
         images = {
-            f"{lang} image": f"{runner.config.image}@{await engine.digest(self._docker, runner)}"
+            f"{lang} image": f"{image}@{await client.image_digest(self._docker, runner)}"
             for lang, runner in self.runners.items()
+            for image in [runner.config.image]
         }
-        runtime = self._runtime or usual or "?"
-        return {"engine": engine.version(about), "runtime": runtime} | images
+        runtime = self._runtime or info.get("DefaultRuntime") or "?"
+        return {"engine": client.engine_version(version), "runtime": runtime} | images
 
     async def aclose(self) -> None:
-        """Remove what is left of this run, and close the connection."""
+        """Remove the containers of this run, and close the connection."""
         with anyio.CancelScope(shield=True):
             try:
-                with suppress(SandboxError):  # a dead engine: the next start reaps what it left
+                with suppress(SandboxError):  # a dead engine: the next start removes them
                     for container in await self.containers():
-                        await engine.remove(container)
+                        await client.remove_container(container)
             finally:
-                await engine.close(self._docker)
+                await client.close_client(self._docker)
 
     async def containers(self) -> list[DockerContainer]:
-        """The containers of this run that exist now.
+        """Return the containers of this run that exist now.
 
         Raises:
-            SandboxError: the engine does not tell.
+            SandboxError: the engine did not list them.
         """
-        return await engine.labelled(self._docker, RUN_LABEL, self._labels[RUN_LABEL])
+        return await client.list_containers(self._docker, RUN_LABEL, self._labels[RUN_LABEL])
 
     @asynccontextmanager
     async def started(
         self, config: dict[str, Any]
     ) -> AsyncIterator[tuple[DockerContainer, Stream]]:
-        """A running container and its stdin, stdout and stderr; removed at the end."""
+        """Start a container, yield it with its stdin, stdout and stderr, and remove it."""
         async with self._container(config) as container, _attached(container) as stream:
-            await api("start a container", container.start())
+            await call("start a container", container.start())
+            logger.debug("started container %s", container.id)
             yield container, stream
 
     @asynccontextmanager
     async def _container(self, config: dict[str, Any]) -> AsyncIterator[DockerContainer]:
-        # Named by us, so that it can be removed even when the engine's answer never came; not to
-        # be interrupted, so that the engine is never asked to remove what it is still making.
+        # We choose the name, so that it can be removed even if the engine never answered. Shielded,
+        # so that the engine is never asked to remove a container that it is still creating.
         name = f"llmbench-{uuid4().hex}"
         container = self._docker.containers.container(name)
         try:
             with anyio.CancelScope(shield=True):
                 created = self._docker.containers.create(config, name=name)
-                await api("create a container", created)
+                await call("create a container", created)
+            logger.debug("created container %s from %s", name, config["Image"])
             yield container
         finally:
             with anyio.CancelScope(shield=True):
-                await engine.remove(container)
+                await client.remove_container(container)
 
     def config(self, runner: Runner, argv: list[str], options: Mapping[str, str]) -> dict[str, Any]:
-        """What the engine is told of a container: every limit there is."""
+        """Return the request that creates a container, with every limit."""
         limits = runner.limits
         memory = limits.memory_mb * 2**20
-        # No uid=, which Podman refuses. runc puts the mode of the image's folder in place of ours,
-        # so /work is 1777 in each image, too.
+        # No uid=, which Podman refuses. runc replaces our mode by that of the image's folder, so
+        # /work is 1777 in each image too.
         scratch = f"rw,exec,nosuid,nodev,mode=1777,size={limits.work_mb}m"
         ulimits = {"fsize": limits.file_mb * 2**20, "nofile": limits.open_files, "core": 0}
         variables = {"HOME": "/tmp", "TMPDIR": "/tmp", **runner.environment(options)}
@@ -189,15 +197,15 @@ class DockerSandbox(BaseSandbox):
             "User": f"{UID}:{UID}",
             "OpenStdin": True,
             "StdinOnce": True,
-            # Without it the engine starts its own program anew for each container, to set up the
-            # network that `none` is; the container has an empty network of its own either way.
+            # Otherwise the engine starts its own program again for each container, to set up the
+            # network `none`; the container has an empty network of its own either way.
             "NetworkDisabled": True,
             "Labels": self._labels,
-            # Nothing in it has anything to put in order.
+            # No process in it has anything to clean up.
             "StopSignal": "SIGKILL",
             "HostConfig": {
-                # The launcher is process 1, which no signal from inside ends: when it has not come
-                # to its end, it was ended from outside, or for memory.
+                # The launcher is process 1, which no signal from inside ends. If it did not reach
+                # its end, it was killed from outside or for memory.
                 "Init": False,
                 "NetworkMode": "none",
                 "ReadonlyRootfs": True,
@@ -217,16 +225,16 @@ class DockerSandbox(BaseSandbox):
 
 @asynccontextmanager
 async def _attached(container: DockerContainer) -> AsyncIterator[Stream]:
-    """The container's stdin, stdout and stderr, from before it starts."""
+    """Attach to stdin, stdout and stderr of a container that has not started."""
 
     async def request() -> tuple[URL, bytes | None, bool]:
         query = {"stream": 1, "stdin": 1, "stdout": 1, "stderr": 1}
         return URL(f"containers/{container.id}/attach").with_query(query), None, False
 
-    # What `container.attach()` makes, without its asking the engine for a terminal we know of.
+    # As `container.attach()`, without asking the engine first if the container has a terminal.
     stream = Stream(container.docker, request)
     try:
-        await api("attach to a container", stream._init())
+        await call("attach to a container", stream._init())
         yield stream
     finally:
         await stream.close()
@@ -235,7 +243,7 @@ async def _attached(container: DockerContainer) -> AsyncIterator[Stream]:
 async def send(stream: Stream, data: bytes) -> None:
     """Send data to a container."""
     with suppress(ConnectionError, aiohttp.ClientError):  # it ended early: its output says why
-        await api("send files to a container", stream.write_in(data))
+        await call("send files to a container", stream.write_in(data))
 
 
 async def receive(
@@ -244,71 +252,73 @@ async def receive(
     capture: Capture,
     timeout: float,  # noqa: ASYNC109 - of the tests
 ) -> bool:
-    """Read until the container has finished or ended; False when that did not come in time.
+    """Read until the container has finished or ended; False if that took too long.
 
     Raises:
-        SandboxError: the connection broke, the engine is stuck, or somebody paused the container.
+        SandboxError: the connection broke, the engine is stuck, or the container was paused.
     """
-    most = timeout + OUTER_GRACE_SECONDS
-    if await _receive(stream, capture, engine.API_SECONDS, most):
+    test_seconds = timeout + OUTER_GRACE_SECONDS
+    if await _receive(stream, capture, client.API_SECONDS, test_seconds):
         return True
-    # A stuck engine is no timeout of the tests: it must answer, and has another moment to tell.
-    if (await api("inspect a container", container.show()))["State"]["Paused"]:
+    # A stuck engine is no timeout of the tests: it must answer, and may still hold output back.
+    if (await call("inspect a container", container.show()))["State"]["Paused"]:
         raise SandboxError("a container was paused from outside")
-    return await _receive(stream, capture, LATE_SECONDS, most)
+    return await _receive(stream, capture, LATE_SECONDS, test_seconds)
 
 
-async def _receive(stream: Stream, capture: Capture, seconds: float, started: float) -> bool:
-    """As `read`: so many seconds, and `started` more from the moment in which the tests begin."""
-    before = capture.started
+async def _receive(
+    stream: Stream, capture: Capture, start_seconds: float, test_seconds: float
+) -> bool:
+    """As `receive`: at most `start_seconds`, and `test_seconds` from the start of the tests."""
+    started = capture.started
     try:
-        with anyio.move_on_after(seconds) as scope:
+        with anyio.move_on_after(start_seconds) as scope:
             while not capture.finished and (message := await stream.read_out()) is not None:
                 (capture.stdout if message.stream == _STDOUT else capture.stderr)(message.data)
-                if capture.started and not before:
-                    scope.deadline, before = anyio.current_time() + started, True
+                if capture.started and not started:
+                    scope.deadline, started = anyio.current_time() + test_seconds, True
     except (aiohttp.ClientError, OSError) as error:
         raise SandboxError(f"the engine hung up on a container: {error}") from error
     return not scope.cancelled_caught
 
 
-async def exit_evidence(container: DockerContainer, capture: Capture, *, whole: bool) -> Execution:
-    """The evidence of a container that has ended; `whole` says that it came to its own end.
+async def exit_evidence(
+    container: DockerContainer, capture: Capture, *, complete: bool
+) -> Execution:
+    """Return the evidence of a container that has ended; `complete` if it reached its own end.
 
     Raises:
-        SandboxError: somebody ended it from outside, the tests never began, or the engine does not
-            tell.
+        SandboxError: it was ended from outside, the tests never began, or the engine does not
+            answer.
     """
-    ended = await api("wait for a container", container.wait())
-    code: int = ended["StatusCode"]
+    result = await call("wait for a container", container.wait())
+    code: int = result["StatusCode"]
     out_of_memory = code != 0 and await _out_of_memory(container)
-    # No signal: what ended is gVisor, of which a fork bomb takes every thread.
+    # Without a signal it was gVisor that ended: a fork bomb uses up its threads.
     by_signal = code >= FIRST_SIGNAL
-    if capture.started and by_signal and not whole and not out_of_memory:
+    if capture.started and by_signal and not complete and not out_of_memory:
         raise SandboxError(f"a container was ended from outside, with exit code {code}")
     return capture.execution(code, out_of_memory=out_of_memory)
 
 
 async def _out_of_memory(container: DockerContainer) -> bool:
-    state = (await api("inspect a container", container.show()))["State"]
+    state = (await call("inspect a container", container.show()))["State"]
     return bool(state["OOMKilled"])
 
 
 async def _check_runtime(docker: aiodocker.Docker, runtime: str | None) -> None:
     if runtime is None:
         return
-    known = (await api("say what it can do", docker.system.info())).get("Runtimes") or {}
+    known = (await call("describe itself", docker.system.info())).get("Runtimes") or {}
     if runtime not in known:
         names = ", ".join(sorted(known))
-        raise NoSandboxError(
-            f"--docker-runtime {runtime}: the engine does not know it (it knows: {names})"
-        )
+        raise NoSandboxError(f"the engine has no runtime {runtime}", hint=f"choose from {names}")
 
 
 async def _check_images(docker: aiodocker.Docker, runners: Mapping[str, Runner]) -> None:
-    there = await engine.images(docker)
-    missing = [r for r in runners.values() if not engine.is_there(r.config.image, there)]
+    tags = await client.image_tags(docker)
+    missing = [r for r in runners.values() if not client.has_image(tags, r.config.image)]
     if missing:
         names = ", ".join(runner.config.image for runner in missing)
-        build = " && ".join(map(engine.build_command, missing))
-        raise SandboxError(f"the engine has no image {names}; make it: {build}")
+        build = " && ".join(map(client.build_command, missing))
+        raise SandboxError(f"the engine has no image {names}", hint=build)

@@ -1,4 +1,4 @@
-"""What of a container engine works: limits, runtimes, images, what dead runs left."""
+"""Checks of a container engine: its limits, runtimes and images, and containers of dead runs."""
 
 import tarfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -15,7 +15,7 @@ from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.runners import AUTHORING, CHECK, FILE, Runner
 from llmbench.sandboxes.diagnostics import Finding, State
 from llmbench.sandboxes.docker import client, owner
-from llmbench.sandboxes.docker.client import OWNER_LABEL, api
+from llmbench.sandboxes.docker.client import OWNER_LABEL, call
 from llmbench.sandboxes.launch import HOME
 
 LIMITS = {
@@ -24,98 +24,91 @@ LIMITS = {
     "PidsLimit": "processes",
     "CpuCfsQuota": "processor",
 }
-"""What an engine says it can limit, as its API names it and as people do."""
+"""The limits that an engine reports, by their name in its API, with a plain name."""
 
 GVISOR = "runsc"
 
 NOT_IN_IMAGE = (FILE, CHECK, AUTHORING)
-"""What of a runner's folder no container reads."""
+"""Parts of a runner's folder that no container reads."""
 
 
-async def findings(runners: Mapping[str, Runner], *, fix: bool) -> AsyncIterator[Finding]:
-    """A finding for each part of the engine that answers; `fix` removes what dead runs left."""
+async def findings(runners: Mapping[str, Runner], fix: bool) -> AsyncIterator[Finding]:
+    """Check each part of the engine that answers; `fix` removes containers of dead runs."""
+    part = "engine"
     try:
         address, docker = await client.connect()
     except NoSandboxError as error:
-        said, _, todo = str(error).rpartition(": ")
-        yield Finding("engine", State.MISSING, said, todo)
+        yield Finding(part, State.MISSING, error.message, error.hint, required=True)
         return
     try:
-        yield _engine(address, await api("say its version", docker.version()))
-        about = await api("say what it can do", docker.system.info())
-        yield _limits(about)
-        for finding in _runtimes(about):
+        version = client.engine_version(await call("report its version", docker.version()))
+        yield Finding(part, State.OK, f"{version} answers at {address}", required=True)
+        info = await call("describe itself", docker.system.info())
+        yield _limits(info)
+        for finding in _runtimes(info):
             yield finding
         yield await _orphans(docker, fix=fix)
-        there = await client.images(docker)
+        tags = await client.image_tags(docker)
         for runner in runners.values():
-            yield await _image(docker, runner, there)
+            yield await _image(docker, runner, tags)
     except SandboxError as error:
-        yield Finding("engine", State.WRONG, str(error), "restart it")
+        advice = error.hint or "restart the engine"
+        yield Finding(part, State.WRONG, error.message, advice, required=True)
     finally:
         with anyio.CancelScope(shield=True):
-            await client.close(docker)
+            await client.close_client(docker)
 
 
-def image_part(lang: str) -> str:
-    """What the finding about a language's image is called."""
-    return f"{lang} image"
-
-
-def _engine(address: str, about: Mapping[str, Any]) -> Finding:
-    return Finding("engine", State.OK, f"{client.version(about)} answers at {address}")
-
-
-def _limits(about: Mapping[str, Any]) -> Finding:
-    version = about.get("CgroupVersion") or "?"
-    missing = [name for key, name in LIMITS.items() if not about.get(key)]
+def _limits(info: Mapping[str, Any]) -> Finding:
+    part, version = "limits", info.get("CgroupVersion") or "?"
+    missing = [name for key, name in LIMITS.items() if not info.get(key)]
     if missing:
-        said = f"cgroup v{version} without limits for {', '.join(missing)}"
-        todo = "enable these cgroup controllers for the engine, or code can take all there is"
-        return Finding("limits", State.WRONG, said, todo)
-    return Finding("limits", State.OK, f"cgroup v{version}: {', '.join(LIMITS.values())}")
+        detail = f"cgroup v{version} without limits for {', '.join(missing)}"
+        fix = "enable these cgroup controllers for the engine, or code can use the whole machine"
+        return Finding(part, State.WRONG, detail, fix)
+    return Finding(part, State.OK, f"cgroup v{version}: {', '.join(LIMITS.values())}")
 
 
-def _runtimes(about: Mapping[str, Any]) -> Iterator[Finding]:
-    usual = str(about.get("DefaultRuntime") or "?")
-    known = sorted(about.get("Runtimes") or {})
-    yield Finding("runtimes", State.OK, f"{', '.join(known) or usual} (default: {usual})")
+def _runtimes(info: Mapping[str, Any]) -> Iterator[Finding]:
+    default = str(info.get("DefaultRuntime") or "?")
+    known = sorted(info.get("Runtimes") or {})
+    yield Finding("runtimes", State.OK, f"{', '.join(known) or default} (default: {default})")
     if GVISOR not in known:
-        todo = f"if you want --docker-runtime {GVISOR}: install gVisor and tell the engine of it"
-        yield Finding("gVisor", State.MISSING, f"no runtime {GVISOR}", todo)
+        fix = f"for --docker-runtime {GVISOR}: install gVisor and register it with the engine"
+        yield Finding("gVisor", State.MISSING, f"no runtime {GVISOR}", fix)
 
 
 async def _orphans(docker: aiodocker.Docker, *, fix: bool) -> Finding:
-    found = await client.orphans(docker)
-    if not found:
-        return Finding("orphans", State.OK, "no container of a dead run")
+    part, orphans = "orphans", await client.list_orphans(docker)
+    if not orphans:
+        return Finding(part, State.OK, "no container of a dead run")
     if not fix:
-        said = f"{len(found)} containers of dead runs"
-        return Finding("orphans", State.WRONG, said, "llmbench doctor --fix, or start any run")
-    for container in found:
-        await client.remove(container)
-    left = len(await client.orphans(docker))
-    said = f"removed {len(found) - left} containers of dead runs"
-    if left:
-        return Finding("orphans", State.WRONG, f"{said}, {left} resist", "docker rm -f them")
-    return Finding("orphans", State.OK, said)
+        detail = f"{len(orphans)} containers of dead runs"
+        return Finding(part, State.WRONG, detail, "llmbench doctor --fix, or start any run")
+    await client.remove_orphans(docker)
+    remaining = len(await client.list_orphans(docker))
+    detail = f"removed {len(orphans) - remaining} containers of dead runs"
+    if remaining:
+        detail += f", {remaining} could not be removed"
+        return Finding(part, State.WRONG, detail, "remove them with docker rm -f")
+    return Finding(part, State.OK, detail)
 
 
-async def _image(docker: aiodocker.Docker, runner: Runner, there: set[str]) -> Finding:
-    """Whether the image is there, and made from this runner folder as it is now."""
-    part, image = image_part(runner.lang), runner.config.image
+async def _image(docker: aiodocker.Docker, runner: Runner, tags: set[str]) -> Finding:
+    """Compare the image with the runner's folder as it is now."""
+    part, image = f"{runner.lang} image", runner.config.image
     build = client.build_command(runner)
-    if not client.is_there(image, there):
-        return Finding(part, State.MISSING, f"no image {image}", build)
-    differs = await _differing(docker, runner)
-    if differs:
-        said = f"{image} was built from another state of {runner.folder}: {', '.join(differs)}"
-        return Finding(part, State.WRONG, said, build)
-    return Finding(part, State.OK, f"{image} is built from {runner.folder}")
+    if not client.has_image(tags, image):
+        return Finding(part, State.MISSING, f"no image {image}", build, required=True)
+    files = await _changed_files(docker, runner)
+    if files:
+        detail = f"{image} was built from another state of {runner.folder}: {', '.join(files)}"
+        return Finding(part, State.WRONG, detail, build, required=True)
+    return Finding(part, State.OK, f"{image} is built from {runner.folder}", required=True)
 
 
-async def _differing(docker: aiodocker.Docker, runner: Runner) -> list[str]:
-    """The runner's files that the image has in another state; read from a container not started."""
+async def _changed_files(docker: aiodocker.Docker, runner: Runner) -> list[str]:
+    """The runner's files that differ in the image, read from a container that never starts."""
     container = docker.containers.container(f"llmbench-{uuid4().hex}")
     config: dict[str, Any] = {
         "Image": runner.config.image,
@@ -124,19 +117,19 @@ async def _differing(docker: aiodocker.Docker, runner: Runner) -> list[str]:
     }
     try:
         created = docker.containers.create(config, name=container.id)
-        await api("create a container", created)
+        await call("create a container", created)
         return [
             str(path)
-            for path in _copied(runner.folder)
-            if _lines((runner.folder / path).read_bytes()) != await _file(container, path)
+            for path in _image_files(runner.folder)
+            if _unix_lines((runner.folder / path).read_bytes()) != await _read(container, path)
         ]
     finally:
         with anyio.CancelScope(shield=True):
-            await client.remove(container)
+            await client.remove_container(container)
 
 
-def _copied(folder: Path) -> Iterator[Path]:
-    """The files that a build copies and a container reads, below the folder."""
+def _image_files(folder: Path) -> Iterator[Path]:
+    """The files of the folder that a build copies and a container reads."""
     ignore = folder / ".dockerignore"
     patterns = ignore.read_text(encoding="utf-8").split() if ignore.exists() else []
     for path in sorted(folder.rglob("*")):
@@ -147,10 +140,10 @@ def _copied(folder: Path) -> Iterator[Path]:
             yield path.relative_to(folder)
 
 
-async def _file(container: DockerContainer, path: Path) -> bytes | None:
-    """A file of the runner's folder in a container; None where there is none."""
+async def _read(container: DockerContainer, path: Path) -> bytes | None:
+    """A file of the runner's folder in a container, or None."""
 
-    async def archived() -> tarfile.TarFile | None:
+    async def get_archive() -> tarfile.TarFile | None:
         try:
             return await container.get_archive(f"{HOME}/{path.as_posix()}")
         except aiodocker.DockerError as error:
@@ -158,13 +151,13 @@ async def _file(container: DockerContainer, path: Path) -> bytes | None:
                 return None
             raise
 
-    archive = await api("read an image", archived())
+    archive = await call("read an image", get_archive())
     if archive is None:
         return None
     member = archive.extractfile(path.name)
-    return None if member is None else _lines(member.read())
+    return None if member is None else _unix_lines(member.read())
 
 
-def _lines(data: bytes) -> bytes:
-    """A text as an image has it, where line ends are those of Unix."""
+def _unix_lines(data: bytes) -> bytes:
+    """A text as an image has it, with line ends of Unix."""
     return data.replace(b"\r\n", b"\n")

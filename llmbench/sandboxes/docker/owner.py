@@ -1,4 +1,4 @@
-"""Which process answers for what a sandbox makes outside it: what the dead left is removed."""
+"""The owner label of containers, which tells those of dead processes from others."""
 
 import os
 import platform
@@ -6,17 +6,17 @@ from pathlib import Path
 
 
 def owner_label() -> str:
-    """This process as a label: host, boot, process id, start of the process."""
-    return f"{platform.node()}/{_boot_id()}/{os.getpid()}/{_start_of(os.getpid())}"
+    """Return this process as a label: host, boot, process id, start of the process."""
+    return f"{platform.node()}/{_boot_id()}/{os.getpid()}/{_start_time(os.getpid())}"
 
 
 def is_dead(label: str) -> bool:
-    """True when the label names a process of this host that lives no more."""
+    """True if the label names a process of this host that does not run any more."""
     host, *rest = label.split("/")
     if host != platform.node() or len(rest) != 3 or not rest[1].isdecimal():
         return False
     boot, pid, start = rest
-    return boot != _boot_id() or str(_start_of(int(pid))) != start
+    return boot != _boot_id() or str(_start_time(int(pid))) != start
 
 
 def _boot_id() -> str:
@@ -24,7 +24,7 @@ def _boot_id() -> str:
     return path.read_text().strip() if path.exists() else "-"
 
 
-def _start_of(pid: int) -> str | None:
+def _start_time(pid: int) -> str | None:
     """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

@@ -1,13 +1,13 @@
-# Serves one submission after another in a warm container. Runs as root with no capability but to
-# become another user, and to end its processes.
+# Runs one submission after another in a warm container. It runs as root, and its only capabilities
+# are to become another user and to kill that user's processes.
 #
-# Arguments: the runner's folder, the container's cgroup. For each submission stdin brings a line
+# Arguments: the runner's folder, the container's cgroup. For each submission stdin has a line
 #   MARK CANARY UID SIZE CPU WALL PIDS [NAME=VALUE…]
-# and an archive of SIZE bytes; limits are seconds of processor time, seconds by the clock, tasks.
-# Tests run as UID, of which nothing is left when the last line is said. On stderr come
-#   MARK UPTIME CPU            before the tests, and after them; between these two lines is the log
+# and an archive of SIZE bytes. Limits: seconds of processor time, seconds of wall time, tasks.
+# Tests run as UID. Before the last line all its processes and files are removed. On stderr it writes
+#   MARK UPTIME CPU            before and after the tests; the log is between these two lines
 #   MARK end CODE OOM STATE    exit code, processes killed for memory so far, clean or soiled
-# and on stdout the report, and the mark alone.
+# and on stdout the report, and a line with the mark.
 
 runner=$1
 cgroup=$2
@@ -34,8 +34,7 @@ killed_for_memory() {
     done
 }
 
-# Runs the tests: the first to go when memory ends, and held to limits that no other process of
-# the container has.
+# Runs the tests: they are killed first when memory ends, and have limits of their own.
 run() {
     printf '%s\n' "$canary" | (
         echo 1000 >/proc/self/oom_score_adj
@@ -49,7 +48,7 @@ run() {
 
 alive() { grep -qs "^Uid:[[:blank:]]*$uid[[:blank:]]" /proc/[0-9]*/status; }
 
-# Ends all that this user runs and removes all that it has made.
+# Kills all processes of the user and removes all its files.
 sweep() {
     tries=0
     while alive; do
@@ -66,7 +65,7 @@ sweep() {
         }' </dev/null >/dev/null 2>&1 || return 1
     for kind in shm sem msg; do
         [ -r "/proc/sysvipc/$kind" ] || continue
-        # A heading, and a line for each thing that outlives its maker.
+        # A heading, and a line for each object that outlives its process.
         { read -r _; ! read -r _; } <"/proc/sysvipc/$kind" || return 1
     done
 }

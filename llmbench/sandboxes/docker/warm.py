@@ -1,113 +1,105 @@
-"""Docker with warm containers: each serves many submissions, one after another."""
+"""The sandbox of Docker with warm containers: each runs many submissions, one after another."""
 
+import logging
 import secrets
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import anyio
 from aiodocker.containers import DockerContainer
 from aiodocker.stream import Stream
 
-from llmbench.errors import SandboxError, UsageError
+from llmbench.errors import SandboxError
 from llmbench.records import Submission
 from llmbench.runners import Runner
-from llmbench.sandboxes.base import Execution
 from llmbench.sandboxes.docker.container import UID, DockerSandbox, exit_evidence, receive, send
 from llmbench.sandboxes.launch import CGROUP, HOME, Capture, Launch, pack
+from llmbench.sandboxes.verdict import Execution
+
+logger = logging.getLogger(__name__)
 
 SUPERVISOR = Path(__file__).with_name("supervisor.sh")
 
-ATTEMPTS = 200
-"""A container is replaced after so many submissions, if not before."""
+MAX_SUBMISSIONS = 200
+"""Submissions after which a container is replaced."""
 
 HEADROOM_MB = 256
-"""Memory of a container for what stays warm in it."""
+"""Memory of a container for the processes that stay in it."""
 
 HEADROOM_PIDS = 64
 
 FIRST_USER, USERS = 20_000, 40_000
-"""Users of the tests: each submission has its own. Rootless engines map 65,536 of them."""
+"""User ids of the tests: each submission has its own. Rootless engines map 65,536 of them."""
 
 
 @dataclass(eq=False)
 class _Container:
-    """One warm container; `stack` removes it."""
+    """One warm container; closing `stack` removes it.
+
+    `oom_kills` counts the processes killed for memory in its life.
+    """
 
     stack: AsyncExitStack
     container: DockerContainer
     stream: Stream
     served: int = 0
-    killed: int = 0
+    oom_kills: int = 0
 
 
 class WarmDockerSandbox(DockerSandbox):
-    """Runs each submission as a user of its own in a container that waits for it, loaded.
+    """A sandbox that runs each submission as a user of its own in a running container.
 
-    After each, all that its user ran is killed and all that it wrote is removed. A container is
-    replaced after `ATTEMPTS` submissions, and at once when a submission had to be cut off from
-    outside, was killed for memory, or left anything that could not be removed.
+    After each submission its user's processes are killed and its files removed. A container is
+    replaced after `MAX_SUBMISSIONS`. It is replaced at once if a submission had to be killed from
+    outside, ran out of memory, or left anything that could not be removed.
     """
 
     name = "docker-warm"
 
-    def __init__(self, *given: Any) -> None:
-        """As a `DockerSandbox`."""
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        """As for a `DockerSandbox`."""
+        super().__init__(*args)
         self._idle: dict[str, list[_Container]] = {}
         self._users = count(secrets.randbelow(USERS))
 
-    @classmethod
-    async def open(
-        cls, runners: Mapping[str, Runner], run_id: str, runtime: str | None = None
-    ) -> Self:
-        """As a `DockerSandbox`, but only on the engine's default runtime.
-
-        Raises:
-            UsageError: there is a `runtime`. Under gVisor what ran out of memory in a warm
-                container was seen to end as a timeout.
-        """
-        if runtime is not None:
-            raise UsageError(f"--warm works on the engine's default runtime, not on {runtime}")
-        return await super().open(runners, run_id)
-
     @property
     def idle(self) -> int:
-        """Containers that wait for their next submission."""
+        """Number of containers that wait for their next submission."""
         return sum(map(len, self._idle.values()))
 
     async def execute(self, submission: Submission, runner: Runner) -> Execution:
         """Run once, in a container that is idle or in a new one.
 
         Raises:
-            SandboxError: the engine failed, or somebody else ended the container.
+            SandboxError: the engine failed, or the container was ended from outside.
         """
-        warm = await self._take(runner)
+        warm = await self._acquire(runner)
         reusable = False
         try:
-            execution, reusable = await self._serve(warm, submission, runner)
+            execution, reusable = await self._run_in(warm, submission, runner)
         except SandboxError:
-            # An engine that was started anew has none of them: the next try gets a new one.
+            # A restarted engine has none of them: the next try gets a new one.
             await self._drop_idle()
             raise
         finally:
             if reusable:
                 self._idle.setdefault(runner.lang, []).append(warm)
             else:
+                logger.debug("replacing a container after %d submissions", warm.served)
                 with anyio.CancelScope(shield=True):
                     await warm.stack.aclose()
         return execution
 
     async def aclose(self) -> None:
-        """Remove what is left of this run, and close the connection."""
+        """Remove the containers of this run, and close the connection."""
         with anyio.CancelScope(shield=True):
             await self._drop_idle()
         await super().aclose()
 
-    async def _serve(
+    async def _run_in(
         self, warm: _Container, submission: Submission, runner: Runner
     ) -> tuple[Execution, bool]:
         launch, archive = Launch(submission), pack(submission.files)
@@ -116,18 +108,19 @@ class WarmDockerSandbox(DockerSandbox):
         if not await receive(warm.container, warm.stream, capture, submission.timeout):
             return capture.execution(None, timed_out=True), False
         if not capture.finished:
-            return await exit_evidence(warm.container, capture, whole=False), False
-        ending = capture.ending()
+            return await exit_evidence(warm.container, capture, complete=False), False
+        result = capture.warm_result()
         warm.served += 1
-        for_memory = ending.killed > warm.killed
+        oom_killed = result.oom_kills > warm.oom_kills
         execution = capture.execution(
-            ending.exit_code, out_of_memory=for_memory and ending.exit_code != 0
+            result.exit_code, out_of_memory=oom_killed and result.exit_code != 0
         )
-        return execution, ending.clean and not for_memory and warm.served < ATTEMPTS
+        return execution, result.clean and not oom_killed and warm.served < MAX_SUBMISSIONS
 
     def _request(self, launch: Launch, size: int, runner: Runner) -> bytes:
+        """The line that asks the supervisor to run a submission."""
         submission = launch.submission
-        words = (
+        fields = (
             launch.mark,
             launch.canary,
             FIRST_USER + next(self._users) % USERS,
@@ -137,9 +130,9 @@ class WarmDockerSandbox(DockerSandbox):
             runner.limits.pids,
             *(f"{name}={value}" for name, value in runner.environment(submission.options).items()),
         )
-        return " ".join(map(str, words)).encode() + b"\n"
+        return " ".join(map(str, fields)).encode() + b"\n"
 
-    async def _take(self, runner: Runner) -> _Container:
+    async def _acquire(self, runner: Runner) -> _Container:
         idle = self._idle.get(runner.lang)
         if idle:
             return idle.pop()
@@ -148,7 +141,7 @@ class WarmDockerSandbox(DockerSandbox):
         return _Container(stack, *await stack.enter_async_context(started))
 
     def _warm_config(self, runner: Runner) -> dict[str, Any]:
-        """A container as for one submission, but for the root in it and its headroom."""
+        """The request for a container: as for one submission, with root and headroom."""
         limits = replace(
             runner.limits,
             memory_mb=runner.limits.memory_mb + HEADROOM_MB,
@@ -158,7 +151,7 @@ class WarmDockerSandbox(DockerSandbox):
         config = self.config(replace(runner, limits=limits), argv, {})
         config["User"] = "0:0"
         host = config["HostConfig"]
-        host["Init"] = True  # which the tests, as other users, cannot end
+        host["Init"] = True  # the tests, as other users, cannot end it
         host["CapAdd"] = ["SETUID", "SETGID", "KILL"]
         private = f"rw,exec,nosuid,nodev,size={HEADROOM_MB}m"
         host["Tmpfs"] |= {
@@ -168,7 +161,7 @@ class WarmDockerSandbox(DockerSandbox):
         return config
 
     async def _drop_idle(self) -> None:
-        """Remove every container that waits."""
+        """Remove every idle container."""
         idle, self._idle = self._idle, {}
         for warm in (warm for waiting in idle.values() for warm in waiting):
             await warm.stack.aclose()

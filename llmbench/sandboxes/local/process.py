@@ -1,5 +1,6 @@
-"""A local process: what bubblewrap confines; on its own fit only for answers of our own."""
+"""A local process: bubblewrap confines it; alone it is fit only for recorded answers."""
 
+import logging
 import os
 import shutil
 import signal
@@ -17,33 +18,35 @@ from anyio.to_thread import run_sync
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission
 from llmbench.runners import ResourceLimits, Runner
-from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, Execution
-from llmbench.sandboxes.grading import BaseSandbox
+from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, BaseSandbox
 from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
 from llmbench.sandboxes.local.cgroups import Group
 from llmbench.sandboxes.local.toolchains import Toolchain, set_up, version
+from llmbench.sandboxes.verdict import Execution
+
+logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.05
-"""How often memory and tasks are counted, where the kernel does not hold a group to its limits."""
+"""Interval at which memory and tasks are counted, where no cgroup limits them."""
 
 START_SECONDS = 30.0
-"""Longest wait for the files to be in place."""
+"""Longest wait until the files are in place."""
 
 STOP_SECONDS = 0.2
-"""Longest wait for a process to heed that it is stopped; it takes microseconds."""
+"""Longest wait until a process has stopped after SIGSTOP; it takes microseconds."""
 
-LAST_WORDS_SECONDS = 1.0
-"""Longest wait for the end of a log whose writers are killed."""
+LOG_END_SECONDS = 1.0
+"""Longest wait for the end of a log whose writers were killed."""
 
 CHUNK = 2**16
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Start(NamedTuple):
-    """What to start, in which folder, with which environment and no other.
+    """A command to start, its current folder, and its whole environment.
 
-    `private` says that the folder is of this start alone: who works in it later came from it.
-    `group` is what holds its processes to their limits; without one they are counted.
+    `private` is True if the folder is of this start alone, so that every process in it came from
+    this start. `group` limits its processes; without one they are counted.
     """
 
     argv: list[str]
@@ -54,33 +57,33 @@ class Start(NamedTuple):
 
 
 class ProcessSandbox(BaseSandbox):
-    """Runs each submission as a process in a folder of its own: bounded, but not confined."""
+    """A sandbox that runs each submission as a process: limited, but not confined."""
 
     name = "process"
 
     def __init__(self, runners: Mapping[str, Runner], toolchains: Mapping[str, Toolchain]) -> None:
-        """Serve the languages of these runners, which are ready in `toolchains`."""
+        """Serve the languages of these runners, which `toolchains` has set up."""
         super().__init__(runners)
         self.toolchains = toolchains
 
     @classmethod
     async def open(cls, runners: Mapping[str, Runner], notify: Callable[[str], None]) -> Self:
-        """Make the languages ready; `notify` hears of what takes time.
+        """Set up the languages; `notify` reports setups that take time.
 
         Raises:
             NoSandboxError: a program is missing; says how to install it.
         """
         for program in ("sh", "tar", "head", "timeout"):
             if shutil.which(program) is None:
-                raise NoSandboxError(f"there is no program {program}: install tar and coreutils")
+                raise NoSandboxError(f"no program {program}", hint="install tar and coreutils")
         return cls(runners, await set_up(runners, notify))
 
     async def execute(self, submission: Submission, runner: Runner) -> Execution:
         """Run once in a fresh folder.
 
         Raises:
-            SandboxError: the process could not be started, ended before the tests began, or was
-                ended by somebody else.
+            SandboxError: the process could not start, ended before the tests began, or was ended
+                from outside.
         """
         launch, archive = Launch(submission), pack(submission.files)
         capture = Capture(launch, runner.limits)
@@ -88,11 +91,12 @@ class ProcessSandbox(BaseSandbox):
             with ExitStack() as stack:
                 start = self.start(launch, archive, stack)
                 child = stack.enter_context(_Child(start, runner.limits))
+                logger.debug("started the tests of %s", submission.key.problem_id)
                 timed_out = not await child.follow(launch, archive, capture)
-                out_of_memory, cpu_seconds = child.used(start.group, launch)
+                out_of_memory, cpu_seconds = child.usage(start.group, launch)
         except OSError as error:
             raise SandboxError(f"the test process could not be run: {error}") from error
-        # The launcher comes to its end, unless it is killed: by us, for memory, or from outside.
+        # The launcher reaches its end unless it is killed: by us, for memory, or from outside.
         killed = capture.started and not capture.ended and child.exit_code is not None
         if killed and not out_of_memory:
             raise SandboxError(f"a test process was ended from outside, code {child.exit_code}")
@@ -104,7 +108,7 @@ class ProcessSandbox(BaseSandbox):
         )
 
     async def versions(self) -> dict[str, str]:
-        """The programs of each language, as they call themselves."""
+        """Return the version of each program of each language."""
         return {
             f"{lang} {path.name}": await version(path, toolchain.search_path)
             for lang, toolchain in self.toolchains.items()
@@ -112,10 +116,10 @@ class ProcessSandbox(BaseSandbox):
         }
 
     async def aclose(self) -> None:
-        """Nothing outlives a run."""
+        """Do nothing: no process or file outlives a run."""
 
     def start(self, launch: Launch, archive: bytes, stack: ExitStack) -> Start:
-        """How to start the launcher; what must be undone after its end goes on the stack."""
+        """Return the start of the launcher; `stack` undoes its preparations."""
         folder = tempfile.TemporaryDirectory(prefix="llmbench-", ignore_cleanup_errors=True)
         own = Path(stack.enter_context(folder)).resolve()
         work, scratch = own / "work", own / "tmp"
@@ -127,7 +131,7 @@ class ProcessSandbox(BaseSandbox):
         return Start(argv, work, variables, private=True)
 
     def variables(self, launch: Launch, scratch: str, support: str) -> dict[str, str]:
-        """The whole environment of the tests."""
+        """Return the whole environment of the tests."""
         lang, options = launch.submission.lang, launch.submission.options
         return {
             "PATH": self.toolchains[lang].search_path,
@@ -138,7 +142,7 @@ class ProcessSandbox(BaseSandbox):
         }
 
     def limited(self, launch: Launch, argv: list[str]) -> list[str]:
-        """The command under the limits that each process carries."""
+        """Return the command under the limits of each process (ulimit)."""
         limits = self.runners[launch.submission.lang].limits
         script = (
             f"ulimit -c 0 && ulimit -n {limits.open_files} "
@@ -148,14 +152,14 @@ class ProcessSandbox(BaseSandbox):
 
 
 class _Child:
-    """One started process with all below it; none of them outlives the `with` block."""
+    """One process with its descendants; none of them outlives the `with` block."""
 
     def __init__(self, start: Start, limits: ResourceLimits) -> None:
         self.exit_code: int | None = None
-        self._waited_for: float | None = None
+        self._cpu_seconds: float | None = None
         self._over_memory = False
         self._limits = limits
-        self._struck = False
+        self._killed = False
         self._private = start.folder if start.private else None
         self._counted = start.group is None
         self._process = subprocess.Popen(
@@ -165,7 +169,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C at the terminal is for us to act on
+            start_new_session=True,  # a Ctrl-C at the terminal reaches llmbench alone
         )
 
     def __enter__(self) -> Self:
@@ -181,17 +185,17 @@ class _Child:
                 pipe.close()
 
     async def follow(self, launch: Launch, archive: bytes, capture: Capture) -> bool:
-        """Feed it, read it and watch it until its end; False when that did not come in time."""
+        """Write its input, read its output and watch it to its end; False if that took too long."""
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         assert stdin
         assert stdout
         assert stderr
         with anyio.move_on_after(START_SECONDS) as outer:
 
-            def log(data: bytes) -> None:
-                begun = capture.started
+            def read_log(data: bytes) -> None:
+                started = capture.started
                 capture.stderr(data)
-                if capture.started and not begun:
+                if capture.started and not started:
                     grace = launch.submission.timeout + OUTER_GRACE_SECONDS
                     outer.deadline = anyio.current_time() + grace
 
@@ -200,79 +204,79 @@ class _Child:
                     watching.start_soon(self._watch)
                 async with anyio.create_task_group() as group:
                     group.start_soon(_write, stdin, launch.stdin(archive))
-                    group.start_soon(_read, stderr, log)
-                    # No process of the tests holds stdout: its end is the launcher's.
+                    group.start_soon(_read, stderr, read_log)
+                    # No process of the tests has stdout: it ends with the launcher.
                     await _read(stdout, capture.stdout)
                     await self._wait()
-                    group.cancel_scope.deadline = anyio.current_time() + LAST_WORDS_SECONDS
+                    group.cancel_scope.deadline = anyio.current_time() + LOG_END_SECONDS
                 watching.cancel_scope.cancel()
         return not outer.cancelled_caught
 
-    def used(self, group: Group | None, launch: Launch) -> tuple[bool, float | None]:
-        """Whether it ran out of memory, and what it took of processor time, if that is known."""
+    def usage(self, group: Group | None, launch: Launch) -> tuple[bool, float | None]:
+        """Return True if it ran out of memory, and its processor seconds if they are known."""
         if group is not None:
             return group.out_of_memory, group.cpu_seconds
-        seconds = self._waited_for
-        # What the clock's guard kills is waited for by nobody: then the sum may lack it.
+        seconds = self._cpu_seconds
+        # The sum lacks processes that `timeout` killed, for which nobody waited.
         if self.exit_code == KILLED and seconds and seconds < launch.submission.cpu_seconds:
             seconds = None
         return self._over_memory, seconds
 
     async def _wait(self) -> None:
-        _, status, used = await run_sync(os.wait4, self._process.pid, 0)
+        _, status, usage = await run_sync(os.wait4, self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self._kill_strays()
-        if not self._struck:
+        if not self._killed:
             self.exit_code = self._process.returncode
-            self._waited_for = used.ru_utime + used.ru_stime
+            self._cpu_seconds = usage.ru_utime + usage.ru_stime
 
     async def _watch(self) -> None:
         while True:
             pids = processes_below(self._process.pid)
             self._over_memory = _memory(pids) > self._limits.memory_mb * 2**20
             if self._over_memory or _tasks(pids) > self._limits.pids:
-                self._struck = True
+                self._killed = True
                 self._kill()
                 return
             await anyio.sleep(WATCH_SECONDS)
 
     def _kill(self) -> None:
-        # First stopped: a child that it makes while it dies would be nobody's and never end.
+        # Stop it first: a child that it starts while it dies would escape and never end.
         with suppress(ProcessLookupError, TimeoutError):
             os.kill(self._process.pid, signal.SIGSTOP)
             _await_stop(self._process.pid)
         _kill([self._process.pid, *processes_below(self._process.pid)])
 
     def _kill_strays(self) -> None:
-        """End what the launcher left behind, where no namespace of its own does it."""
+        """Kill the processes that the launcher left behind, where no namespace does it."""
         if self._private:
             _kill(_strays(self._process.pid, self._private))
 
 
 async def _write(pipe: IO[bytes], data: bytes) -> None:
-    descriptor, left = pipe.fileno(), memoryview(data)
+    descriptor, remaining = pipe.fileno(), memoryview(data)
     os.set_blocking(descriptor, False)
     with suppress(BrokenPipeError):  # it ended early: its output says why
-        while left:
+        while remaining:
             try:
-                left = left[os.write(descriptor, left[:CHUNK]) :]
+                remaining = remaining[os.write(descriptor, remaining[:CHUNK]) :]
             except BlockingIOError:
                 await anyio.wait_writable(descriptor)
     with suppress(BrokenPipeError):
         pipe.close()
 
 
-async def _read(pipe: IO[bytes], take: Callable[[bytes], None]) -> None:
+async def _read(pipe: IO[bytes], callback: Callable[[bytes], None]) -> None:
     descriptor = pipe.fileno()
     os.set_blocking(descriptor, False)
     while True:
-        # Waiting also when there is more: a flood must not keep others from their turn.
+        # Waits even if there is more, so that a flood does not starve other tasks.
         await anyio.wait_readable(descriptor)
         with suppress(BlockingIOError):
             data = os.read(descriptor, CHUNK)
             if not data:
                 return
-            take(data)
+            callback(data)
 
 
 def _kill(pids: Iterable[int]) -> None:
@@ -282,20 +286,20 @@ def _kill(pids: Iterable[int]) -> None:
 
 
 def _await_stop(pid: int) -> None:
-    """Wait until a process does nothing more.
+    """Wait until a process has stopped.
 
     Raises:
         TimeoutError: it is busy in the kernel.
     """
-    until = time.monotonic() + STOP_SECONDS
+    end = time.monotonic() + STOP_SECONDS
     while _stat(pid)[0] not in "TtZX":
-        if time.monotonic() > until:
+        if time.monotonic() > end:
             raise TimeoutError
         time.sleep(0.0005)
 
 
 def _stat(pid: int) -> list[str]:
-    """What the kernel tells of a process, from its state on; state X where it is gone."""
+    """Fields of /proc/PID/stat from the state on; state X if the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -303,7 +307,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def processes_below(root: int) -> list[int]:
-    """All processes below one, parents first."""
+    """Return the descendants of a process, parents first."""
     pids = [root]
     for pid in pids:
         with suppress(OSError):
@@ -313,18 +317,18 @@ def processes_below(root: int) -> list[int]:
 
 
 def _strays(leader: int, folder: Path) -> list[int]:
-    """The processes of a session whose leader is dead, and those that work in a folder."""
-    found = []
+    """The processes of a session whose leader is dead, and those whose folder is this one."""
+    strays = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
             session = int(_stat(int(process.name))[3])
             if session == leader or (process / "cwd").readlink().is_relative_to(folder):
-                found.append(int(process.name))
-    return found
+                strays.append(int(process.name))
+    return strays
 
 
 def _memory(pids: Iterable[int]) -> int:
-    """Bytes that these processes have in memory and share with no file."""
+    """Resident bytes of these processes that are not shared with files."""
     total = 0
     for pid in pids:
         with suppress(OSError, IndexError):

@@ -1,12 +1,12 @@
-"""The system calls that code under bubblewrap is refused."""
+"""The filter of system calls for code under bubblewrap."""
 
 import os
 
 from llmbench.errors import NoSandboxError
 
 REFUSED = (
-    # Those that Docker's default profile refuses without capabilities, as its documentation lists
-    # them (docs.docker.com/engine/security/seccomp), and those that have come since.
+    # The calls that Docker's default profile refuses without capabilities, as its documentation
+    # lists them (docs.docker.com/engine/security/seccomp), and newer calls of the same kind.
     *("acct", "add_key", "bpf", "clock_adjtime", "clock_settime", "create_module"),
     *("delete_module", "finit_module", "get_kernel_syms", "get_mempolicy", "init_module"),
     *("ioperm", "iopl", "kcmp", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie"),
@@ -17,18 +17,18 @@ REFUSED = (
     *("userfaultfd", "ustat", "vm86", "vm86old"),
     *("fsconfig", "fsmount", "fsopen", "fspick", "mount_setattr", "move_mount", "open_tree"),
     *("io_uring_enter", "io_uring_register", "io_uring_setup"),
-    # Docker lets a process trace those of its own user; no test needs it.
+    # Docker allows a process to trace others of its user; no test needs it.
     "ptrace",
 )
 NAMESPACES = 0x7E020000
-"""The flags CLONE_NEW* that `clone` takes (linux/sched.h)."""
+"""The flags CLONE_NEW* of `clone` (linux/sched.h)."""
 
 
 def program() -> int:
-    """A descriptor of the filter as a BPF program, at its begin; the caller closes it.
+    """Return a descriptor of the filter as a BPF program, at its start; the caller closes it.
 
-    A refused call fails with EPERM. The arguments of `clone3` no filter can see: it fails with
-    ENOSYS, upon which the C library calls `clone`.
+    A refused call fails with EPERM. A filter cannot read the arguments of `clone3`: it fails with
+    ENOSYS, and the C library then calls `clone`.
 
     Raises:
         NoSandboxError: libseccomp is not installed.
@@ -37,14 +37,14 @@ def program() -> int:
         import pyseccomp
     except RuntimeError as error:
         raise NoSandboxError(
-            "libseccomp is not installed: install the package libseccomp2"
+            "libseccomp is not installed", hint="install the package libseccomp2"
         ) from error
     from errno import ENOSYS, EPERM
 
     calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for name in REFUSED:
         number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
-        if number >= 0:  # not every machine has every call
+        if number >= 0:  # some calls exist on some architectures only
             calls.add_rule(pyseccomp.ERRNO(EPERM), number)
     flags = range(NAMESPACES.bit_length())
     for flag in (1 << bit for bit in flags if NAMESPACES >> bit & 1):

@@ -1,6 +1,7 @@
-"""Languages made ready on this machine, for sandboxes that use no image."""
+"""Setup of languages on this machine, for sandboxes that use no image."""
 
 import hashlib
+import logging
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ import anyio
 from llmbench.errors import NoSandboxError
 from llmbench.runners import AUTHORING, CHECK, SETUP, Runner
 
+logger = logging.getLogger(__name__)
+
 INSTALL = "pip install 'llmbench[toolchains]'"
 VERSION_FLAGS = ("--version", "version", "-version")
 VERSION_SECONDS = 10.0
@@ -27,7 +31,7 @@ SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """One language, ready: its programs, its runner's folder, and what `setup.sh` made."""
+    """A language that is set up: its programs, its runner's folder, and the output of setup.sh."""
 
     programs: tuple[Path, ...]
     runner: Path
@@ -35,7 +39,7 @@ class Toolchain:
 
     @property
     def search_path(self) -> str:
-        """PATH of the tests: the language's programs before those of the system."""
+        """PATH of the tests: the programs of the language before those of the system."""
         own = dict.fromkeys(str(program.parent) for program in self.programs)
         return os.pathsep.join([*own, *(d for d in SYSTEM_PATH if d not in own)])
 
@@ -45,83 +49,84 @@ async def set_up(
 ) -> dict[str, Toolchain]:
     """Find and check each language's programs; run `setup.sh` once per state of its folder.
 
-    What `setup.sh` makes is kept in the user's cache folder. A folder there is always complete:
-    it is made under another name, and the first of two processes to finish gives it its own.
+    The output of `setup.sh` is in the user's cache folder. A folder there is always complete: it
+    is built under a temporary name, and the first process to finish renames it.
 
     Raises:
-        NoSandboxError: a program is missing or a set-up failed; says what to do.
+        NoSandboxError: a program is missing or a setup failed; says what to do.
     """
-    wanted = {lang: programs(runner) for lang, runner in runners.items()}
+    programs = {lang: find_programs(runner) for lang, runner in runners.items()}
     missing = [
         f"{name} (for {runners[lang].config.title})"
-        for lang, found in wanted.items()
-        for name, path in found.items()
+        for lang, paths in programs.items()
+        for name, path in paths.items()
         if path is None
     ]
     if missing:
-        raise NoSandboxError(f"not found: {', '.join(missing)}; install with: {INSTALL}")
+        raise NoSandboxError(f"not found: {', '.join(missing)}", hint=INSTALL)
     ready = {}
     for lang, runner in runners.items():
-        paths = tuple(path for path in wanted[lang].values() if path is not None)
-        folder = cache() / f"{lang}-{digest(runner.folder, paths)}"
+        paths = tuple(path for path in programs[lang].values() if path is not None)
+        folder = cache_dir() / f"{lang}-{digest(runner.folder, paths)}"
         toolchain = Toolchain(paths, folder / "runner", folder / "support")
         await check(runner, toolchain.search_path)
         if folder.is_dir():
             with suppress(OSError):
-                os.utime(folder)  # so that it is known to be in use
+                os.utime(folder)  # the time of its last use
+            logger.debug("using the setup of %s in %s", lang, folder)
         else:
             notify(f"setting up {runner.config.title}, once, in {folder}")
-            await _make(runner, toolchain, folder)
+            await _set_up(runner, toolchain, folder)
         ready[lang] = toolchain
     return ready
 
 
-def programs(runner: Runner) -> dict[str, Path | None]:
-    """The programs that a language needs, each with its path or None."""
+def find_programs(runner: Runner) -> dict[str, Path | None]:
+    """Return the programs that a language needs, each with its path or None."""
     return {name: _find(name, wheel) for name, wheel in runner.config.toolchain.items()}
 
 
-async def version(program: Path, search: str) -> str:
-    """The first line that a program says of its version; its name where it says none."""
+async def version(program: Path, search_path: str) -> str:
+    """Return the first line that a program prints as its version, else its name."""
     for flag in VERSION_FLAGS:
         with anyio.move_on_after(VERSION_SECONDS), suppress(OSError):
             done = await anyio.run_process(
                 [str(program), flag],
-                env={**os.environ, "PATH": search},
+                env={**os.environ, "PATH": search_path},
                 stdin=subprocess.DEVNULL,
                 check=False,
             )
-            said = done.stdout.decode("utf-8", "replace").strip()
-            if done.returncode == 0 and said:
-                return said.splitlines()[0]
+            output = done.stdout.decode("utf-8", "replace").strip()
+            if done.returncode == 0 and output:
+                return output.splitlines()[0]
     return program.name
 
 
 def _find(name: str, in_wheel: str | None) -> Path | None:
-    """Where a program is: in a wheel, beside the interpreter, or on PATH."""
+    """The path of a program: in a wheel, beside the interpreter, or on PATH."""
     libraries = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *_user_libraries()}
     for library in sorted(libraries) if in_wheel else ():
-        place = Path(library, in_wheel or "")
-        for candidate in (place, place / name):
+        base = Path(library, in_wheel or "")
+        for candidate in (base, base / name):
             if candidate.is_file() and os.access(candidate, os.X_OK):
                 return candidate
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    found = shutil.which(name, path=path)
-    return Path(found).absolute() if found else None
+    program = shutil.which(name, path=path)
+    return Path(program).absolute() if program else None
 
 
 def _user_libraries() -> Iterable[str]:
     return (site.getusersitepackages(),) if site.ENABLE_USER_SITE else ()
 
 
-def cache() -> Path:
-    """The folder of all set-ups."""
+def cache_dir() -> Path:
+    """Return the folder of all setups."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base, "llmbench", "toolchains")
 
 
 def digest(folder: Path, programs: Iterable[Path]) -> str:
-    """A name for the state of a runner's folder, and of the programs that set it up."""
+    """Return a hash of a runner's folder and of the programs that set it up."""
     state = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and AUTHORING not in path.relative_to(folder).parts:
@@ -133,12 +138,15 @@ def digest(folder: Path, programs: Iterable[Path]) -> str:
     return state.hexdigest()[:16]
 
 
-async def _make(runner: Runner, toolchain: Toolchain, folder: Path) -> None:
+async def _set_up(runner: Runner, toolchain: Toolchain, folder: Path) -> None:
+    began = time.monotonic()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise NoSandboxError(f"{folder}: cannot be made: {error}; set XDG_CACHE_HOME") from None
+        raise NoSandboxError(
+            f"{folder}: cannot be made: {error}", hint="set XDG_CACHE_HOME"
+        ) from None
     try:
         source, support = fresh / toolchain.runner.name, fresh / toolchain.support.name
         shutil.copytree(runner.folder, source, ignore=shutil.ignore_patterns(AUTHORING))
@@ -148,6 +156,7 @@ async def _make(runner: Runner, toolchain: Toolchain, folder: Path) -> None:
         _rename(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+    logger.info("set up %s in %s in %.1f s", runner.lang, folder, time.monotonic() - began)
 
 
 def _rename(fresh: Path, folder: Path) -> None:
@@ -156,25 +165,25 @@ def _rename(fresh: Path, folder: Path) -> None:
 
 
 async def check(runner: Runner, path: str) -> None:
-    """Ask the language's own script: with a missing package every answer would fail its tests.
+    """Run the language's own check: with a missing package every answer would fail its tests.
 
     Raises:
         NoSandboxError: something is missing or too old; says what to do.
     """
     if (runner.folder / CHECK).exists():
-        code, words = await _shell(path, runner.folder / CHECK)
+        code, output = await _shell(path, runner.folder / CHECK)
         if code:
-            raise NoSandboxError(f"{runner.config.title}: {words}; install with: {INSTALL}")
+            raise NoSandboxError(f"{runner.config.title}: {output}", hint=INSTALL)
 
 
 async def _run_setup(runner: Runner, script: Path, support: Path, path: str) -> None:
-    code, words = await _shell(path, script, support)
+    code, output = await _shell(path, script, support)
     if code:
-        raise NoSandboxError(f"{runner.folder / SETUP} failed with exit {code}: {words}")
+        raise NoSandboxError(f"{runner.folder / SETUP} failed with exit {code}: {output}")
 
 
 async def _shell(path: str, *command: Path) -> tuple[int, str]:
-    """Exit code and last words of a shell script; when cancelled, all that it started is killed."""
+    """Exit code and last lines of a shell script; cancelling kills all that it started."""
     process = await anyio.open_process(
         ["sh", *map(str, command)],
         env={**os.environ, "PATH": path},
@@ -185,11 +194,11 @@ async def _shell(path: str, *command: Path) -> tuple[int, str]:
     async with process:
         assert process.stdout
         try:
-            said = b"".join([chunk async for chunk in process.stdout])
+            output = b"".join([chunk async for chunk in process.stdout])
             code = await process.wait()
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise
-    words = " | ".join(said.decode("utf-8", "replace").split("\n")[-5:]).strip(" |")
-    return code, words[-400:]
+    lines = output.decode("utf-8", "replace").split("\n")[-5:]
+    return code, " | ".join(lines).strip(" |")[-400:]
