@@ -1,1 +1,1 @@
-"""Models: who is asked, how, and what is tried again."""
+"""Models: providers, protocols, requests, retries and limits."""

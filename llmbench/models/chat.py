@@ -138,15 +138,11 @@ class ChatModel:
         """Send one request, at once again without each parameter that the server refuses."""
         limiter = self._server.limiter
         sent_at, requests = time.monotonic(), 1
-        logger.debug(
-            "POST %s/chat/completions: model %s, run %d",
-            self._server.base_url,
-            self.target.model,
-            run,
-        )
         try:
-            while (completion := await self._request(body := self._body(messages, run))) is None:
+            body = self._body(messages, run)
+            while (completion := await self._request(body, run)) is None:
                 requests += 1
+                body = self._body(messages, run)
         except ModelError as error:
             error.requests = requests
             if isinstance(error, TransientError) and error.overload:
@@ -187,7 +183,8 @@ class ChatModel:
             while self._needs_warm_up:
                 logger.debug("loading %s before it is timed", self.target.label)
                 with suppress(AttemptError):  # the real prompt will show the error
-                    if await self._request(self._body(WARM_UP_MESSAGES, 1, max_tokens=1)) is None:
+                    body = self._body(WARM_UP_MESSAGES, 1, max_tokens=1)
+                    if await self._request(body, 1) is None:
                         continue
                 self._needs_warm_up = False
 
@@ -213,12 +210,14 @@ class ChatModel:
                 body[supported_name] = value
         return body
 
-    async def _request(self, body: dict[str, Any]) -> Completion | None:
+    async def _request(self, body: dict[str, Any], run: int) -> Completion | None:
         """Return the answer to one request, or None if a parameter was found to be unsupported.
 
         Raises:
             ModelError: The request failed; its cost is as far as the server reported it.
         """
+        url = f"{self._server.base_url}/chat/completions"
+        logger.debug("POST %s: model %s, run %d", url, self.target.model, run)
         reader = CompletionReader(self._errors, self._server.timeouts)
         try:
             return await self._exchange(reader, body)
@@ -253,12 +252,13 @@ class ChatModel:
         raise error  # outside `except`, whose exception can hold the request's headers
 
     def _log_answer(self, status: int, completion: Completion) -> None:
+        tokens = completion.usage.completion_tokens
         logger.debug(
-            "%s answered HTTP %d in %.2f s, %s tokens",
+            "%s answered HTTP %d in %.2f s, completion tokens: %s",
             self.target.label,
             status,
             completion.llm_seconds,
-            completion.usage.completion_tokens,
+            "not reported" if tokens is None else tokens,
         )
 
     def _mark_unsupported(self, name: str) -> None:
