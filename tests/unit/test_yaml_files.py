@@ -31,7 +31,7 @@ def write(folder: Path, data: str | bytes) -> Path:
 
 
 def doubled(levels: int) -> str:
-    """A list of lists, each with the one before it twice, so that it holds 2 ** levels values."""
+    """Return a list of lists, each with the one before it twice: 2 ** levels values in all."""
     lists = [f"- &a{level} [*a{level - 1}, *a{level - 1}]" for level in range(1, levels)]
     return "\n".join(["- &a0 [x, x]", *lists])
 
