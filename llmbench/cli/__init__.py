@@ -88,5 +88,5 @@ def _complete() -> None:
     parser = overview()
     subparsers = parser.add_subparsers()
     for name, summary in COMMANDS.items():
-        load_command(name).fill(subparsers.add_parser(name, help=summary, add_help=False))
+        load_command(name).fill(subparsers.add_parser(name, help=summary))
     argcomplete.autocomplete(parser)

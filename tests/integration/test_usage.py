@@ -135,3 +135,51 @@ async def test_an_invalid_key_is_refused_and_not_printed(tmp_path: Path) -> None
     assert ran.code == 2
     assert "OPENAI_API_KEY" in ran.err
     assert "sk-with" not in ran.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_completion_prints_a_script_for_the_shell(tmp_path: Path, shell: str) -> None:
+    ran = await run(tmp_path, "completion", shell)
+    assert ran.code == 0
+    assert "llmbench" in ran.out
+    assert "_ARGCOMPLETE" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("llmbench pro", {"problems"}),
+        ("llmbench compare --ba", {"--baseline"}),
+        ("llmbench run --sandbox d", {"docker", "dask"}),
+        ("llmbench problems ch", {"check"}),
+    ],
+)
+async def test_the_shell_completes_commands_options_and_values(
+    tmp_path: Path, line: str, expected: set[str]
+) -> None:
+    answers = tmp_path / "answers"
+    env = environment(
+        _ARGCOMPLETE="1",
+        _ARGCOMPLETE_IFS="\n",
+        _ARGCOMPLETE_STDOUT_FILENAME=str(answers),
+        COMP_LINE=line,
+        COMP_POINT=str(len(line)),
+        COMP_TYPE="9",
+    )
+    await run(tmp_path, env=env)
+    assert {word.strip() for word in answers.read_text().split("\n")} == expected
+
+
+async def test_verbose_logs_requests_on_stderr_and_never_a_key(tmp_path: Path) -> None:
+    env = environment(OPENAI_COMPATIBLE_API_KEY="sesame-123")
+    async with serving(tmp_path, "one") as server:
+        ran = await run(tmp_path, "-vv", "models", "--provider", "openai-compatible", env=env)
+        assert ran.code == 2
+        ran = await run(
+            tmp_path,
+            *("models", "-vv", "--provider", "openai-compatible", "--base-url", server.base_url),
+            env=env,
+        )
+    assert ran.code == 0
+    assert "DEBUG llmbench" in ran.err or "INFO llmbench" in ran.err
+    assert "sesame" not in ran.out + ran.err
