@@ -24,7 +24,7 @@ def date_in_name(path: Path) -> str | None:
     return None
 
 
-def nights(folder: Path) -> dict[str, list[Path]]:
+def by_date(folder: Path) -> dict[str, list[Path]]:
     """The result files in a folder and the folders in it, by date, the oldest first.
 
     Raises:

@@ -13,13 +13,14 @@ from typing import Any, NoReturn
 
 from llmbench import plan
 from llmbench.errors import UsageError
+from llmbench.reports import render
 from llmbench.sandboxes.base import SandboxSpec
 
 SANDBOXES = ("auto", "docker", "bubblewrap", "dask")
 CLUSTER_SLOTS = 1000
 """Most test runs that are handed to a cluster at once; the threads of its workers bound them."""
 
-FORMATS = ("text", "json", "markdown")
+FORMATS = tuple(render.FORMATS)
 
 
 class Parser(argparse.ArgumentParser):
