@@ -121,8 +121,8 @@ class LiveProgress:
             case TargetStopped():
                 self._progress.console.print(stopped_line(event), style="red")
             case RetryScheduled(target):
-                if line := self._tallies[target].wait_line(event):
-                    self._progress.console.print(line, style="yellow")
+                if wait := self._tallies[target].wait_line(event):
+                    self._progress.console.print(wait, style="yellow")
             case BudgetExhausted():
                 self._progress.console.print(budget_line(event), style="yellow")
             case Draining(in_flight):
@@ -159,8 +159,8 @@ class PlainProgress:
             case TargetStopped():
                 self._console.print(stopped_line(event), soft_wrap=True)
             case RetryScheduled(target):
-                if line := self._tallies[target].wait_line(event):
-                    self._console.print(line, soft_wrap=True)
+                if wait := self._tallies[target].wait_line(event):
+                    self._console.print(wait, soft_wrap=True)
             case BudgetExhausted():
                 self._console.print(budget_line(event), soft_wrap=True)
             case Draining(in_flight):

@@ -6,8 +6,6 @@ from io import StringIO
 import polars as pl
 import pytest
 from helpers.factories import alike, result
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +13,6 @@ from llmbench import stats
 from llmbench.reports import comparison
 from llmbench.reports.console import fit_table
 from llmbench.reports.render import render
-from llmbench.reports.sanitize import escape_controls, single_line
 from llmbench.stats import Comparison
 
 BEFORE = alike(x=[1, 1, 1], y=[1, 1, 1], z=[0, 0, 0])
@@ -99,20 +96,6 @@ def test_names_from_a_file_are_escaped_for_terminal_and_markdown() -> None:
     assert "\x1b" not in page
     assert "\\|\\<b\\>" in page
     assert "](http" not in page.replace("\\]", "")
-
-
-@given(st.text(alphabet=st.characters()))
-def test_escaped_text_contains_nothing_that_controls_a_terminal(text: str) -> None:
-    plain = escape_controls(text)
-    assert all(c in "\n\t" or c >= " " for c in plain)
-    assert not set(plain) & set("\x7f\x9b\u202e\u2028\u200f\u2066")
-    assert "\n" not in single_line(text)
-
-
-def test_other_text_stays_as_it_is() -> None:
-    text = "def f():\n\treturn 'é 漢字 🙂'\r\n"
-    assert escape_controls(text) == text.replace("\r\n", "\n")
-    assert escape_controls("\x1b[31m\r\u202e\ud800") == "\\x1b[31m\\r\\u202e\\ud800"
 
 
 @pytest.mark.parametrize("format", ["text", "markdown"])

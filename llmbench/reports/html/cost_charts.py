@@ -26,6 +26,7 @@ from llmbench.reports.html.figure import (
     ROW,
     ROWS,
     WHOLE,
+    Chart,
     Figure,
     by_target,
     interval_band,
@@ -128,7 +129,7 @@ def latency(table: pl.DataFrame, lines: pl.DataFrame) -> Figure:
 
 def _scatter(
     lines: pl.DataFrame, names: tuple[str, str, str], title: str, digits: str, targets: list[str]
-) -> alt.LayerChart:
+) -> Chart:
     """Return the pass rate against a value, with the ranges of both.
 
     `names` are the columns of the lower bound, the value and the upper bound.
@@ -212,7 +213,7 @@ def pass_at_k(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
     )
 
 
-def _pass_at_k_lines(targets: Sequence[str]) -> alt.LayerChart:
+def _pass_at_k_lines(targets: Sequence[str]) -> Chart:
     dash = alt.StrokeDash(
         "metric:N",
         scale=alt.Scale(domain=["pass@k", "pass^k"], range=[[1, 0], [5, 4]]),

@@ -11,6 +11,7 @@ from llmbench.reports.columns import INTERVAL_TITLE
 
 Cells = Sequence[str]
 Spec = dict[str, Any]
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 PERCENT = alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1])
 WHOLE = alt.Scale(domain=[0, 1])
@@ -52,9 +53,7 @@ class Figure:
     tall: bool = False
 
 
-def spec(
-    chart: alt.Chart | alt.LayerChart | alt.FacetChart, rows: pl.DataFrame, description: str
-) -> Spec:
+def spec(chart: Chart, rows: pl.DataFrame, description: str) -> Spec:
     """Return a plot of `rows` as wide as the page; a screen reader reads its `description`.
 
     `chart` is a chart of `ROWS`. The rows are added last, so that Altair validates the plot alone.
@@ -87,7 +86,8 @@ def _legend() -> alt.Legend:
 
 def interval_band(base: alt.Chart) -> alt.Chart:
     """Return the intervals of the rates of `base` as bands."""
-    return base.mark_area(opacity=0.08).encode(alt.Y("ci_low:Q"), alt.Y2("ci_high:Q"))
+    band: alt.Chart = base.mark_area(opacity=0.08).encode(alt.Y("ci_low:Q"), alt.Y2("ci_high:Q"))
+    return band
 
 
 def shorten(parameter: str) -> str:

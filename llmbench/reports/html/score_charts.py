@@ -28,6 +28,7 @@ from llmbench.reports.html.figure import (
     ROW,
     ROWS,
     WHOLE,
+    Chart,
     Figure,
     by_target,
     interval_band,
@@ -148,7 +149,7 @@ def problems(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
     )  # fmt: skip
 
 
-def _heat_map(ids: Sequence[str], targets: Sequence[str]) -> alt.LayerChart:
+def _heat_map(ids: Sequence[str], targets: Sequence[str]) -> Chart:
     step = 24 if len(ids) <= LABELLED else 14 if len(ids) <= 5 * LABELLED else 5
     base = alt.Chart(ROWS).encode(
         alt.X("target:N", sort=targets, title=None).axis(orient="top", labelExpr=shorten("inTop")),
