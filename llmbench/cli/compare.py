@@ -1,12 +1,11 @@
-"""`llmbench compare`: read, pair, tell, and fail on a regression if asked to."""
-
-import sys
+"""`llmbench compare`: compare results, and fail on a regression if requested."""
 
 from llmbench import stats
 from llmbench.cli.options.compare import CompareOptions
 from llmbench.errors import UsageError
-from llmbench.reports import comparison
+from llmbench.reports import comparison as comparison_report
 from llmbench.reports.console import Console
+from llmbench.reports.render import render
 from llmbench.store import tables
 
 REGRESSION, INCOMPARABLE = 1, 2
@@ -15,7 +14,8 @@ REGRESSION, INCOMPARABLE = 1, 2
 def main(options: CompareOptions) -> int:
     """Compare results and return the exit code.
 
-    0, or where it shall fail: 1 for a regression, else 2 where not every pair could be compared.
+    Without --fail-on-regression it is 0. With it, 1 means a regression, else 2 that a pair could
+    not be compared.
 
     Raises:
         UsageError: the results cannot be read, or no pair of them can be compared.
@@ -26,20 +26,15 @@ def main(options: CompareOptions) -> int:
         )
     console = Console(quiet=False)
     results = [(str(path), tables.read_result(path)) for path in options.results]
-    compared = stats.compare(results, options.baseline)
-    if options.format == "json":
-        sys.stdout.write(comparison.as_json(compared))
-    elif options.format == "markdown":
-        sys.stdout.write(comparison.markdown(compared))
-    else:
-        console.print_tables([*comparison.text(compared)])
+    comparison = stats.compare(results, options.baseline)
+    console.print_tables(render(comparison_report.document(comparison), options.format))
     if not options.fail_on_regression:
         return 0
-    worse = compared.regressions(options.points).to_dicts()
-    for line in worse:
-        console.warn(f"regression: {comparison.verdict(line)}")
-    for sentence in compared.incomparable:
+    regressions = comparison.regressions(options.points).to_dicts()
+    for line in regressions:
+        console.warn(f"regression: {comparison_report.verdict(line)}")
+    for sentence in comparison.incomparable:
         console.warn(sentence)
-    if worse:
+    if regressions:
         return REGRESSION
-    return INCOMPARABLE if compared.incomparable else 0
+    return INCOMPARABLE if comparison.incomparable else 0

@@ -1,11 +1,10 @@
 """`llmbench history`: the trend over dated results."""
 
-import sys
-
 from llmbench import stats
 from llmbench.cli.options.history import HistoryOptions
-from llmbench.reports import history as trend
+from llmbench.reports import history as history_report
 from llmbench.reports.console import Console
+from llmbench.reports.render import render
 from llmbench.store import tables
 from llmbench.store.dated_results import find_dated
 
@@ -16,12 +15,8 @@ def main(options: HistoryOptions) -> int:
     Raises:
         UsageError: there is no dated result, or one cannot be read.
     """
-    found = list(find_dated(options.folder).items())[-(options.last or 0) :]
-    lines = stats.history([(night, tables.load(paths, once=True)) for night, paths in found])
-    if options.format == "json":
-        sys.stdout.write(trend.as_json(lines))
-    elif options.format == "markdown":
-        sys.stdout.write(trend.markdown(lines))
-    else:
-        Console(quiet=False).print_tables([*trend.text(lines)])
+    latest = list(find_dated(options.folder).items())[-(options.last or 0) :]
+    lines = stats.history([(date, tables.load(paths, once=True)) for date, paths in latest])
+    document = history_report.document(lines)
+    Console(quiet=False).print_tables(render(document, options.format))
     return 0

@@ -1,4 +1,4 @@
-"""`llmbench report`: results as one page."""
+"""`llmbench report`: results as one HTML page."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -28,25 +28,25 @@ def main(options: ReportOptions) -> int:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise UsageError(f"not installed: {', '.join(missing)}: pip install 'llmbench[report]'")
-    # Only now: it imports what may be missing.
+    # Imported late: it needs packages that may be missing.
     from llmbench.reports.html.page import Report, page
 
     paths = result_files(options.results)
-    nights = [
-        (night, tables.load(files, once=True)) for night, files in group_by_date(paths).items()
+    results = [
+        (date, tables.load(files, once=True)) for date, files in group_by_date(paths).items()
     ]
-    table = stats.latest(nights)
+    table = stats.latest(results)
     if table.is_empty():
         raise ResultFileError(f"{', '.join(map(str, paths))}: no row in any of them")
-    trend = stats.history(nights) if len(nights) > 1 else None
-    both = tables.with_repairs(table)
-    rounds = stats.repair_rounds(*both) if both else None
+    history = stats.history(results) if len(results) > 1 else None
+    with_repairs = tables.with_repairs(table)
+    rounds = stats.repair_rounds(*with_repairs) if with_repairs else None
     rows, sources = tables.rows(table), table[tables.SOURCE].to_list()
     texts = AttemptSections.load(options.problem_paths, load_runners(plan.bundled_dir("runners")))
-    attempts = _attempts(options, rows, sources, texts)
-    written = page(Report(table, rows, trend, rounds, attempts, [str(path) for path in paths]))
+    sections = _sections(options, rows, sources, texts)
+    html = page(Report(table, rows, history, rounds, sections, [str(path) for path in paths]))
     try:
-        options.out.write_text(written, encoding="utf-8")
+        options.out.write_text(html, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{options.out}: cannot be written: {error.strerror}") from None
     size = options.out.stat().st_size
@@ -54,19 +54,20 @@ def main(options: ReportOptions) -> int:
     return 0
 
 
-def _attempts(
+def _sections(
     options: ReportOptions, rows: Sequence[Row], sources: Sequence[str], texts: AttemptSections
 ) -> Iterator[tuple[int, Sequence[Section]]]:
-    """The texts of each attempt, with the place of its row."""
-    beside = defaultdict(list)  # files of one folder share their work folders
-    for place, source in enumerate(sources):
-        beside[Path(source).parent].append(place)
-    for folder, places in beside.items():
+    """Yield the sections of each attempt, with the index of its row."""
+    by_folder = defaultdict(list)  # files of one folder share their work folders
+    for i, source in enumerate(sources):
+        by_folder[Path(source).parent].append(i)
+    for folder, indices in by_folder.items():
         roots = (options.work_dir or folder / plan.WORK_FOLDER, plan.WORK_FOLDER)
         folders = artifacts.work_folders(folder, roots)
-        lost = set(places)
-        for number, found in artifacts.find_artifacts([rows[place] for place in places], folders):
-            lost.remove(places[number])
-            yield places[number], list(texts.sections(rows[places[number]], found))
-        for place in sorted(lost):
-            yield place, list(texts.sections(rows[place], AttemptArtifacts()))
+        remaining = set(indices)
+        for number, stored in artifacts.find_artifacts([rows[i] for i in indices], folders):
+            i = indices[number]
+            remaining.remove(i)
+            yield i, list(texts.sections(rows[i], stored))
+        for i in sorted(remaining):
+            yield i, list(texts.sections(rows[i], AttemptArtifacts()))

@@ -1,18 +1,12 @@
-"""`llmbench schema`: what the columns of a result file mean."""
-
-import sys
+"""`llmbench schema`: the columns of a result file, with type, unit and meaning."""
 
 from llmbench.cli.options.schema import SchemaOptions
 from llmbench.reports import schema
 from llmbench.reports.console import Console
+from llmbench.reports.render import render
 
 
 def main(options: SchemaOptions) -> int:
     """Show the columns and return the exit code."""
-    if options.format == "json":
-        sys.stdout.write(schema.as_json())
-    elif options.format == "markdown":
-        sys.stdout.writelines(f"{line}\n" for line in schema.markdown())
-    else:
-        Console(quiet=False).print_tables([schema.text()])
+    Console(quiet=False).print_tables(render(schema.document(), options.format))
     return 0

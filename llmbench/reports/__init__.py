@@ -1,1 +1,1 @@
-"""What people see: terminal tables and progress."""
+"""Output for people: tables and progress in the terminal, and the HTML page."""

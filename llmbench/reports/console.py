@@ -1,6 +1,6 @@
 """The terminal: notes and progress on stderr, results on stdout."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,14 +24,14 @@ _UNBOUNDED = rich.console.Console(width=100_000)
 
 @dataclass(slots=True)
 class RunStatus:
-    """How a run ended: `failure` is the error that cut it short, if there was one."""
+    """The end of a run: `failure` is the error that cut it short, if there was one."""
 
     interrupted: bool = False
     failure: LlmbenchError | None = None
 
 
 class Console:
-    """Writes to stdout and stderr. A quiet console prints warnings and nothing else."""
+    """Writes to stdout and stderr; a quiet console prints warnings only."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
@@ -68,11 +68,17 @@ class Console:
             with PlainProgress(self._err, totals) as plain:
                 yield plain
 
-    def print_tables(self, parts: Sequence[RenderableType]) -> None:
-        """Print tables and sentences on stdout; sentences are wrapped for a terminal only."""
+    def print_tables(self, parts: Iterable[RenderableType]) -> None:
+        """Print parts on stdout, unless quiet: tables, sentences, and strings as they are.
+
+        Sentences (rich texts) are wrapped for a terminal only.
+        """
         if self._quiet:
             return
         for part in parts:
+            if isinstance(part, str):
+                self._out.file.write(part)
+                continue
             if isinstance(part, Text):
                 self._out.print(part, soft_wrap=not self._out.is_terminal)
                 continue
@@ -109,5 +115,5 @@ def fit_table(table: Table, width: int) -> bool:
 
 
 def _width(table: Table) -> int:
-    """Columns of text that a table takes where no cell is wrapped."""
+    """Return the columns of text that a table fills if no cell is wrapped."""
     return Measurement.get(_UNBOUNDED, _UNBOUNDED.options, table).maximum

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a live display, or plain lines where there is no terminal."""
+"""Progress of a run: a live display, or plain lines where there is no terminal."""
 
 import time
 from collections import Counter
@@ -29,56 +29,52 @@ from llmbench.events import (
 from llmbench.records import Outcome, Row
 
 PLAIN_SECONDS = 15.0
-"""Least time between two plain lines of one target."""
-
+"""Shortest time between two plain lines of one target."""
 
 WAIT_SECONDS = 5.0
-"""Shorter waits before a request is made again are not worth a line."""
+"""Shortest wait before a retry that is worth a line."""
 
 
 class _Tally:
-    """What is known of one target so far."""
+    """Counts of one target so far."""
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.asked = 0
+        self.started = False
         self.outcomes: Counter[str] = Counter()
         self.repairs: Counter[str] = Counter()
-        self.shown_at = time.monotonic()
+        self.printed_at = time.monotonic()
         self.silent_until = 0.0
 
     @property
     def done(self) -> int:
         return self.outcomes.total()
 
-    def hear(self, row: Row) -> None:
+    def add(self, row: Row) -> None:
         (self.outcomes if row.round == 1 else self.repairs)[row.outcome] += 1
 
-    def words(self) -> str:
-        repairs = _counted(self.repairs)
-        return _counted(self.outcomes) + (f"; repairs: {repairs}" if repairs else "")
+    def describe(self) -> str:
+        repairs = _counts(self.repairs)
+        return _counts(self.outcomes) + (f"; repairs: {repairs}" if repairs else "")
 
-    def waiting(self, event: RetryScheduled) -> str | None:
-        """A line about a wait; None where it is short, or others wait as was said just now."""
+    def wait_line(self, event: RetryScheduled) -> str | None:
+        """Return a line about a wait; None if it is short, or a line was printed just now."""
         now = time.monotonic()
         if event.seconds < WAIT_SECONDS or now < self.silent_until:
             return None
         self.silent_until = now + PLAIN_SECONDS
-        asked = (
-            ""
-            if event.retry_after is None
-            else f" (the server asked for {event.retry_after:.0f} s)"
-        )
-        return f"waiting {event.seconds:.0f} s{asked}: {event.target}: {event.reason}"
+        wait = event.retry_after
+        request = "" if wait is None else f" (the server asked for {wait:.0f} s)"
+        return f"waiting {event.seconds:.0f} s{request}: {event.target}: {event.reason}"
 
 
-def _counted(outcomes: Counter[str]) -> str:
+def _counts(outcomes: Counter[str]) -> str:
     names = (f"{outcomes[name]} {name.replace('_', ' ')}" for name in Outcome if outcomes[name])
     return ", ".join(names)
 
 
 class LiveProgress:
-    """A bar per target with rate, ETA and outcomes; listens to a run's events."""
+    """Shows a bar per target with rate, ETA and outcomes; a listener of a run's events."""
 
     def __init__(self, console: Console, totals: Mapping[str, int]) -> None:
         self._progress = Progress(
@@ -90,7 +86,7 @@ class LiveProgress:
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[words]}", style="dim"),
+            TextColumn("{task.fields[outcomes]}", style="dim"),
             console=console,
             refresh_per_second=4,
             transient=True,
@@ -101,7 +97,7 @@ class LiveProgress:
     def __enter__(self) -> Self:
         for target, tally in self._tallies.items():
             self._bars[target] = self._progress.add_task(
-                target, total=tally.total, start=False, rate="", words=""
+                target, total=tally.total, start=False, rate="", outcomes=""
             )
         self._progress.start()
         return self
@@ -110,32 +106,34 @@ class LiveProgress:
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
-        """Hear one event."""
+        """Update the display for one event."""
         match event:
-            case RequestStarted(key) if not self._tallies[key.target].asked:
-                self._tallies[key.target].asked = 1
+            case RequestStarted(key) if not self._tallies[key.target].started:
+                self._tallies[key.target].started = True
                 self._progress.start_task(self._bars[key.target])
             case AttemptFinished(row):
                 tally, bar = self._tallies[row.target], self._bars[row.target]
-                tally.hear(row)
+                tally.add(row)
                 elapsed = self._progress.tasks[bar].elapsed or 0
                 rate = f"{tally.done / elapsed:.1f}/s" if elapsed else ""
-                self._progress.update(bar, completed=tally.done, rate=rate, words=tally.words())
+                self._progress.update(
+                    bar, completed=tally.done, rate=rate, outcomes=tally.describe()
+                )
             case TargetStopped():
-                self._progress.console.print(stopped_words(event), style="red")
+                self._progress.console.print(stopped_line(event), style="red")
             case RetryScheduled(target):
-                if said := self._tallies[target].waiting(event):
-                    self._progress.console.print(said, style="yellow")
+                if wait := self._tallies[target].wait_line(event):
+                    self._progress.console.print(wait, style="yellow")
             case BudgetExhausted():
-                self._progress.console.print(budget_words(event), style="yellow")
+                self._progress.console.print(budget_line(event), style="yellow")
             case Draining(in_flight):
-                self._progress.console.print(draining_words(in_flight), style="yellow")
+                self._progress.console.print(draining_line(in_flight), style="yellow")
             case _:
                 pass
 
 
 class PlainProgress:
-    """A line per target every few seconds, for files and pipes; listens to a run's events."""
+    """Prints a line per target every few seconds, for files and pipes; a listener of events."""
 
     def __init__(self, console: Console, totals: Mapping[str, int]) -> None:
         self._console = console
@@ -148,48 +146,48 @@ class PlainProgress:
         pass
 
     def __call__(self, event: Event) -> None:
-        """Hear one event."""
+        """Print a line for one event, if it is due."""
         match event:
             case AttemptFinished(row):
                 tally = self._tallies[row.target]
-                tally.hear(row)
+                tally.add(row)
                 now = time.monotonic()
                 whole = tally.done == tally.total and row.round == 1
-                if whole or now - tally.shown_at >= PLAIN_SECONDS:
-                    tally.shown_at = now
-                    line = f"{row.target}: {tally.done}/{tally.total} ({tally.words()})"
+                if whole or now - tally.printed_at >= PLAIN_SECONDS:
+                    tally.printed_at = now
+                    line = f"{row.target}: {tally.done}/{tally.total} ({tally.describe()})"
                     self._console.print(line, soft_wrap=True)
             case TargetStopped():
-                self._console.print(stopped_words(event), soft_wrap=True)
+                self._console.print(stopped_line(event), soft_wrap=True)
             case RetryScheduled(target):
-                if said := self._tallies[target].waiting(event):
-                    self._console.print(said, soft_wrap=True)
+                if wait := self._tallies[target].wait_line(event):
+                    self._console.print(wait, soft_wrap=True)
             case BudgetExhausted():
-                self._console.print(budget_words(event), soft_wrap=True)
+                self._console.print(budget_line(event), soft_wrap=True)
             case Draining(in_flight):
-                self._console.print(draining_words(in_flight), soft_wrap=True)
+                self._console.print(draining_line(in_flight), soft_wrap=True)
             case _:
                 pass
 
 
-def stopped_words(event: TargetStopped) -> str:
-    """The line that says why a target was stopped."""
+def stopped_line(event: TargetStopped) -> str:
+    """Return the line that says why a target was stopped."""
     return f"stopped {event.target}: {event.reason}"
 
 
-def budget_words(event: BudgetExhausted) -> str:
-    """What the end of the budget says."""
+def budget_line(event: BudgetExhausted) -> str:
+    """Return the line about the end of the budget."""
     return (
-        f"{event.spent:.4f} $ of --max-cost {event.limit:g} are spent: nothing new is asked, "
-        "what is in flight is finished"
+        f"{event.spent:.4f} $ of --max-cost {event.limit:g} are spent: no new requests, "
+        "those in flight finish"
     )
 
 
-def draining_words(in_flight: int) -> str:
-    """What the first Ctrl-C says."""
+def draining_line(in_flight: int) -> str:
+    """Return the line about the first Ctrl-C."""
     if not in_flight:
         return "stopping: nothing new is started, and nothing is under way"
     return (
-        f"stopping: nothing new is started, {in_flight} attempts are finished; "
-        "press Ctrl-C again to give them up"
+        f"stopping: nothing new is started, {in_flight} attempts are in flight; "
+        "press Ctrl-C again to cancel them"
     )

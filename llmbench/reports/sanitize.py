@@ -1,33 +1,33 @@
-"""Foreign text made harmless: what a model or a server wrote must not drive a terminal."""
+"""Escapes foreign text: output of models and servers must not control a terminal."""
 
 import unicodedata
 
-_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Control, format (such as those that turn the direction of writing), half characters, breaks."""
+_ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode categories that are escaped: control, format, surrogate, line and paragraph separator."""
 
 
 def escape_controls(text: str) -> str:
-    r"""The text with each character that could steer a terminal written as an escape, as `\x1b`.
+    r"""Return the text with each character that could control a terminal escaped, as in `\x1b`.
 
-    New lines and tabs stay; a carriage return before a new line goes.
+    New lines and tabs stay; a carriage return before a new line is removed.
     """
-    return text.replace("\r\n", "\n").translate(_PLAIN)
+    return text.replace("\r\n", "\n").translate(_TABLE)
 
 
 def single_line(text: str) -> str:
-    """The text, harmless, in one line."""
+    """Return the escaped text in one line."""
     return " ".join(escape_controls(text).split())
 
 
-class _Plain(dict[int, str]):
-    """What stands for each character, by its number; found out once, for texts are long."""
+class _EscapeTable(dict[int, str]):
+    """Replacements by code point, each computed once because texts are long."""
 
     def __missing__(self, number: int) -> str:
         character = chr(number)
-        if character not in "\n\t" and unicodedata.category(character) in _STEERING:
+        if character not in "\n\t" and unicodedata.category(character) in _ESCAPED:
             character = character.encode("unicode_escape").decode("ascii")
         self[number] = character
         return character
 
 
-_PLAIN = _Plain()
+_TABLE = _EscapeTable()

@@ -1,39 +1,28 @@
-"""The columns of a result row, from their one declaration."""
+"""The columns of a result row, from their one declaration, as a document."""
 
-import json
 from collections.abc import Iterator
 
-from rich.table import Table
-
 from llmbench.records import Column, columns
+from llmbench.reports.render import Code, Document, Grid, markdown_table
 
 HEAD = ("column", "type", "unit", "meaning")
 
 
-def text() -> Table:
-    """The columns as a table for the terminal."""
-    table = Table(title="columns of a result row", title_justify="left")
-    for name in HEAD:
-        table.add_column(name, overflow="fold")
-    for cells in map(_cells, columns()):
-        table.add_row(*cells)
-    return table
+def document() -> Document:
+    """Return the columns in the order of the file."""
+    declared = [{**column._asdict(), "type": column.type.__name__} for column in columns()]
+    return Document([_grid()], declared)
 
 
 def markdown() -> Iterator[str]:
-    """The columns as the lines of a Markdown table."""
-    yield f"| {' | '.join(HEAD)} |"
-    yield "|---" * len(HEAD) + "|"
-    for name, *rest in map(_cells, columns()):
-        yield f"| `{name}` | {' | '.join(rest)} |"
+    """Yield the columns as the lines of a Markdown table."""
+    return markdown_table(_grid())
 
 
-def as_json() -> str:
-    """The columns as a JSON list of objects in the order of the file."""
-    declared = [{**column._asdict(), "type": column.type.__name__} for column in columns()]
-    return json.dumps(declared, indent=2) + "\n"
+def _grid() -> Grid:
+    return Grid(HEAD, [_cells(column) for column in columns()], text_columns=len(HEAD))
 
 
 def _cells(column: Column) -> tuple[str, str, str, str]:
     kind = column.type.__name__ + (", may be null" if column.nullable else "")
-    return column.name, kind, column.unit, column.meaning
+    return Code(column.name), kind, column.unit, column.meaning

@@ -1,4 +1,4 @@
-"""The texts of an attempt, as far as they are still there, and else why they are not."""
+"""The sections of an attempt: prompt, reasoning, answer, code and log, where they still exist."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ from llmbench.store.artifacts import AttemptArtifacts
 
 
 class Section(NamedTuple):
-    """A text under its title, or the reason why it is not there; `name` is that of its file."""
+    """A text under its title, or the reason why it is missing.
+
+    `name` is the file name of code, which tells its language.
+    """
 
     title: str
     text: str | None
@@ -24,31 +27,34 @@ class Section(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AttemptSections:
-    """What tells texts from a row: the languages, and the prompt of each problem, by its hash."""
+    """Makes the sections of attempts from their rows and artifacts.
+
+    `runners` are the languages by name, `prompts` the prompts by the hash of their problem.
+    """
 
     runners: Mapping[str, Runner]
     prompts: Mapping[str, str]
 
     @classmethod
     def load(cls, paths: Sequence[Path], runners: Mapping[str, Runner]) -> "AttemptSections":
-        """Prompts as they are sent for the problems in these files; none if a file is faulty."""
+        """Read the prompts of the problems in these files; there are none if a file is faulty."""
         languages = {lang: runner.option_values for lang, runner in runners.items()}
-        sent = {}
+        texts = {}
         try:
             for problem in problems.load(paths, languages):
-                asked = prompts.messages(problem, runners[problem.lang].config.instructions)
-                parts = (f"[{message.role}]\n{message.content}" for message in asked)
-                sent[problem.sha256] = "\n\n".join(parts)
+                messages = prompts.messages(problem, runners[problem.lang].config.instructions)
+                parts = (f"[{message.role}]\n{message.content}" for message in messages)
+                texts[problem.sha256] = "\n\n".join(parts)
         except ProblemFileError:
-            sent.clear()
-        return cls(runners, sent)
+            texts.clear()
+        return cls(runners, texts)
 
     def sections(
-        self, row: Row, found: AttemptArtifacts, before: Row | None = None
+        self, row: Row, stored: AttemptArtifacts, before: Row | None = None
     ) -> Iterator[Section]:
-        """Prompt, reasoning if there is any, answer, code and log of the attempt in `row`.
+        """Yield prompt, reasoning if there is any, answer, code and log of the attempt in `row`.
 
-        The prompt of a later round is what was said of the answer in `before`.
+        The prompt of a repair is the message about the answer in `before`.
         """
         if before is None:
             yield Section("prompt", self.prompts.get(row.problem_sha256), "problem "
@@ -56,39 +62,39 @@ class AttemptSections:
                           "--problems: its hash was " + row.problem_sha256[:12])  # fmt: skip
         else:
             yield Section("prompt", prompts.complaint(before).content)
-        answer, files, gone = found.completion, found.files, _gone(row, found)
+        answer, files, missing = stored.completion, stored.files, _why_missing(row, stored)
         reasoning = answer.reasoning if answer else files.get(artifacts.REASONING)
         if reasoning:
             yield Section("reasoning", reasoning)
         text = answer.text if answer else files.get(artifacts.ANSWER)
-        yield Section("answer", text, gone)
-        yield self._code(row, text, files, gone)
+        yield Section("answer", text, missing)
+        yield self._code(row, text, files, missing)
         log = files.get(artifacts.LOG)
         if log is None and row.log_head:
             yield Section("log, its head alone", row.log_head)
         else:
-            yield Section("log", log or None, "nothing was printed" if log == "" else gone)
+            yield Section("log", log or None, "nothing was printed" if log == "" else missing)
 
-    def _code(self, row: Row, text: str | None, files: Mapping[str, str], gone: str) -> Section:
-        """The code that was kept; else as it is found in the answer."""
+    def _code(self, row: Row, text: str | None, files: Mapping[str, str], missing: str) -> Section:
+        """Return the code file; without one, the code extracted from the answer."""
         runner = self.runners.get(row.lang)
         if runner is None:
             return Section("code", None, f"no runner here knows the language {row.lang}")
         name = runner.config.solution
         code = files.get(name)
         if code is None and text is not None:
-            about = runner.config
+            config = runner.config
             code = extraction.extract(
-                text, fences=about.fences, code_patterns=about.code_patterns
+                text, fences=config.fences, code_patterns=config.code_patterns
             ).code
-            gone = "the answer holds none"
-        return Section(f"code: {name}", code, gone, name)
+            missing = "the answer holds none"
+        return Section(f"code: {name}", code, missing, name)
 
 
-def _gone(row: Row, found: AttemptArtifacts) -> str:
-    """Why an answer is not there."""
+def _why_missing(row: Row, stored: AttemptArtifacts) -> str:
+    """Return the reason why an answer is missing."""
     if row.llm_seconds is None:
         return "the server gave no answer"
-    if found.work is not None:
-        return f"it was removed from {found.work}"
+    if stored.work is not None:
+        return f"it was removed from {stored.work}"
     return "the run's work folder was not found; name the folder that holds it with --work"

@@ -9,24 +9,29 @@ from rich.text import Text
 
 from llmbench import stats
 from llmbench.records import Outcome
+from llmbench.reports.columns import (
+    REPAIR_STATISTICS,
+    REPLAY_NOTICE,
+    STATISTICS,
+    Place,
+    row_cells,
+    select,
+    titles,
+)
 from llmbench.reports.console import fit_table
-from llmbench.reports.format import interval, number, percent
-
-NOT_MODEL = "Recorded answers were replayed: no model was asked, and these figures rank nothing."
-INTERVAL = f"{stats.LEVEL:.0%} interval"
 
 
 def summary(
-    table: pl.DataFrame, width: int, later: pl.DataFrame | None = None
+    table: pl.DataFrame, width: int, repairs: pl.DataFrame | None = None
 ) -> Iterator[RenderableType]:
-    """Targets, languages, problems, rounds, and what could not be scored.
+    """Yield tables by target, outcome, language, problem and round, and what to do next.
 
-    `table` holds result rows, `later` those of later rounds, which only the table of rounds counts.
-    Where the names of the targets do not fit into `width` columns of text, numbers stand for them,
-    and where not even those fit, the targets come in several tables.
+    `table` holds the rows of first answers, `repairs` those of repairs, which count in the table of
+    rounds alone. Where the names of the targets do not fit into `width` columns of text, numbers
+    stand for them. Where not even these fit, the targets are split over several tables.
     """
     if table["replayed"].any():
-        yield Text(NOT_MODEL, style="bold yellow")
+        yield Text(REPLAY_NOTICE, style="bold yellow")
     if table.is_empty():
         yield Text("No attempt has ended.", style="bold red")
         return
@@ -35,48 +40,42 @@ def summary(
     names = {target: target for target in ranked}
     views = [_targets(lines, names), _outcomes(lines, names)]
     if not all(fit_table(view, width) for view in views):
-        names = {target: str(place) for place, target in enumerate(ranked, 1)}
+        names = {target: str(rank) for rank, target in enumerate(ranked, 1)}
         views = [_targets(lines, names), _outcomes(lines, names)]
         for view in views:
             fit_table(view, width)
-        yield Text("\n".join(f"{number} {target}" for target, number in names.items()))
+        yield Text("\n".join(f"{rank} {target}" for target, rank in names.items()))
     yield from views
     yield from _matrix(table, "lang", names, width)
     yield from _matrix(table, "problem_id", names, width)
     yield from _infrastructure(table, "attempts were not scored: not the models' failure, and in "
                                "no rate above.")  # fmt: skip
-    if later is not None:
-        yield from _rounds(table, later, names, width)
-        yield from _infrastructure(later, "repairs were not scored: not the models' failure, but "
+    if repairs is not None:
+        yield from _rounds(table, repairs, names, width)
+        yield from _infrastructure(repairs, "repairs were not scored: not the models' failure, but "
                                    "counted above as not passed.")  # fmt: skip
     yield from _advice(table)
 
 
 def _targets(lines: pl.DataFrame, names: Mapping[str, str]) -> Table:
     view = Table(title="by target", title_justify="left")
-    numbered = any(name != target for target, name in names.items())
+    numbered = _numbered(names)
     view.add_column("#" if numbered else "target", no_wrap=numbered, overflow="fold")
-    has_cost = lines["cost_usd"].is_not_null().any()
-    titles = ["pass_rate", INTERVAL, "std_score", "flaky", "scored", "TTFT", "tokens/s"]
-    for title in [*titles, "cost"] if has_cost else titles:
+    statistics = select(STATISTICS, lines, Place.SUMMARY)
+    for title in titles(statistics):
         view.add_column(title, justify="right", no_wrap=True)
     for line in lines.iter_rows(named=True):
-        cells = [
-            names[line["target"]],
-            percent(line["pass_rate"]),
-            interval(line["low"], line["high"]),
-            number(line["std_score"], 1),
-            percent(line["flaky"], 0),
-            f"{line['scored']}/{line['attempts']}",
-            number(line["ttft_seconds"], 2, " s"),
-            number(line["tokens_per_second"], 0),
-        ]
-        view.add_row(*cells, *([number(line["cost_usd"], 4, " $")] if has_cost else []))
+        view.add_row(names[line["target"]], *row_cells(statistics, line))
     return view
 
 
+def _numbered(names: Mapping[str, str]) -> bool:
+    """True if numbers stand for the names of the targets."""
+    return any(name != target for target, name in names.items())
+
+
 def _outcomes(lines: pl.DataFrame, names: Mapping[str, str]) -> Table:
-    """How many attempts ended in each outcome (down) for each target (across)."""
+    """Return the number of attempts by outcome (down) and target (across)."""
     view = Table(title="outcomes", title_justify="left")
     view.add_column("outcome", no_wrap=True)
     for name in names.values():
@@ -90,16 +89,16 @@ def _outcomes(lines: pl.DataFrame, names: Mapping[str, str]) -> Table:
 
 
 def _matrix(table: pl.DataFrame, by: str, names: Mapping[str, str], width: int) -> Iterator[Table]:
-    """Pass rate and std_score for each value of `by` (down) and target (across)."""
+    """Yield pass rate and std_score by value of `by` (down) and target (across)."""
     lines = stats.summarize(table, [by, "lang", "target"] if by != "lang" else [by, "target"])
     cells = {(line[by], line["target"]): line for line in lines.iter_rows(named=True)}
     targets = list(names)
-    together = len(targets)
-    while not fit_table(_part(by, cells, names, targets[:together]), width) and together > 1:
-        together -= 1
-    together = -(-len(targets) // -(-len(targets) // together))  # about as many in each table
-    for start in range(0, len(targets), together):
-        view = _part(by, cells, names, targets[start : start + together])
+    size = len(targets)
+    while not fit_table(_part(by, cells, names, targets[:size]), width) and size > 1:
+        size -= 1
+    size = -(-len(targets) // -(-len(targets) // size))  # about as many in each table
+    for start in range(0, len(targets), size):
+        view = _part(by, cells, names, targets[start : start + size])
         fit_table(view, width)
         yield view
 
@@ -110,15 +109,15 @@ def _part(
     names: Mapping[str, str],
     targets: Sequence[str],
 ) -> Table:
-    """The columns of these targets."""
+    """Return the table of these targets."""
     title = f"by {by.removesuffix('_id').replace('lang', 'language')}: pass_rate ± std_score"
     view = Table(title=title, title_justify="left")
     view.add_column(by, overflow="fold")
     for target in targets:
         view.add_column(names[target], justify="right", overflow="fold")
     for value in dict.fromkeys(value for value, _ in cells):
-        found = [cells.get((value, target)) for target in targets]
-        view.add_row(value, *(_rate(line) if line else Text("-") for line in found))
+        row = [cells.get((value, target)) for target in targets]
+        view.add_row(value, *(_rate(line) if line else Text("-") for line in row))
     return view
 
 
@@ -131,44 +130,36 @@ def _rate(line: Mapping[str, float]) -> Text:
 
 
 def _rounds(
-    table: pl.DataFrame, later: pl.DataFrame, names: Mapping[str, str], width: int
+    table: pl.DataFrame, repairs: pl.DataFrame, names: Mapping[str, str], width: int
 ) -> Iterator[Table | Text]:
-    """What each round of repairs adds to each target's first answers, and what all cost."""
-    lines = stats.repair_rounds(table, later)
-    has_cost = lines["cost_usd"].is_not_null().any()
+    """Yield the pass rate of each target by the end of each round, and the cost of all rounds."""
+    lines = stats.repair_rounds(table, repairs)
     view = Table(title="by round: pass_rate of first answers and repairs", title_justify="left")
-    view.add_column("target" if list(names) == list(names.values()) else "#", overflow="fold")
-    titles = ["round", "asked", "passed", "pass_rate by then", INTERVAL, "tokens"]
-    for title in [*titles, "cost"] if has_cost else titles:
+    view.add_column("#" if _numbered(names) else "target", overflow="fold")
+    statistics = select(REPAIR_STATISTICS, lines)
+    for title in titles(statistics):
         view.add_column(title, justify="right", no_wrap=True)
     for line in lines.iter_rows(named=True):
-        cells = [
-            names[line["target"]] if line["round"] == 1 else "",
-            str(line["round"]),
-            str(line["attempts"]),
-            str(line["passed"]),
-            percent(line["pass_rate"]),
-            interval(line["low"], line["high"]),
-            number(line["tokens"], 0),
-        ]
-        view.add_row(*cells, *([number(line["cost_usd"], 4, " $")] if has_cost else []))
+        name = names[line["target"]] if line["round"] == 1 else ""
+        view.add_row(name, *row_cells(statistics, line))
     fit_table(view, width)
     yield view
-    if has_cost:
+    if lines["cost_usd"].is_not_null().any():
         yield Text(f"All rounds cost {lines['cost_usd'].sum():.4f} $.")
 
 
-def _infrastructure(table: pl.DataFrame, said: str) -> Iterator[Text]:
-    bad = table.filter(pl.col("score").is_null())
-    if bad.is_empty():
+def _infrastructure(table: pl.DataFrame, explanation: str) -> Iterator[Text]:
+    """Yield the number of rows without a score, and their errors with the number of each."""
+    unscored = table.filter(pl.col("score").is_null())
+    if unscored.is_empty():
         return
-    yield Text(f"{len(bad)} of {len(table)} {said}", style="bold red")
-    for (outcome, log), group in bad.group_by("outcome", "log_head", maintain_order=True):
+    yield Text(f"{len(unscored)} of {len(table)} {explanation}", style="bold red")
+    for (outcome, log), group in unscored.group_by("outcome", "log_head", maintain_order=True):
         yield Text(f"  {len(group)} × {outcome}: {str(log).splitlines()[0] if log else ''}", "red")
 
 
 def _advice(table: pl.DataFrame) -> Iterator[Text]:
-    """Warnings that name the next flag to try."""
+    """Yield warnings that name the next flag to try."""
     cut = (table["outcome"] == Outcome.TRUNCATED.value).sum()
     if cut and not table["replayed"].any():
         yield Text(f"{cut} answers were cut at the token limit: try a larger --max-tokens.")

@@ -63,7 +63,7 @@ class RunJob:
     open_model: Callable[[Target, Listener], Model]
     slots: Callable[[EndpointPlan], anyio.CapacityLimiter] = _own_slots
     begin: Callable[["Run", Mapping[str, str]], None] = lambda run, versions: None
-    sandbox: SandboxSpec = SandboxSpec()
+    sandbox: SandboxSpec = field(default_factory=SandboxSpec)
     trusted: bool = False
     use_cache: bool = False
 

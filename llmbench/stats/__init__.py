@@ -1,15 +1,14 @@
 """Rates, intervals and paired tests over result rows (pure: no files, no clock, no output).
 
-Two ways of thinking run through it. The *problem* is what was drawn by chance: runs of one problem
-resemble each other, so errors are clustered by problem (Miller 2024, "Adding Error Bars to Evals",
-https://arxiv.org/abs/2411.00640). And an attempt that failed for no fault of the model has no score
-and is in no rate.
+Two assumptions hold throughout. Problems are the random sample: runs of one problem resemble each
+other, so errors are clustered by problem (Miller 2024, "Adding Error Bars to Evals",
+https://arxiv.org/abs/2411.00640). An infrastructure error has no score and counts in no rate.
 """
 
 from llmbench.stats.comparison import ALPHA, CHANGES, Comparison, compare
 from llmbench.stats.history import history, latest
 from llmbench.stats.intervals import (
-    LEVEL,
+    CONFIDENCE,
     Interval,
     bootstrap,
     clustered_error,
@@ -42,7 +41,7 @@ from llmbench.stats.repairs import repair_rounds
 __all__ = [
     "ALPHA",
     "CHANGES",
-    "LEVEL",
+    "CONFIDENCE",
     "POWER",
     "Comparison",
     "Interval",

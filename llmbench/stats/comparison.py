@@ -1,4 +1,4 @@
-"""What differs between results of the same problems."""
+"""Comparison of results on the problems that they share."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from llmbench.errors import ResultFileError
-from llmbench.stats.intervals import LEVEL, t_interval
+from llmbench.stats.intervals import CONFIDENCE, t_interval
 from llmbench.stats.paired import (
     difference_interval,
     holm,
@@ -20,95 +20,105 @@ from llmbench.stats.paired import (
 )
 from llmbench.stats.rates import ANSWERED
 
-ALPHA = 1 - LEVEL
-"""A p-value up to this is called a difference."""
+ALPHA = 1 - CONFIDENCE
+"""Significance level: a difference with a p-value up to this is significant."""
 
-MEASURES: Mapping[str, str] = {
+METRICS: Mapping[str, str] = {
     "ttft_seconds": "s",
     "tokens_per_second": "tokens/s",
     "llm_seconds": "s",
     "completion_tokens": "tokens",
     "cost_usd": "USD",
 }
-"""What is compared beside passing, with its unit."""
+"""Columns that are compared beside the pass rate, each with its unit."""
 
-_PAIR: Mapping[str, type[pl.DataType]] = {"a": pl.String, "b": pl.String}
-DIFFERENCES: Mapping[str, type[pl.DataType]] = {
+_Schema = Mapping[str, type[pl.DataType]]
+_PAIR: _Schema = {"baseline": pl.String, "candidate": pl.String}
+DIFFERENCES: _Schema = {
     **_PAIR,
     "problems": pl.Int64,
-    "attempts_a": pl.Int64,
-    "attempts_b": pl.Int64,
-    "unscored_a": pl.Int64,
-    "unscored_b": pl.Int64,
-    "pass_rate_a": pl.Float64,
-    "pass_rate_b": pl.Float64,
+    "attempts_baseline": pl.Int64,
+    "attempts_candidate": pl.Int64,
+    "unscored_baseline": pl.Int64,
+    "unscored_candidate": pl.Int64,
+    "pass_rate_baseline": pl.Float64,
+    "pass_rate_candidate": pl.Float64,
     "difference": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
     "p_value": pl.Float64,
     "p_adjusted": pl.Float64,
-    "exact": pl.Boolean,
+    "p_value_exact": pl.Boolean,
     "mcnemar_p": pl.Float64,
-    "detectable": pl.Float64,
+    "min_detectable_difference": pl.Float64,
 }
-FLIPS: Mapping[str, type[pl.DataType]] = {
+FLIPS: _Schema = {
     **_PAIR,
     "problem_id": pl.String,
     "lang": pl.String,
     "change": pl.String,
-    "pass_rate_a": pl.Float64,
-    "pass_rate_b": pl.Float64,
+    "pass_rate_baseline": pl.Float64,
+    "pass_rate_candidate": pl.Float64,
 }
-MEASURED: Mapping[str, type[pl.DataType]] = {
+METRIC_DIFFERENCES: _Schema = {
     **_PAIR,
-    "measure": pl.String,
+    "metric": pl.String,
     "unit": pl.String,
     "problems": pl.Int64,
-    "value_a": pl.Float64,
-    "value_b": pl.Float64,
+    "value_baseline": pl.Float64,
+    "value_candidate": pl.Float64,
     "difference": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
 }
-LEFT_OUT: Mapping[str, type[pl.DataType]] = {
+EXCLUDED: _Schema = {
     **_PAIR,
     "problem_id": pl.String,
     "reason": pl.String,
 }
 CHANGES = ("broken", "newly flaky", "fixed")
-"""What a flip may be, the worst first."""
+"""The kinds of flips, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs, as frames; in each, `a` and `b` name a pair of results, b being the newer one.
+    """Differences between pairs of results, as frames.
 
-    `differences`: a line per pair, over the problems that both solved or failed under one hash;
-    `attempts` are those with a score, `unscored` those of the whole result without. Rates and
-    their `difference` (b - a) are means over problems, 0..1; `low` and `high` bound the difference;
-    `p_value` is of a permutation by problem, `exact` when all were counted, and `p_adjusted` is
-    Holm's for the number of pairs; `mcnemar_p` where each problem ran once in both; `detectable` is
-    the smallest difference that this design finds in 8 of 10 cases.
-    `flips`: a line per problem that is `broken` (never passes now), `fixed` (always) or `newly
-    flaky`. `measures`: time, tokens and cost of an answer, means over problems. `left_out`: what
-    could not be paired, with the reason. `unpaired`: results that have nothing to be compared with.
-    `incomparable`: a sentence for each pair that has no scored problem in common. `replayed` is
-    True where recorded answers were replayed: then no model was asked.
+    In each frame the columns `baseline` and `candidate` name the pair; the candidate is the newer
+    result. A difference is candidate minus baseline.
+
+    Attributes:
+        differences: a line per pair, over the problems that have a score in both under one hash.
+            `attempts_…` count attempts with a score, `unscored_…` those of the whole result
+            without. Pass rates and their `difference` are means over problems, 0..1, with the
+            interval `ci_low` to `ci_high`. `p_value` is that of a permutation test by problem, and
+            `p_value_exact` is False where permutations were drawn. `p_adjusted` is Holm's for the
+            number of pairs. `mcnemar_p` is null unless each problem ran once in both.
+            `min_detectable_difference` is the smallest difference that this design detects in 8 of
+            10 cases.
+        flips: a line per problem that is now `broken` (never passes), `fixed` (always passes) or
+            `newly flaky`.
+        metrics: a line per pair and metric: time, tokens and cost of an answer, as means over
+            problems.
+        excluded: a line per problem that could not be paired, with the reason.
+        unpaired: results that have nothing to be compared with.
+        incomparable: a sentence for each pair without a scored problem in common.
+        replayed: True where recorded answers were replayed: then no model was asked.
     """
 
     differences: pl.DataFrame
     flips: pl.DataFrame
-    measures: pl.DataFrame
-    left_out: pl.DataFrame
+    metrics: pl.DataFrame
+    excluded: pl.DataFrame
     unpaired: tuple[str, ...]
     incomparable: tuple[str, ...]
     replayed: bool
 
     def regressions(self, points: float | None = None) -> pl.DataFrame:
-        """The lines of `differences` where b is worse than a.
+        """Return the lines of `differences` whose candidate is worse than the baseline.
 
-        Without `points`, by more than chance explains (`p_adjusted` up to 0.05); with them, where
-        the measured pass rate fell by more than so many percentage points, chance or not.
+        Without `points`, those that are significant after Holm's correction. With `points`, those
+        whose pass rate fell by more than so many percentage points, significant or not.
         """
         if points is None:
             worse = (pl.col("difference") < 0) & (pl.col("p_adjusted") <= ALPHA)
@@ -119,7 +129,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The rows of one target in one result; `file` is its place among the results."""
+    """The rows of one target in one result, by problem; `file` is the result's index."""
 
     name: str
     file: int
@@ -132,54 +142,51 @@ class _Side:
         return dict(self.problems.keys())
 
 
-def compare(results: Sequence[tuple[str, pl.DataFrame]], base: str | None = None) -> Comparison:
+def compare(results: Sequence[tuple[str, pl.DataFrame]], baseline: str | None = None) -> Comparison:
     """Compare named results, pair by pair, on the problems whose hashes are equal.
 
     A target of a later result is compared with the same target in the first, or with the only one
-    there; with one result, each two of its targets. `base` names a target that all others are
-    compared with instead.
+    there. Of a single result, each two targets are compared. `baseline` names a target that all
+    others are compared with instead.
 
     Raises:
         ResultFileError: there is no pair, or none has a problem in common.
     """
     sides = _sides(results)
-    pairs = list(_pairs(sides, len(results), base))
+    pairs = list(_pairs(sides, len(results), baseline))
     if not pairs:
         names = ", ".join(side.name for side in sides) or "no row"
         raise ResultFileError(f"nothing to compare: there is {names}; give a second result")
-    differences, flips, measures, left_out, incomparable = [], [], [], [], []
-    for a, b in pairs:
-        pair = {"a": a.name, "b": b.name}
-        reasons = list(_left_out(a, b))
-        common = [(a.problems[key], b.problems[key]) for key in a.problems if key in b.problems]
-        common = [(one, two) for one, two in common if one["n"] and two["n"]]
+    differences, flips, metrics, excluded, incomparable = [], [], [], [], []
+    for before, after in pairs:
+        pair = {"baseline": before.name, "candidate": after.name}
+        reasons = list(_excluded(before, after))
+        common = _common(before, after)
         if not common:
-            incomparable.append(_no_pairs(a, b, reasons))
+            incomparable.append(_nothing_in_common(before, after, reasons))
             continue
-        unscored = {"unscored_a": a.unscored, "unscored_b": b.unscored}
+        unscored = {"unscored_baseline": before.unscored, "unscored_candidate": after.unscored}
         differences.append(pair | _difference(common) | unscored)
         flips += [pair | flip for flip in _flips(common)]
-        measures += [pair | measure for measure in _measures(common)]
-        left_out += [pair | {"problem_id": id_, "reason": reason} for id_, reason in reasons]
+        metrics += [pair | metric for metric in _metrics(common)]
+        excluded += [pair | {"problem_id": id_, "reason": reason} for id_, reason in reasons]
     if not differences:
         raise ResultFileError("\n".join(incomparable))
     for line, adjusted in zip(differences, holm([d["p_value"] for d in differences]), strict=True):
         line["p_adjusted"] = adjusted
-    paired = {side.name for sides_ in pairs for side in sides_}
+    paired = {side.name for pair_ in pairs for side in pair_}
     return Comparison(
         _frame(differences, DIFFERENCES),
         _frame(flips, FLIPS),
-        _frame(measures, MEASURED),
-        _frame(left_out, LEFT_OUT),
+        _frame(metrics, METRIC_DIFFERENCES),
+        _frame(excluded, EXCLUDED),
         tuple(side.name for side in sides if side.name not in paired),
         tuple(incomparable),
         any(bool(table["replayed"].any()) for _, table in results),
     )
 
 
-def _frame(
-    lines: Sequence[Mapping[str, Any]], schema: Mapping[str, type[pl.DataType]]
-) -> pl.DataFrame:
+def _frame(lines: Sequence[Mapping[str, Any]], schema: _Schema) -> pl.DataFrame:
     return pl.DataFrame([dict(line) for line in lines], schema=dict(schema), orient="row")
 
 
@@ -196,22 +203,24 @@ def _sides(results: Sequence[tuple[str, pl.DataFrame]]) -> list[_Side]:
 
 
 def _problems(rows: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
-    """Per problem: scored attempts `n`, passes `c`, and the mean of each measure."""
+    """Return per problem: scored attempts `n`, passes `c`, and the mean of each metric."""
     lines = rows.group_by("problem_id", "problem_sha256", "lang", maintain_order=True).agg(
         pl.col("score").count().alias("n"),
         pl.col("passed").sum().alias("c"),
-        *(pl.col(name).filter(ANSWERED).mean() for name in MEASURES),
+        *(pl.col(name).filter(ANSWERED).mean() for name in METRICS),
     )
     return {(line["problem_id"], line["problem_sha256"]): line for line in lines.to_dicts()}
 
 
-def _pairs(sides: Sequence[_Side], files: int, base: str | None) -> Iterator[tuple[_Side, _Side]]:
-    if base is not None:
-        named = next((side for side in sides if side.target == base), None)
-        if named is None:
+def _pairs(
+    sides: Sequence[_Side], files: int, baseline: str | None
+) -> Iterator[tuple[_Side, _Side]]:
+    if baseline is not None:
+        chosen = next((side for side in sides if side.target == baseline), None)
+        if chosen is None:
             known = ", ".join(sorted({side.target for side in sides}))
-            raise ResultFileError(f"--base {base}: no such target; there are: {known}")
-        yield from ((named, side) for side in sides if side is not named)
+            raise ResultFileError(f"baseline {baseline}: no such target; there are: {known}")
+        yield from ((chosen, side) for side in sides if side is not chosen)
     elif files == 1:
         yield from combinations(sides, 2)
     else:
@@ -223,89 +232,101 @@ def _pairs(sides: Sequence[_Side], files: int, base: str | None) -> Iterator[tup
                 yield other, side
 
 
-def _left_out(a: _Side, b: _Side) -> Iterator[tuple[str, str]]:
-    """Each problem that cannot be paired, with the reason."""
-    in_a, in_b = a.hashes, b.hashes
-    for id_ in dict.fromkeys([*in_a, *in_b]):
-        if id_ not in in_b:
-            yield id_, f"not in {b.name}"
-        elif id_ not in in_a:
-            yield id_, f"not in {a.name}"
-        elif in_a[id_] != in_b[id_]:
+def _excluded(before: _Side, after: _Side) -> Iterator[tuple[str, str]]:
+    """Yield each problem that cannot be paired, with the reason."""
+    old, new = before.hashes, after.hashes
+    for id_ in dict.fromkeys([*old, *new]):
+        if id_ not in new:
+            yield id_, f"not in {after.name}"
+        elif id_ not in old:
+            yield id_, f"not in {before.name}"
+        elif old[id_] != new[id_]:
             yield id_, "has changed: its task, tests or settings differ"
         else:
-            key = (id_, in_a[id_])
-            for side in (a, b):
+            key = (id_, old[id_])
+            for side in (before, after):
                 if not side.problems[key]["n"]:
                     yield id_, f"has no scored attempt in {side.name}"
 
 
-def _no_pairs(a: _Side, b: _Side, reasons: Sequence[tuple[str, str]]) -> str:
-    said = "; ".join(f"{id_} {reason}" for id_, reason in reasons[:3])
+def _nothing_in_common(before: _Side, after: _Side, reasons: Sequence[tuple[str, str]]) -> str:
+    first = "; ".join(f"{id_} {reason}" for id_, reason in reasons[:3])
     more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-    return f"{a.name} and {b.name} have no scored problem in common: {said}{more}"
+    return f"{before.name} and {after.name} have no scored problem in common: {first}{more}"
 
 
 _Common = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 
-def _difference(common: _Common) -> dict[str, Any]:
-    exact = [Fraction(two["c"], two["n"]) - Fraction(one["c"], one["n"]) for one, two in common]
-    each = [float(d) for d in exact]
-    rate_a, rate_b = (
-        fmean(side["c"] / side["n"] for side in sides) for sides in zip(*common, strict=True)
+def _common(before: _Side, after: _Side) -> _Common:
+    """Return the problems that have a score on both sides, as pairs of their lines."""
+    both = (
+        (before.problems[key], after.problems[key])
+        for key in before.problems
+        if key in after.problems
     )
-    low, high = difference_interval(each)
+    return [(old, new) for old, new in both if old["n"] and new["n"]]
+
+
+def _difference(common: _Common) -> dict[str, Any]:
+    exact = [Fraction(new["c"], new["n"]) - Fraction(old["c"], old["n"]) for old, new in common]
+    differences = [float(difference) for difference in exact]
+    baseline, candidate = (
+        fmean(line["c"] / line["n"] for line in side) for side in zip(*common, strict=True)
+    )
+    low, high = difference_interval(differences)
     p = sign_flip(exact)
-    once = all(one["n"] == two["n"] == 1 for one, two in common)
+    once = all(old["n"] == new["n"] == 1 for old, new in common)
     return {
         "problems": len(common),
-        "attempts_a": sum(one["n"] for one, _ in common),
-        "attempts_b": sum(two["n"] for _, two in common),
-        "pass_rate_a": rate_a,
-        "pass_rate_b": rate_b,
+        "attempts_baseline": sum(old["n"] for old, _ in common),
+        "attempts_candidate": sum(new["n"] for _, new in common),
+        "pass_rate_baseline": baseline,
+        "pass_rate_candidate": candidate,
         "difference": float(sum(exact) / len(exact)),
-        "low": low,
-        "high": high,
+        "ci_low": low,
+        "ci_high": high,
         "p_value": p.value,
-        "exact": p.exact,
+        "p_value_exact": p.exact,
         "mcnemar_p": mcnemar(exact.count(Fraction(-1)), exact.count(Fraction(1))) if once else None,
-        "detectable": min_detectable_difference(each),
+        "min_detectable_difference": min_detectable_difference(differences),
     }
 
 
 def _flips(common: _Common) -> list[dict[str, Any]]:
-    """Problems that always, never or at times passed in `a`, and otherwise in `b`."""
+    """Return the problems that moved between never, sometimes and always passing."""
     flips = []
-    for one, two in common:
-        rates = [side["c"] / side["n"] for side in (one, two)]
+    for old, new in common:
+        rates = [line["c"] / line["n"] for line in (old, new)]
         before, after = (0 if rate == 0 else 2 if rate == 1 else 1 for rate in rates)
         if before != after:
             change = {0: "broken", 1: "newly flaky", 2: "fixed"}[after]
-            about = {"problem_id": one["problem_id"], "lang": one["lang"], "change": change}
-            flips.append(about | {"pass_rate_a": rates[0], "pass_rate_b": rates[1]})
+            problem = {"problem_id": old["problem_id"], "lang": old["lang"], "change": change}
+            flips.append(
+                problem | {"pass_rate_baseline": rates[0], "pass_rate_candidate": rates[1]}
+            )
     return sorted(flips, key=lambda flip: CHANGES.index(flip["change"]))
 
 
-def _measures(common: _Common) -> Iterator[dict[str, Any]]:
-    """Means over the problems that have the measure in both; none where none has."""
-    for name, unit in MEASURES.items():
+def _metrics(common: _Common) -> Iterator[dict[str, Any]]:
+    """Yield the means of each metric over the problems that have it on both sides."""
+    for name, unit in METRICS.items():
         both = [
-            (one[name], two[name])
-            for one, two in common
-            if one[name] is not None and two[name] is not None
+            (old[name], new[name])
+            for old, new in common
+            if old[name] is not None and new[name] is not None
         ]
         if not both:
             continue
-        each = [two - one for one, two in both]
-        low, high = t_interval(each) if len(each) > 1 else (None, None)
+        differences = [new - old for old, new in both]
+        low, high = t_interval(differences) if len(differences) > 1 else (None, None)
         yield {
-            "measure": name,
+            "metric": name,
             "unit": unit,
             "problems": len(both),
-            "value_a": fmean(one for one, _ in both),
-            "value_b": fmean(two for _, two in both),
-            "difference": fmean(each),
-            "low": low,
-            "high": high,
+            "value_baseline": fmean(old for old, _ in both),
+            "value_candidate": fmean(new for _, new in both),
+            "difference": fmean(differences),
+            "ci_low": low,
+            "ci_high": high,
         }

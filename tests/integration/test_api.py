@@ -59,7 +59,7 @@ def test_a_frame_of_several_files_is_several_results(tmp_path: Path) -> None:
     for name in ("a.csv", "b.parquet"):
         tables.write(few(), tmp_path / name)
     both = llmbench.load(tmp_path / "a.csv", str(tmp_path / "b.parquet"))
-    pairs = llmbench.compare(both).differences.select("a", "b").rows()
+    pairs = llmbench.compare(both).differences.select("baseline", "candidate").rows()
     assert [(a.split()[1], b.split()[1]) for a, b in pairs] == [
         ("b/y", "b/y"), ("lmstudio/m", "lmstudio/m"),
     ]  # fmt: skip

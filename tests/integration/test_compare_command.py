@@ -1,4 +1,4 @@
-"""`llmbench compare` as scripts call it: exit codes, formats, one line for what cannot be."""
+"""`llmbench compare` in scripts: exit codes, formats, and one line per error."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 def write(path: Path, passes: int, problems: int = 12, **changes: object) -> None:
-    """A result in which so many of the problems pass."""
+    """Write a result in which so many of the problems pass."""
     rows = [
         row(
             **changes,
@@ -55,7 +55,9 @@ def folder(tmp_path: Path) -> Path:
         ("", 2),
     ],
 )
-async def test_the_exit_code_says_what_became_of_it(folder: Path, flags: str, code: int) -> None:
+async def test_the_exit_code_tells_success_regression_and_error(
+    folder: Path, flags: str, code: int
+) -> None:
     ran = await run(folder, "compare", *flags.split())
     assert ran.code == code, ran.err
     assert "Traceback" not in ran.err
@@ -63,9 +65,9 @@ async def test_the_exit_code_says_what_became_of_it(folder: Path, flags: str, co
     assert bool(ran.out) == (code != 2)
 
 
-async def test_a_target_that_cannot_be_compared_is_no_success(folder: Path) -> None:
-    lost = {"score": None, "passed": None, "outcome": "provider_error", "problem_id": "p0"}
-    for name, changes in (("a.csv", {}), ("b.csv", lost)):
+async def test_a_target_that_cannot_be_compared_fails(folder: Path) -> None:
+    unscored = {"score": None, "passed": None, "outcome": "provider_error", "problem_id": "p0"}
+    for name, changes in (("a.csv", {}), ("b.csv", unscored)):
         rows = [
             row(target="x", problem_id="p0"),
             row(**{"target": "y", "problem_id": "p0", **changes}),
@@ -78,7 +80,7 @@ async def test_a_target_that_cannot_be_compared_is_no_success(folder: Path) -> N
     assert (await run(folder, "compare", "a.csv", "b.csv")).code == 0
 
 
-async def test_a_sentence_is_one_line_in_a_pipe(folder: Path) -> None:
+async def test_a_verdict_is_one_line_in_a_pipe(folder: Path) -> None:
     long = folder / f"{'long' * 40}.csv"
     write(long, 3)
     ran = await run(folder, "compare", "good.csv", long.name)
@@ -86,16 +88,20 @@ async def test_a_sentence_is_one_line_in_a_pipe(folder: Path) -> None:
     assert ran.out.splitlines()[0].endswith("p = 0.0039)")
 
 
-async def test_json_on_stdout_is_json_alone(folder: Path) -> None:
+async def test_stdout_contains_json_only(folder: Path) -> None:
     flags = ["good.csv", "bad.parquet", "--format", "json", "--fail-on-regression"]
     ran = await run(folder, "compare", *flags)
     (line,) = json.loads(ran.out)["differences"]
-    assert (line["a"], line["b"], line["problems"]) == ("good.csv", "bad.parquet", 12)
+    assert (line["baseline"], line["candidate"], line["problems"]) == (
+        "good.csv",
+        "bad.parquet",
+        12,
+    )
     assert line["difference"] == pytest.approx(-9 / 12)
     assert ran.code == 1
 
 
-async def test_markdown_and_text_tell_the_same(folder: Path) -> None:
+async def test_markdown_and_text_have_the_same_content(folder: Path) -> None:
     page = await run(folder, "compare", "good.csv", "bad.parquet", "--format", "markdown")
     text = await run(folder, "compare", "good.csv", "bad.parquet")
     for words in ("bad.parquet against good.csv: 75.0 points worse", "broken", "detects"):
@@ -103,7 +109,7 @@ async def test_markdown_and_text_tell_the_same(folder: Path) -> None:
         assert words in text.out
 
 
-async def test_what_changed_in_between_is_named(folder: Path) -> None:
+async def test_a_changed_problem_is_named(folder: Path) -> None:
     ran = await run(folder, "compare", "good.csv", "other.csv")
     assert "p0 has changed: its task, tests or settings differ" in ran.err
     assert ran.code == 2

@@ -97,7 +97,7 @@ async def test_no_command_mixes_repairs_with_first_answers(done: Path) -> None:
     assert file.code == folder.code == 0, file.err + folder.err
     told = json.loads(file.out)["differences"]
     assert told == json.loads(folder.out)["differences"]
-    assert {line["attempts_a"] for line in told} == {3}
+    assert {line["attempts_baseline"] for line in told} == {3}
     page = await run(done, "report", ".")
     assert "6 attempts" in page.out, page.err
     (work,) = done.glob("_work/*")

@@ -1,4 +1,4 @@
-"""`llmbench report` without a browser: what is in the page, and what cannot be one."""
+"""`llmbench report` without a browser: content of the page, and errors."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ from llmbench.store import tables
 pytestmark = pytest.mark.anyio
 
 
-def written(folder: Path, *results: str) -> str:
+def write_page(folder: Path, *results: str) -> str:
     page = folder / "page.html"
     files = [str(folder / name) for name in results]
     assert main(["report", *files, "-o", str(page), "--problems", str(folder / "p.yaml")]) == 0
@@ -31,20 +31,20 @@ def written(folder: Path, *results: str) -> str:
 
 
 def data(page: str, id_: str) -> Any:
-    (found,) = re.findall(rf'<script type="application/json" id="{id_}">(.*?)</script>', page)
-    return json.loads(found)
+    (text,) = re.findall(rf'<script type="application/json" id="{id_}">(.*?)</script>', page)
+    return json.loads(text)
 
 
-def unpacked(page: str) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    for pack in re.findall(r'<script type="text/plain" id="pack-\d+">(.*?)</script>', page):
-        told |= json.loads(zlib.decompress(base64.b64decode(pack)))
-    return told
+def texts_of(page: str) -> dict[str, Any]:
+    texts: dict[str, Any] = {}
+    for chunk in re.findall(r'<script type="text/plain" id="chunk-\d+">(.*?)</script>', page):
+        texts |= json.loads(zlib.decompress(base64.b64decode(chunk)))
+    return texts
 
 
-def test_nothing_that_a_model_wrote_is_markup_and_nothing_names_a_server(tmp_path: Path) -> None:
+def test_output_of_a_model_is_no_markup_and_no_server_is_named(tmp_path: Path) -> None:
     keep(tmp_path)
-    page = written(tmp_path, "r.parquet")
+    page = write_page(tmp_path, "r.parquet")
     assert MARKUP not in page
     assert ENDS not in page
     shell = re.sub(r"(?s)<script.*?</script>", "", page)
@@ -52,9 +52,9 @@ def test_nothing_that_a_model_wrote_is_markup_and_nothing_names_a_server(tmp_pat
     assert not re.search(r"url\(|@import", shell)
 
 
-def test_the_policy_names_the_scripts_that_are_there(tmp_path: Path) -> None:
+def test_the_policy_allows_exactly_the_scripts_of_the_page(tmp_path: Path) -> None:
     keep(tmp_path)
-    page = written(tmp_path, "r.parquet")
+    page = write_page(tmp_path, "r.parquet")
     scripts = re.findall(r"(?s)<script>(.*?)</script>", page)
     hashes = [hashlib.sha256(script.encode()).digest() for script in scripts]
     assert len(hashes) == 3
@@ -62,72 +62,72 @@ def test_the_policy_names_the_scripts_that_are_there(tmp_path: Path) -> None:
     assert "default-src 'none'" in page
 
 
-def test_every_attempt_is_listed_with_its_own_texts(tmp_path: Path) -> None:
+def test_every_attempt_is_indexed_with_its_own_texts(tmp_path: Path) -> None:
     rows = keep(tmp_path)
-    page = written(tmp_path, "r.parquet")
-    listed, told = data(page, "listed"), unpacked(page)
-    assert listed["targets"] == [f"lmstudio/{model}" for model in MODELS]
-    assert len(listed["attempts"]) == len(told) == len(rows)
-    for place, (wanted, given) in enumerate(zip(rows, listed["attempts"], strict=True)):
-        assert listed["problems"][given[1]][0] == wanted.problem_id
-        assert (given[2], given[6]) == (wanted.run, wanted.llm_seconds)
-        assert f"{wanted.llm_seconds:.2f} s to answer" in told[str(place)]["facts"]
-    sections = {each["title"]: each for each in told["0"]["sections"]}
+    page = write_page(tmp_path, "r.parquet")
+    index, texts = data(page, "attempt-index"), texts_of(page)
+    assert index["targets"] == [f"lmstudio/{model}" for model in MODELS]
+    assert len(index["attempts"]) == len(texts) == len(rows)
+    for i, (expected, entry) in enumerate(zip(rows, index["attempts"], strict=True)):
+        assert index["problems"][entry[1]][0] == expected.problem_id
+        assert (entry[2], entry[6]) == (expected.run, expected.llm_seconds)
+        assert f"{expected.llm_seconds:.2f} s to answer" in texts[str(i)]["facts"]
+    sections = {each["title"]: each for each in texts["0"]["sections"]}
     assert list(sections) == ["prompt", "reasoning", "answer", "code: solution.py", "log"]
     assert sections["prompt"]["text"].startswith("[system]\n")
     assert sections["code: solution.py"]["text"] == CODE.replace("\u202e", "\\u202e").rstrip("\n")
 
 
-def test_figures_are_those_of_the_statistics(tmp_path: Path) -> None:
+def test_figures_show_the_statistics(tmp_path: Path) -> None:
     keep(tmp_path)
-    specs = data(written(tmp_path, "r.parquet"), "figures")
+    specs = data(write_page(tmp_path, "r.parquet"), "figures")
     table = tables.read(tmp_path / "r.parquet")
-    shown = {line["target"]: line for line in specs["leaderboard"]["datasets"]["rows"]}
+    drawn = {line["target"]: line for line in specs["leaderboard"]["datasets"]["rows"]}
     for line in stats.summarize(table, ["target"]).iter_rows(named=True):
-        for name in ("pass_rate", "low", "high"):
-            assert shown[line["target"]][name] == pytest.approx(line[name], abs=1e-6)
+        for name in ("pass_rate", "ci_low", "ci_high"):
+            assert drawn[line["target"]][name] == pytest.approx(line[name], abs=1e-6)
     cells = specs["problems"]["datasets"]["rows"]
     rates = stats.summarize(table, ["problem_id", "target"])
     assert sorted(cell["pass_rate"] for cell in cells) == pytest.approx(sorted(rates["pass_rate"]))
 
 
-def test_each_target_is_shown_by_its_newest_night(tmp_path: Path) -> None:
+def test_each_target_is_shown_at_its_latest_date(tmp_path: Path) -> None:
     (tmp_path / "nights/2026-01-31").mkdir(parents=True)
     old = [row(target=f"a/{name}", model=name, provider="a") for name in ("x", "y")]
     tables.write(tables.to_frame(old), tmp_path / "nights/2026-01-30.parquet")
     new = row(target="a/x", model="x", provider="a", outcome="failed", score=0.0, passed=False)
     tables.write(tables.to_frame([new]), tmp_path / "nights/2026-01-31/x.csv")
     (tmp_path / "p.yaml").write_text("[]\n")
-    page = written(tmp_path, "nights")
-    shown = data(page, "figures")
-    rates = {line["target"]: line["pass_rate"] for line in shown["leaderboard"]["datasets"]["rows"]}
+    page = write_page(tmp_path, "nights")
+    specs = data(page, "figures")
+    rates = {line["target"]: line["pass_rate"] for line in specs["leaderboard"]["datasets"]["rows"]}
     assert rates == {"a/x": 0.0, "a/y": 1.0}
-    assert len(shown["history"]["datasets"]["rows"]) == 3
+    assert len(specs["history"]["datasets"]["rows"]) == 3
     assert "2026-01-30, 2026-01-31" in page
 
 
-def test_repairs_have_a_figure_of_their_own_and_are_in_no_other(tmp_path: Path) -> None:
+def test_repairs_have_their_own_figure_and_are_in_no_other(tmp_path: Path) -> None:
     failed: dict[str, Any] = {"outcome": "failed", "score": 0.0, "passed": False}
     first = [row(run=1), row(run=2, **failed), row(run=3, **failed)]
-    later = [row(run=2, round=2), row(run=3, round=2, **failed), row(run=9, round=2)]
+    repairs = [row(run=2, round=2), row(run=3, round=2, **failed), row(run=9, round=2)]
     tables.write_with_repairs(tables.to_frame(first), None, tmp_path / "r.csv", {})
     (tmp_path / "p.yaml").write_text("[]\n")
-    plain = data(written(tmp_path, "r.csv"), "figures")
+    plain = data(write_page(tmp_path, "r.csv"), "figures")
     tables.write_with_repairs(
-        tables.to_frame(first), tables.to_frame(later), tmp_path / "r.csv", {}
+        tables.to_frame(first), tables.to_frame(repairs), tmp_path / "r.csv", {}
     )
     for name in ("r.csv", ""):
-        page = written(tmp_path, name)
-        shown = data(page, "figures")
+        page = write_page(tmp_path, name)
+        specs = data(page, "figures")
         assert [
             (line["round"], line["attempts"], line["pass_rate"])
-            for line in shown.pop("repairs")["datasets"]["rows"]
+            for line in specs.pop("repairs")["datasets"]["rows"]
         ] == [(1, 3, pytest.approx(1 / 3)), (2, 2, pytest.approx(2 / 3))]
-        assert shown == plain
-        assert len(data(page, "listed")["attempts"]) == 3
+        assert specs == plain
+        assert len(data(page, "attempt-index")["attempts"]) == 3
 
 
-def test_results_without_costs_times_or_repeats_say_so(tmp_path: Path) -> None:
+def test_a_page_says_if_costs_times_or_repeated_runs_are_missing(tmp_path: Path) -> None:
     bare: dict[str, Any] = dict.fromkeys(
         ("cost_usd", "llm_seconds", "ttft_seconds", "tokens_per_second")
     )
@@ -135,29 +135,29 @@ def test_results_without_costs_times_or_repeats_say_so(tmp_path: Path) -> None:
                              passed=None, log_head="HTTP 500")]  # fmt: skip
     tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     (tmp_path / "p.yaml").write_text("[]\n")
-    page = written(tmp_path, "r.csv")
+    page = write_page(tmp_path, "r.csv")
     assert "No answer has a known cost" in page
     assert "cost per solved" not in page
     assert "No row has ttft_seconds" in page
     assert "Each problem ran once" in page
     assert "1 of 2 attempts were not scored" in page
-    told = unpacked(page)["1"]["sections"]
-    assert {"title": "log, its head alone", "text": "HTTP 500"} in told
-    assert any(each.get("missing") == "the server gave no answer" for each in told)
+    sections = texts_of(page)["1"]["sections"]
+    assert {"title": "log, its head alone", "text": "HTTP 500"} in sections
+    assert any(each.get("missing") == "the server gave no answer" for each in sections)
 
 
-def test_a_cost_that_bought_nothing_is_not_called_unknown(tmp_path: Path) -> None:
+def test_a_cost_without_a_pass_is_not_called_unknown(tmp_path: Path) -> None:
     rows = [row(outcome="failed", score=0.0, passed=False)]
     tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     (tmp_path / "p.yaml").write_text("[]\n")
-    assert "No answer with a known cost passed." in written(tmp_path, "r.csv")
+    assert "No answer with a known cost passed." in write_page(tmp_path, "r.csv")
 
 
-def test_a_wide_range_has_a_scale_of_powers_that_holds_it(tmp_path: Path) -> None:
+def test_a_wide_range_has_a_logarithmic_scale(tmp_path: Path) -> None:
     rows = [row(run=run, ttft_seconds=0.03 * 2**run) for run in range(1, 11)]
     tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     (tmp_path / "p.yaml").write_text("[]\n")
-    figure = data(written(tmp_path, "r.csv"), "figures")["ttft_seconds"]
+    figure = data(write_page(tmp_path, "r.csv"), "figures")["ttft_seconds"]
     across = figure["layer"][0]["encoding"]["x"]
     (line,) = figure["datasets"]["rows"]
     low, high = across["scale"]["domain"]
@@ -168,16 +168,16 @@ def test_a_wide_range_has_a_scale_of_powers_that_holds_it(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["a.py", "a.go", "a.ts", "a.unknown"])
 @pytest.mark.parametrize("code", ["", "\n\n x\n", CODE, "\r\n\t🦊 'unclosed", "def f(): ...\n\n"])
-def test_the_lengths_of_tokens_are_those_of_the_text(name: str, code: str) -> None:
+def test_the_lengths_of_tokens_add_up_to_that_of_the_code(name: str, code: str) -> None:
     tokens = re.findall(r"([a-z]?)(\d+)", highlight.token_spans(name, code))
     assert sum(int(length) for _, length in tokens) == len(code)
 
 
-def test_of_a_text_that_is_too_long_the_middle_is_left_out_and_said() -> None:
+def test_the_middle_of_a_long_text_is_replaced_by_its_length() -> None:
     text = "a" * 30_000 + "b" * 30_000
-    (pack,) = attempts.chunks([row()], [(0, [Section("answer", text)])])
-    (told,) = json.loads(zlib.decompress(base64.b64decode(pack.data))).values()
-    (section,) = told["sections"]
+    (chunk,) = attempts.chunks([row()], [(0, [Section("answer", text)])])
+    (texts,) = json.loads(zlib.decompress(base64.b64decode(chunk.data))).values()
+    (section,) = texts["sections"]
     assert "[20000 characters left out]" in section["text"]
     assert len(section["text"]) < 41_000
     assert (section["text"][0], section["text"][-1]) == ("a", "b")
@@ -193,9 +193,7 @@ def test_of_a_text_that_is_too_long_the_middle_is_left_out_and_said() -> None:
         (["r.csv", "-o", "none/r.html"], "none/r.html: cannot be written: No such file"),
     ],
 )
-async def test_what_cannot_be_a_page_is_one_line(
-    tmp_path: Path, flags: list[str], words: str
-) -> None:
+async def test_an_error_is_one_line(tmp_path: Path, flags: list[str], words: str) -> None:
     table = result({"add": [1, 0]})
     for name in ("r.csv", "s.csv"):
         tables.write(table, tmp_path / name)
@@ -207,10 +205,10 @@ async def test_what_cannot_be_a_page_is_one_line(
     assert len(ran.err.splitlines()) == 1
 
 
-async def test_a_missing_package_is_named_with_what_to_install(
+async def test_a_missing_package_is_named_with_the_command_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("llmbench.cli.report.NEEDED", ("json", "no_such_package"))
     assert main(["report", str(tmp_path / "r.csv")]) == 2
-    told = capsys.readouterr().err
-    assert told == "llmbench: not installed: no_such_package: pip install 'llmbench[report]'\n"
+    err = capsys.readouterr().err
+    assert err == "llmbench: not installed: no_such_package: pip install 'llmbench[report]'\n"

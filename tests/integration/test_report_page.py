@@ -1,4 +1,4 @@
-"""The page in a real browser: it answers hand and keyboard, is readable, and lets nothing out."""
+"""The page in a real browser: mouse and keyboard, contrast, and no request to a server."""
 
 import os
 import re
@@ -29,7 +29,7 @@ expect.set_options(timeout=30_000)  # a busy machine is slow
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The Chromium of this machine; without one the tests are skipped unless it is required."""
+    """Start the Chromium on the path; without one, skip the tests unless it is required."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         (pytest.fail if REQUIRED else pytest.skip)("there is no Chromium on the path")
@@ -44,7 +44,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page about answers that were written to do harm."""
+    """Write a page of malicious answers."""
     folder = tmp_path_factory.mktemp("hostile")
     keep(folder)
     page, problems = folder / "r.html", folder / "p.yaml"
@@ -57,12 +57,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(chromium: Browser) -> Iterator[Opened]:
-    """Opens a page, and at the end sees that nothing was asked of a server and nothing failed."""
+    """Open pages; at the end, check that none made a request or failed."""
     contexts, wrong = [], []
 
     def refuse(route: Route) -> None:
         if route.request.url.startswith(("http", "ws")):
-            wrong.append(f"asked for {route.request.url}")
+            wrong.append(f"requested {route.request.url}")
             route.abort()
         else:
             route.continue_()
@@ -76,7 +76,7 @@ def opened(chromium: Browser) -> Iterator[Opened]:
         contexts.append(context)
         context.route("**/*", refuse)
         page = context.new_page()
-        page.on("console", lambda said: wrong.append(said.text))
+        page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", answer)
         page.goto(path.as_uri() + mark)
@@ -137,7 +137,7 @@ TRESPASS = """async (url) => {
     }"""
 
 
-def test_what_a_model_wrote_stays_text(hostile: Path, opened: Opened) -> None:
+def test_output_of_a_model_stays_text(hostile: Path, opened: Opened) -> None:
     page = opened(hostile)
     draw_all(page)
     expect(page.locator("#leaderboard tbody th").last).to_have_text(f"lmstudio/n{MARKUP}")
@@ -149,16 +149,16 @@ def test_what_a_model_wrote_stays_text(hostile: Path, opened: Opened) -> None:
     page.get_by_role("searchbox").fill("add")
     page.locator("#list button").first.click()
     expect(page.locator("#attempt-title")).to_contain_text("add")
-    shown = page.locator("#body pre").all_text_contents()
+    texts = page.locator("#body pre").all_text_contents()
     escaped = [text.replace("\u202e", "\\u202e").rstrip("\n") for text in (ANSWER, CODE, LOG)]
-    assert shown[0].endswith("\n```python block.") or "Write add." in shown[0]
-    assert shown[1:] == [f"Hm, {ENDS}", *escaped]
+    assert texts[0].endswith("\n```python block.") or "Write add." in texts[0]
+    assert texts[1:] == [f"Hm, {ENDS}", *escaped]
     assert page.locator("pre.code .k").first.text_content() == "def"
     assert page.evaluate("typeof owned") == "undefined"
     assert page.locator("#body img, #body script").count() == 0
 
 
-def test_a_plot_tells_hostile_names_as_text(hostile: Path, opened: Opened) -> None:
+def test_a_plot_shows_hostile_names_as_text(hostile: Path, opened: Opened) -> None:
     page = opened(hostile)
     page.locator("#leaderboard svg path[aria-roledescription=point]").last.hover()
     expect(page.locator("#vg-tooltip-element")).to_contain_text(MARKUP)
@@ -189,7 +189,7 @@ def test_attempts_are_filtered_ordered_and_opened(hostile: Path, opened: Opened)
     expect(page.locator("[aria-current=true]")).to_have_text("run 1: passed")
 
 
-def test_all_is_done_by_keyboard_alone(hostile: Path, opened: Opened) -> None:
+def test_the_keyboard_reaches_everything(hostile: Path, opened: Opened) -> None:
     page = opened(hostile)
     title, keys = page.locator("#attempt-title"), page.keyboard
     keys.press("Tab")
@@ -214,7 +214,7 @@ def test_all_is_done_by_keyboard_alone(hostile: Path, opened: Opened) -> None:
     expect(page.locator("#list button").first).to_be_focused()
 
 
-def test_a_cell_of_the_heat_map_leads_to_its_attempts(hostile: Path, opened: Opened) -> None:
+def test_a_cell_of_the_heat_map_selects_its_attempts(hostile: Path, opened: Opened) -> None:
     page = opened(hostile)
     draw_all(page)
     page.locator("#problems svg .mark-text text", has_text="100%").first.click()
@@ -234,7 +234,7 @@ def test_an_attempt_has_an_address(hostile: Path, opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_told_from_its_ground_in_light_and_dark(
+def test_text_has_enough_contrast_in_light_and_dark(
     hostile: Path, opened: Opened, scheme: str
 ) -> None:
     page = opened(hostile, color_scheme=scheme)
@@ -257,7 +257,9 @@ def test_plots_follow_a_change_from_light_to_dark(hostile: Path, opened: Opened)
     expect(label).not_to_have_attribute("fill", before)
 
 
-def test_a_phone_shows_all_without_scrolling_sideways(hostile: Path, opened: Opened) -> None:
+def test_a_phone_shows_everything_without_horizontal_scrolling(
+    hostile: Path, opened: Opened
+) -> None:
     page = opened(hostile, viewport=PHONE, has_touch=True, is_mobile=True)
     draw_all(page)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -273,13 +275,13 @@ def test_a_phone_shows_all_without_scrolling_sideways(hostile: Path, opened: Ope
     assert body.evaluate("(it) => it.scrollWidth <= it.clientWidth")
 
 
-def test_tables_are_there_without_javascript(hostile: Path, opened: Opened) -> None:
+def test_tables_are_visible_without_javascript(hostile: Path, opened: Opened) -> None:
     page = opened(hostile, java_script_enabled=False)
     expect(page.locator("#leaderboard table")).to_contain_text("lmstudio/m")
     expect(page.locator("#languages, #tags").first).to_be_visible()
 
 
-def test_a_long_list_comes_in_parts(tmp_path: Path, opened: Opened) -> None:
+def test_a_long_list_is_shown_in_parts(tmp_path: Path, opened: Opened) -> None:
     passes = {f"problem-{number:03}": [1, 0, 1] for number in range(80)}
     tables.write(result(passes), tmp_path / "r.parquet")
     assert main(["report", str(tmp_path / "r.parquet"), "-o", str(tmp_path / "r.html")]) == 0
@@ -295,20 +297,20 @@ def test_a_long_list_comes_in_parts(tmp_path: Path, opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
-def test_twelve_targets_with_long_names_are_told_apart_and_nothing_is_cut_off(
+def test_twelve_targets_with_long_names_differ_and_nothing_is_cut_off(
     tmp_path: Path, opened: Opened, viewport: dict[str, int]
 ) -> None:
     names = [f"openrouter/some-lab/coder-{size}-with-a-long-name-of-its-own" for size in range(12)]
-    given = [
+    results = [
         result(alike(p=[1, 0, 1], q=[0, 0, int(place > 5)]), target=name, tags="async")
         for place, name in enumerate(names)
     ]
-    tables.write(pl.concat(given), tmp_path / "r.parquet")
+    tables.write(pl.concat(results), tmp_path / "r.parquet")
     assert main(["report", str(tmp_path / "r.parquet"), "-o", str(tmp_path / "r.html")]) == 0
     page = opened(tmp_path / "r.html", viewport=viewport)
     draw_all(page)
     assert page.evaluate(CUT_OFF) == []
-    for id_ in ("latency", "several"):
+    for id_ in ("latency", "pass-at-k"):
         assert page.evaluate(SYMBOLS, id_) == len(names)
     assert page.locator("#leaderboard tbody tr").count() == len(names)
 
@@ -328,10 +330,10 @@ SYMBOLS = """(id) => {
     }"""
 
 
-def test_nights_are_a_trend(tmp_path: Path, opened: Opened) -> None:
-    for night, passed in (("2026-01-30", 1), ("2026-01-31", 0)):
+def test_several_dates_are_a_history(tmp_path: Path, opened: Opened) -> None:
+    for date, passed in (("2026-01-30", 1), ("2026-01-31", 0)):
         passes = alike(**{f"p{i}": [passed] * 3 for i in range(9)})
-        tables.write(result(passes), tmp_path / f"{night}.parquet")
+        tables.write(result(passes), tmp_path / f"{date}.parquet")
     assert main(["report", str(tmp_path), "-o", str(tmp_path / "r.html")]) == 0
     page = opened(tmp_path / "r.html")
     expect(page.locator("header")).to_contain_text("2026-01-31")

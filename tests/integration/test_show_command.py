@@ -1,4 +1,4 @@
-"""`llmbench show`: what was kept, what is gone, and nothing that drives a terminal."""
+"""`llmbench show`: texts that exist, texts that are missing, and escaped output."""
 
 import shutil
 from dataclasses import replace
@@ -26,31 +26,31 @@ PROBLEM = """\
 
 @pytest.fixture
 def work(tmp_path: Path) -> RunDirectory:
-    """The folder of a run with two attempts; its table is `r.csv` beside `_work`."""
-    made = RunDirectory(tmp_path / "_work")
+    """Make the folder of a run with two attempts; its table is `r.csv` beside `_work`."""
+    work = RunDirectory(tmp_path / "_work")
     rows = []
-    with Journal(made.path) as written:
+    with Journal(work.path) as log:
         for number, seconds in ((1, 2.125), (2, 3.25)):
-            asked = attempt(run=number)
+            tried = attempt(run=number)
             answer = Completion(ANSWER, reasoning="Let me \u202e see.", llm_seconds=seconds)
-            written.append(CompletionEntry(asked.key, answer))
+            log.append(CompletionEntry(tried.key, answer))
             ended = row(
                 run=number,
                 llm_seconds=seconds,
                 log_head="3 passed",
-                problem_sha256=asked.problem.sha256,
+                problem_sha256=tried.problem.sha256,
             )
-            written.append(ResultEntry(ended))
+            log.append(ResultEntry(ended))
             code = f"# code of run {number}\n"
             texts = {"answer.md": ANSWER, "solution.py": code, "log.txt": "3 passed\nin \x1b[5mall"}
-            made.keep(asked, texts)
+            work.keep(tried, texts)
             rows.append(ended)
     tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     (tmp_path / "p.yaml").write_text(PROBLEM)
-    return made
+    return work
 
 
-async def test_an_attempt_is_shown_with_prompt_reasoning_answer_code_and_log(
+async def test_show_prints_prompt_reasoning_answer_code_and_log(
     tmp_path: Path, work: RunDirectory
 ) -> None:
     ran = await run(tmp_path, "show", "r.csv", "add#2", "--problems", "p.yaml")
@@ -66,11 +66,11 @@ async def test_an_attempt_is_shown_with_prompt_reasoning_answer_code_and_log(
     assert not set(ran.out) & {"\x1b", "\x07", "\u202e"}
 
 
-async def test_what_is_not_there_any_more_is_said(tmp_path: Path, work: RunDirectory) -> None:
+async def test_missing_texts_are_reported(tmp_path: Path, work: RunDirectory) -> None:
     shutil.rmtree(work.path / "lmstudio_m")
     half = await run(tmp_path, "show", "r.csv", "add")
     assert half.code == 0
-    assert "return a + b" in half.out  # found again in the answer, which the journal has
+    assert "return a + b" in half.out  # extracted from the answer in the journal
     assert "log, its head alone" in half.out
     assert "not there: problem add has changed since" in half.out
     shutil.rmtree(work.path)
@@ -79,32 +79,28 @@ async def test_what_is_not_there_any_more_is_said(tmp_path: Path, work: RunDirec
     assert gone.out.count("work folder was not found; name the folder that holds it") == 2
 
 
-async def test_the_journal_may_be_gone_and_the_folder_there(
+async def test_without_the_journal_the_work_folder_is_not_found(
     tmp_path: Path, work: RunDirectory
 ) -> None:
     (work.path / journal.NAME).unlink()
     ran = await run(tmp_path, "show", "r.csv", "add")
-    assert "work folder was not found" in ran.out  # which of many it was, the journal alone knows
+    assert "work folder was not found" in ran.out  # only the journal tells which of many it was
     assert ran.code == 0
 
 
-async def test_a_run_elsewhere_is_found_where_it_is_said_to_be(
-    tmp_path: Path, work: RunDirectory
-) -> None:
+async def test_the_work_folder_may_be_named(tmp_path: Path, work: RunDirectory) -> None:
     (tmp_path / "_work").rename(tmp_path / "moved")
     ran = await run(tmp_path, "show", "r.csv", "add", "--work", "moved")
     assert "# code of run 1" in ran.out
 
 
-async def test_a_result_in_its_work_folder_is_found_beside_it(
-    tmp_path: Path, work: RunDirectory
-) -> None:
+async def test_a_result_inside_its_work_folder_finds_it(tmp_path: Path, work: RunDirectory) -> None:
     shutil.move(tmp_path / "r.csv", work.path / "results.csv")
     ran = await run(work.path, "show", "results.csv", "add")
     assert "# code of run 1" in ran.out
 
 
-async def test_an_attempt_that_got_no_answer_shows_why(tmp_path: Path) -> None:
+async def test_an_attempt_without_an_answer_shows_the_error(tmp_path: Path) -> None:
     bad = row(
         outcome="provider_error", score=None, passed=None, llm_seconds=None, log_head="HTTP 500"
     )
@@ -125,7 +121,7 @@ async def test_an_attempt_that_got_no_answer_shows_why(tmp_path: Path) -> None:
         (["r.csv", "add", "--target", "q"], "q: no such target: choose with --target from lmst"),
     ],
 )
-async def test_what_cannot_be_shown_is_one_line(
+async def test_an_error_is_one_line(
     tmp_path: Path, work: RunDirectory, flags: list[str], words: str
 ) -> None:
     ran = await run(tmp_path, "show", *flags)
@@ -134,7 +130,7 @@ async def test_what_cannot_be_shown_is_one_line(
     assert "Traceback" not in ran.err
 
 
-async def test_of_several_targets_one_is_chosen(tmp_path: Path) -> None:
+async def test_one_of_several_targets_must_be_chosen(tmp_path: Path) -> None:
     rows = [row(), row(target="lmstudio/n", model="n")]
     tables.write(tables.to_frame(rows), tmp_path / "r.csv")
     ran = await run(tmp_path, "show", "r.csv", "add")

@@ -1,4 +1,4 @@
-"""What people see: rates, tables, advice, progress."""
+"""The summary of a run and its progress, as a terminal shows them."""
 
 import statistics
 from collections.abc import Iterable
@@ -30,10 +30,10 @@ from llmbench.store import tables
 INFRASTRUCTURE = {"score": None, "passed": None}
 
 
-def shown(rows: Iterable[Row], width: int = 100, later: Iterable[Row] | None = None) -> str:
+def summarize(rows: Iterable[Row], width: int = 100, repairs: Iterable[Row] | None = None) -> str:
     console = Console(file=StringIO(), width=width, highlight=False, markup=False)
-    again = None if later is None else tables.to_frame(later)
-    for part in summary(tables.to_frame(rows), width, again):
+    repaired = None if repairs is None else tables.to_frame(repairs)
+    for part in summary(tables.to_frame(rows), width, repaired):
         console.print(part)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -43,9 +43,9 @@ def failed(**changes: object) -> Row:
     return row(outcome="failed", score=0.0, passed=False, **changes)
 
 
-@settings(deadline=None)  # what is slow is the first use of polars on a busy machine
+@settings(deadline=None)  # the first use of polars is slow on a busy machine
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
-def test_pass_rate_and_std_score_are_those_of_the_scores(passes: list[bool]) -> None:
+def test_pass_rate_and_std_score_follow_from_the_scores(passes: list[bool]) -> None:
     rows = [row() if passed else failed() for passed in passes]
     (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
     scores = [100.0 * passed for passed in passes]
@@ -59,15 +59,15 @@ def test_infrastructure_errors_are_in_no_rate() -> None:
     assert (line["attempts"], line["scored"], line["pass_rate"]) == (3, 2, 0.5)
 
 
-def test_where_nothing_was_scored_there_is_no_rate() -> None:
+def test_without_a_score_there_is_no_rate() -> None:
     rows = [row(outcome="provider_error", **INFRASTRUCTURE)]
     (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
     assert line["pass_rate"] is line["std_score"] is None
 
 
-def test_infrastructure_errors_are_said_aloud_with_their_reason() -> None:
+def test_infrastructure_errors_are_counted_with_their_reason() -> None:
     bad = row(outcome="provider_error", log_head="busy: wait\nmore", **INFRASTRUCTURE)
-    text = shown([row(), bad, bad])
+    text = summarize([row(), bad, bad])
     assert "2 of 3 attempts were not scored" in text
     assert "2 × provider_error: busy: wait" in text
 
@@ -78,7 +78,7 @@ def test_a_summary_names_every_target_language_problem_and_outcome() -> None:
         failed(target="b/y", problem_id="q"),
         row(target="b/y", problem_id="q", run=2),
     ]
-    text = shown(rows)
+    text = summarize(rows)
     for word in ("a/x", "b/y", "go", "python", "p ", "q ", "passed", "failed"):
         assert word in text
     assert "100% ± 0" in text
@@ -86,25 +86,25 @@ def test_a_summary_names_every_target_language_problem_and_outcome() -> None:
     assert "timeout" not in text
 
 
-def test_a_summary_shows_how_far_chance_could_move_each_rate() -> None:
+def test_a_summary_shows_the_interval_of_each_rate() -> None:
     rows = [row(problem_id=f"p{i}", run=run) for i in range(9) for run in (1, 2)]
     rows += [failed(problem_id="q", run=1), row(problem_id="q", run=2)]
     (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
-    text = shown(rows)
+    text = summarize(rows)
     assert "95% interval" in text
-    assert f"{100 * line['low']:.0f}–{line['high']:.0%}" in text
+    assert f"{100 * line['ci_low']:.0f}–{line['ci_high']:.0%}" in text
     assert " 10% " in text  # flaky: one problem of ten
 
 
-def test_repairs_have_a_table_of_their_own_and_change_no_other() -> None:
+def test_repairs_have_their_own_table_and_change_no_other() -> None:
     rows = [row(run=1), failed(run=2, cost_usd=0.5), failed(run=3), failed(run=4)]
-    again = [
+    repairs = [
         row(run=2, round=2, cost_usd=0.25),
         failed(run=3, round=2),
         row(run=4, round=2, outcome="provider_error", log_head="busy", **INFRASTRUCTURE),
         row(run=3, round=3),
     ]
-    plain, text = shown(rows), shown(rows, later=again)
+    plain, text = summarize(rows), summarize(rows, repairs=repairs)
     assert text.startswith(plain)
     rounds = text.removeprefix(plain)
     for words in (
@@ -124,7 +124,7 @@ NAMES = [f"openrouter/some-lab/coder-of-size-{size}-instruct" for size in range(
 
 @pytest.mark.parametrize("width", [80, 120, 400])
 @pytest.mark.parametrize("targets", [1, 3, 12])
-def test_a_summary_tells_every_name_and_figure_whole_in_any_width(width: int, targets: int) -> None:
+def test_a_summary_shows_names_and_figures_in_full_at_any_width(width: int, targets: int) -> None:
     rows = [
         row(target=name, problem_id=f"typescript-with-a-long-name-{number}", run=run, cost_usd=0.5)
         if number < place
@@ -133,7 +133,7 @@ def test_a_summary_tells_every_name_and_figure_whole_in_any_width(width: int, ta
         for number in range(12)
         for run in (1, 2)
     ]
-    text = shown(rows, width)
+    text = summarize(rows, width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     for name in NAMES[:targets]:
@@ -145,8 +145,8 @@ def test_a_summary_tells_every_name_and_figure_whole_in_any_width(width: int, ta
     assert text.count("100% ± 0") == targets * (targets - 1) // 2
 
 
-def test_numbers_stand_for_names_that_do_not_fit_the_best_first() -> None:
-    text = shown([failed(target=NAMES[0]), row(target=NAMES[1])], 80)
+def test_numbers_replace_names_that_do_not_fit() -> None:
+    text = summarize([failed(target=NAMES[0]), row(target=NAMES[1])], 80)
     assert text.startswith(f"1 {NAMES[1]}\n2 {NAMES[0]}\n")
 
 
@@ -159,32 +159,32 @@ def test_a_table_of_long_texts_keeps_its_frame() -> None:
     assert view.padding == (0, 1, 0, 1)
 
 
-def test_recorded_answers_are_said_to_be_no_model() -> None:
-    assert "no model was asked" in shown([row(replayed=True)])
-    assert "no model was asked" not in shown([row()])
+def test_a_notice_marks_replayed_answers() -> None:
+    assert "no model was asked" in summarize([row(replayed=True)])
+    assert "no model was asked" not in summarize([row()])
 
 
-def test_cut_answers_name_the_flag_to_try() -> None:
+def test_truncated_answers_suggest_a_larger_token_limit() -> None:
     cut = failed(finish_reason="length")
-    text = shown([row(), row(**{**vars_of(cut), "outcome": "truncated"})])
+    text = summarize([row(), row(**{**vars_of(cut), "outcome": "truncated"})])
     assert "--max-tokens" in text
 
 
-def vars_of(given: Row) -> dict[str, object]:
-    return {name: getattr(given, name) for name in given.__slots__}
+def vars_of(row_: Row) -> dict[str, object]:
+    return {name: getattr(row_, name) for name in row_.__slots__}
 
 
-def test_what_a_model_wrote_is_not_read_as_markup() -> None:
+def test_output_of_a_model_is_not_read_as_markup() -> None:
     bad = row(outcome="provider_error", log_head="[bold]x[/red] [link=a]", **INFRASTRUCTURE)
-    assert "[bold]x[/red] [link=a]" in shown([bad])
+    assert "[bold]x[/red] [link=a]" in summarize([bad])
 
 
-def test_no_row_makes_a_summary_that_says_so() -> None:
-    assert "No attempt has ended." in shown([])
+def test_a_summary_of_no_rows_says_so() -> None:
+    assert "No attempt has ended." in summarize([])
 
 
 @pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
-def test_progress_tells_outcomes_stops_and_drains(
+def test_progress_shows_outcomes_stops_and_draining(
     kind: type[LiveProgress] | type[PlainProgress],
 ) -> None:
     console = Console(
@@ -213,7 +213,7 @@ def test_progress_tells_outcomes_stops_and_drains(
 
 
 @pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
-def test_repairs_are_told_beside_the_attempts(
+def test_progress_shows_repairs_beside_the_attempts(
     kind: type[LiveProgress] | type[PlainProgress], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_module, "PLAIN_SECONDS", 0.0)
@@ -231,7 +231,7 @@ def test_repairs_are_told_beside_the_attempts(
 
 
 @pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
-def test_a_long_wait_is_said_once_for_all_who_wait(
+def test_a_long_wait_is_printed_once_for_all_requests(
     kind: type[LiveProgress] | type[PlainProgress],
 ) -> None:
     console = Console(file=StringIO(), width=200, highlight=False, markup=False)
@@ -241,17 +241,17 @@ def test_a_long_wait_is_said_once_for_all_who_wait(
         progress(RetryScheduled("a/m", 31.0, 600.0, "HTTP 429: slow down"))
         progress(RetryScheduled("b/m", 8.0, None, "HTTP 503"))
     assert isinstance(console.file, StringIO)
-    said = [line for line in console.file.getvalue().splitlines() if "waiting" in line]
-    assert said == [
+    waits = [line for line in console.file.getvalue().splitlines() if "waiting" in line]
+    assert waits == [
         "waiting 30 s (the server asked for 600 s): a/m: HTTP 429: slow down",
         "waiting 8 s: b/m: HTTP 503",
     ]
 
 
 @pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
-def test_a_spent_budget_is_one_line(kind: type[LiveProgress] | type[PlainProgress]) -> None:
+def test_an_exhausted_budget_is_one_line(kind: type[LiveProgress] | type[PlainProgress]) -> None:
     console = Console(file=StringIO(), width=200, highlight=False, markup=False)
     with kind(console, {"a/m": 9}) as progress:
         progress(BudgetExhausted(0.51234, 0.5))
     assert isinstance(console.file, StringIO)
-    assert "0.5123 $ of --max-cost 0.5 are spent: nothing new is asked" in console.file.getvalue()
+    assert "0.5123 $ of --max-cost 0.5 are spent: no new requests" in console.file.getvalue()

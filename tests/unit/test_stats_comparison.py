@@ -32,18 +32,18 @@ def test_the_permutation_test_counts_every_sign_pattern(differences: list[Fracti
     assert p.value == pytest.approx(fmean(beyond))
 
 
-def test_the_permutation_test_agrees_with_that_of_scipy() -> None:
+def test_the_permutation_test_equals_that_of_scipy() -> None:
     differences = [Fraction(n, 3) for n in (1, 0, -1, 2, 3, 1, 1, 0, -2, 1, 2)]
     theirs = scipy.stats.permutation_test(
         ([float(d) for d in differences],),
         np.mean,
         permutation_type="samples",
-        n_resamples=2**11,  # all there are: then it counts, too
+        n_resamples=2**11,  # all patterns: then scipy counts them, too
     )
     assert stats.sign_flip(differences).value == pytest.approx(theirs.pvalue)
 
 
-def test_a_thousand_problems_are_still_counted_and_not_drawn() -> None:
+def test_the_permutation_test_of_a_thousand_problems_is_exact() -> None:
     draws = np.random.default_rng(1).integers(-3, 4, 1000)
     p = stats.sign_flip([Fraction(int(n), 3) for n in draws])
     theirs = scipy.stats.ttest_1samp(draws / 3, 0).pvalue
@@ -51,7 +51,7 @@ def test_a_thousand_problems_are_still_counted_and_not_drawn() -> None:
     assert p.value == pytest.approx(theirs, abs=0.02)  # sums are whole, so ties count
 
 
-def test_where_sums_are_too_many_patterns_are_drawn_and_agree() -> None:
+def test_with_too_many_sums_patterns_are_drawn_reproducibly() -> None:
     draws = np.random.default_rng(2).normal(0.1, 0.4, 60)
     differences = [Fraction(float(d)) for d in draws]
     p = stats.sign_flip(differences)
@@ -60,7 +60,7 @@ def test_where_sums_are_too_many_patterns_are_drawn_and_agree() -> None:
     assert p.value == pytest.approx(scipy.stats.ttest_1samp(draws, 0).pvalue, abs=0.01)
 
 
-def test_of_two_that_do_not_differ_one_in_twenty_is_called_different_at_most() -> None:
+def test_at_most_one_in_twenty_equal_pairs_is_significant() -> None:
     draws = np.random.default_rng(5)
     called = 0
     for _ in range(600):
@@ -71,25 +71,25 @@ def test_of_two_that_do_not_differ_one_in_twenty_is_called_different_at_most() -
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
-def test_mcnemars_test_is_that_of_statsmodels_and_the_permutation_test_of_single_runs(
-    only_a: int, only_b: int
+def test_mcnemars_test_equals_that_of_statsmodels_and_the_permutation_test(
+    only_baseline: int, only_candidate: int
 ) -> None:
-    theirs = mcnemar_of_statsmodels([[5, only_a], [only_b, 7]], exact=True).pvalue
-    ours = stats.mcnemar(only_a, only_b)
+    theirs = mcnemar_of_statsmodels([[5, only_baseline], [only_candidate, 7]], exact=True).pvalue
+    ours = stats.mcnemar(only_baseline, only_candidate)
     assert ours == pytest.approx(theirs)
-    code_patterns = [Fraction(-1)] * only_a + [Fraction(1)] * only_b
-    assert stats.sign_flip(code_patterns).value == pytest.approx(ours)
+    differences = [Fraction(-1)] * only_baseline + [Fraction(1)] * only_candidate
+    assert stats.sign_flip(differences).value == pytest.approx(ours)
 
 
-@settings(max_examples=25)  # theirs is slow
+@settings(max_examples=25)  # statsmodels is slow
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holms_correction_is_that_of_statsmodels(p_values: list[float]) -> None:
+def test_holms_correction_equals_that_of_statsmodels(p_values: list[float]) -> None:
     theirs = multipletests(p_values, method="holm")[1]
     assert stats.holm(p_values) == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize(("problems", "runs", "shift"), [(15, 3, 0.1), (30, 1, 0), (60, 5, -0.2)])
-def test_intervals_of_a_difference_cover_the_true_one_95_times_of_100(
+def test_intervals_of_a_difference_cover_the_true_one_in_95_of_100_cases(
     problems: int, runs: int, shift: float
 ) -> None:
     draws = np.random.default_rng(11)
@@ -118,39 +118,41 @@ def test_intervals_of_a_difference_in_a_few_problems_are_not_too_narrow(
 
 
 @pytest.mark.parametrize("same", [0.0, 1.0, 1 / 3])
-def test_equal_differences_are_not_taken_for_certain(same: float) -> None:
+def test_equal_differences_still_have_an_interval(same: float) -> None:
     low, high = stats.difference_interval([same] * 13)
     assert -1 <= low < same <= high <= 1
     assert high - low > 0.3
     assert stats.min_detectable_difference([same] * 13) > 0.2
 
 
-def test_a_detectable_difference_is_found_8_times_of_10() -> None:
+def test_the_minimum_detectable_difference_is_detected_in_8_of_10_cases() -> None:
     draws = np.random.default_rng(4)
     true = stats.min_detectable_difference((draws.normal(0, 0.5, 40)).tolist())
-    found = [
+    detected = [
         scipy.stats.ttest_1samp(draws.normal(true, 0.5, 40), 0).pvalue <= 0.05 for _ in range(2000)
     ]
-    assert 0.7 <= fmean(found) <= 0.9
+    assert 0.7 <= fmean(detected) <= 0.9
 
 
-def test_the_rates_of_the_same_problems_are_compared_with_interval_and_p_value() -> None:
+def test_pass_rates_are_compared_with_interval_and_p_value() -> None:
     a = result(alike(x=[1, 1, 1], y=[1, 1, 1], z=[0, 0, 0]))
     b = result(alike(x=[0, 0, 0], y=[1, 1, 0], z=[1, 1, 1]))
     (line,) = stats.compare([("a.csv", a), ("b.csv", b)]).differences.to_dicts()
-    assert (line["a"], line["b"], line["problems"]) == ("a.csv", "b.csv", 9)
-    assert (line["attempts_a"], line["attempts_b"]) == (27, 27)
-    assert line["difference"] == pytest.approx(line["pass_rate_b"] - line["pass_rate_a"])
+    assert (line["baseline"], line["candidate"], line["problems"]) == ("a.csv", "b.csv", 9)
+    assert (line["attempts_baseline"], line["attempts_candidate"]) == (27, 27)
+    assert line["difference"] == pytest.approx(
+        line["pass_rate_candidate"] - line["pass_rate_baseline"]
+    )
     assert line["difference"] == pytest.approx((-1 - 1 / 3 + 1) / 9)
     each = [0] * 6 + [-1, -1 / 3, 1]
     theirs = scipy.stats.t.interval(0.95, 2 * 3, fmean(each), scipy.stats.sem(each))
-    assert (line["low"], line["high"]) == pytest.approx(theirs)
+    assert (line["ci_low"], line["ci_high"]) == pytest.approx(theirs)
     assert line["p_value"] == line["p_adjusted"] == pytest.approx(1.0)
-    assert line["exact"]
+    assert line["p_value_exact"]
     assert line["mcnemar_p"] is None
 
 
-def test_flips_are_named_the_worst_first() -> None:
+def test_flips_are_listed_the_worst_first() -> None:
     a = result(alike(x=[1, 1], y=[1, 1], z=[0, 1], w=[0, 0]))
     b = result(alike(x=[0, 0], y=[1, 0], z=[1, 1], w=[0, 1]))
     flips = stats.compare([("a", a), ("b", b)]).flips
@@ -159,14 +161,14 @@ def test_flips_are_named_the_worst_first() -> None:
     ]  # fmt: skip
 
 
-def test_single_runs_have_mcnemars_test() -> None:
+def test_single_runs_are_compared_by_mcnemars_test_too() -> None:
     a = result({f"p{i}": [1] for i in range(8)})
     b = result({f"p{i}": [int(i > 5)] for i in range(8)})
     (line,) = stats.compare([("a", a), ("b", b)]).differences.to_dicts()
     assert line["mcnemar_p"] == pytest.approx(2 / 2**6) == pytest.approx(line["p_value"])
 
 
-def test_a_problem_that_changed_is_not_paired_and_is_named() -> None:
+def test_problems_that_cannot_be_paired_are_excluded_with_a_reason() -> None:
     a = result(alike(x=[1], gone=[1], unscored=[1]))
     b = result(alike(x=[0], new=[1], unscored=[1])).with_columns(
         pl.when(pl.col("problem_id") == "x")
@@ -177,7 +179,7 @@ def test_a_problem_that_changed_is_not_paired_and_is_named() -> None:
     )
     compared = stats.compare([("a", a), ("b", b)])
     assert compared.differences["problems"].to_list() == [6]
-    assert dict(compared.left_out.select("problem_id", "reason").iter_rows()) == {
+    assert dict(compared.excluded.select("problem_id", "reason").iter_rows()) == {
         "x": "has changed: its task, tests or settings differ",
         "gone": "not in b",
         "new": "not in a",
@@ -185,23 +187,27 @@ def test_a_problem_that_changed_is_not_paired_and_is_named() -> None:
     }
 
 
-def test_where_nothing_pairs_the_reasons_are_told() -> None:
+def test_the_error_says_why_no_problem_pairs() -> None:
     a, b = result({"x": [1]}), result({"x": [1]}, problem_sha256="other")
     with pytest.raises(ResultFileError, match="no scored problem in common: x has changed"):
         stats.compare([("a", a), ("b", b)])
     with pytest.raises(ResultFileError, match=r"nothing to compare: there is lmstudio/m;"):
         stats.compare([("a", a)])
-    with pytest.raises(ResultFileError, match="--base q: no such target; there are: lmstudio/m"):
-        stats.compare([("a", a), ("b", b)], base="q")
+    with pytest.raises(ResultFileError, match="baseline q: no such target; there are: lmstudio/m"):
+        stats.compare([("a", a), ("b", b)], baseline="q")
 
 
-def test_a_pair_without_a_common_problem_does_not_keep_the_others_from_being_compared() -> None:
+def test_a_pair_without_a_common_problem_leaves_the_other_pairs_comparable() -> None:
     a = pl.concat([result(alike(), target=target) for target in ("x", "y")])
     lost = {"score": pl.lit(None, pl.Float64), "passed": pl.lit(None, pl.Boolean)}
     b = pl.concat([a.filter(target="x"), a.filter(target="y").with_columns(**lost)])
     compared = stats.compare([("a", a), ("b", b)])
     (line,) = compared.differences.to_dicts()
-    assert (line["a"], line["unscored_a"], line["unscored_b"]) == ("a x", 0, 0)
+    assert (line["baseline"], line["unscored_baseline"], line["unscored_candidate"]) == (
+        "a x",
+        0,
+        0,
+    )
     (sentence,) = compared.incomparable
     assert sentence.startswith("a y and b y have no scored problem in common: same-0 has no scored")
     assert compared.unpaired == ()
@@ -215,15 +221,16 @@ def test_attempts_without_a_score_are_counted() -> None:
         lost.then(None).otherwise("passed").alias("passed"),
     )
     (line,) = stats.compare([("a", a), ("b", b)]).differences.to_dicts()
-    assert (line["attempts_b"], line["unscored_a"], line["unscored_b"]) == (19, 0, 2)
+    assert line["attempts_candidate"] == 19
+    assert (line["unscored_baseline"], line["unscored_candidate"]) == (0, 2)
 
 
-def several(*targets: str) -> pl.DataFrame:
+def with_targets(*targets: str) -> pl.DataFrame:
     return pl.concat([result(alike(), target=target) for target in targets])
 
 
 @pytest.mark.parametrize(
-    ("files", "base", "pairs"),
+    ("files", "baseline", "pairs"),
     [
         ([["x", "y", "z"]], None, [("x", "y"), ("x", "z"), ("y", "z")]),
         ([["x", "y", "z"]], "y", [("y", "x"), ("y", "z")]),
@@ -234,17 +241,17 @@ def several(*targets: str) -> pl.DataFrame:
         ([["x", "y"], ["z"]], "y", [("f0 y", "f0 x"), ("f0 y", "f1 z")]),
     ],
 )
-def test_results_pair_by_target_or_with_the_base(
-    files: list[list[str]], base: str | None, pairs: list[tuple[str, str]]
+def test_results_pair_by_target_or_with_the_baseline(
+    files: list[list[str]], baseline: str | None, pairs: list[tuple[str, str]]
 ) -> None:
-    named = [(f"f{i}", several(*targets)) for i, targets in enumerate(files)]
-    compared = stats.compare(named, base)
-    assert compared.differences.select("a", "b").rows() == pairs
-    everyone = sum(map(len, files))
-    assert len(compared.unpaired) == everyone - len({name for pair in pairs for name in pair})
+    named = [(f"f{i}", with_targets(*targets)) for i, targets in enumerate(files)]
+    compared = stats.compare(named, baseline)
+    assert compared.differences.select("baseline", "candidate").rows() == pairs
+    names = sum(map(len, files))
+    assert len(compared.unpaired) == names - len({name for pair in pairs for name in pair})
 
 
-def test_more_than_two_results_are_corrected_for_their_number() -> None:
+def test_p_values_of_several_pairs_are_corrected_for_their_number() -> None:
     good = {f"p{i}": [1, 1] for i in range(8)}
     bad = {f"p{i}": [0, 0] for i in range(8)}
     named = [("a", result(good)), ("b", result(bad)), ("c", result(good)), ("d", result(bad))]
@@ -253,37 +260,41 @@ def test_more_than_two_results_are_corrected_for_their_number() -> None:
     assert lines["p_adjusted"].to_list() == pytest.approx([6 / 256, 1, 6 / 256])
 
 
-def test_a_result_does_not_differ_from_itself() -> None:
+def test_a_result_equals_itself() -> None:
     same = result(alike(x=[1, 0, 0]))
     compared = stats.compare([("a.csv", same), ("a.csv", same)])
     (line,) = compared.differences.to_dicts()
     assert (line["difference"], line["p_value"]) == (0, 1)
-    assert line["low"] < 0 < line["high"]
+    assert line["ci_low"] < 0 < line["ci_high"]
     assert compared.flips.is_empty()
     assert compared.regressions().is_empty()
     assert compared.regressions(0).is_empty()
 
 
-def test_a_regression_is_what_chance_does_not_explain_or_what_passes_the_points() -> None:
+def test_a_regression_is_significant_or_larger_than_the_points() -> None:
     a = result({f"p{i}": [1] for i in range(20)})
     two_down = result({f"p{i}": [int(i > 1)] for i in range(20)})
     many_down = result({f"p{i}": [int(i > 7)] for i in range(20)})
     few = stats.compare([("a", a), ("b", two_down)])
     assert few.regressions().is_empty()
     assert len(few.regressions(5)) == 1
-    assert few.regressions(10).is_empty()  # ten points is what it fell, not more
+    assert few.regressions(10).is_empty()  # it fell by ten points, not by more
     assert len(stats.compare([("a", a), ("b", many_down)]).regressions()) == 1
     assert stats.compare([("a", many_down), ("b", a)]).regressions().is_empty()
 
 
-def test_speed_and_cost_are_compared_where_both_have_them() -> None:
+def test_metrics_are_compared_where_both_results_have_them() -> None:
     a = result(alike(), llm_seconds=2.0, cost_usd=None)
     b = result(alike(), llm_seconds=3.0, cost_usd=0.1)
-    lines = {m["measure"]: m for m in stats.compare([("a", a), ("b", b)]).measures.to_dicts()}
+    lines = {m["metric"]: m for m in stats.compare([("a", a), ("b", b)]).metrics.to_dicts()}
     assert "cost_usd" not in lines
     seconds = lines["llm_seconds"]
-    assert (seconds["value_a"], seconds["value_b"], seconds["difference"]) == (2, 3, 1)
-    assert (seconds["low"], seconds["high"], seconds["unit"]) == (1, 1, "s")
+    assert (seconds["value_baseline"], seconds["value_candidate"], seconds["difference"]) == (
+        2,
+        3,
+        1,
+    )
+    assert (seconds["ci_low"], seconds["ci_high"], seconds["unit"]) == (1, 1, "s")
 
 
 def test_few_problems_cannot_show_a_difference() -> None:

@@ -1,3 +1,5 @@
 """The options of each command; importing this package must load nothing slow."""
 
-FORMATS = ("text", "json", "markdown")
+from llmbench.reports import render
+
+FORMATS = tuple(render.FORMATS)

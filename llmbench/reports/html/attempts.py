@@ -1,4 +1,4 @@
-"""The attempts of a page: a list of all, and their texts packed small."""
+"""The attempts of a page: an index of all, and their texts in compressed chunks."""
 
 import base64
 import json
@@ -14,70 +14,71 @@ from llmbench.reports.html.highlight import token_spans
 from llmbench.reports.sanitize import escape_controls, single_line
 from llmbench.reports.sections import Section
 
-TOGETHER = 32
-"""Attempts in a pack: a page unpacks only what is looked at."""
+CHUNK_SIZE = 32
+"""Attempts in a chunk: a page decompresses only those that are looked at."""
 
-LONGEST = 40_000
-"""Most characters of a text that a page shows: the beginning and the end."""
+MAX_CHARACTERS = 40_000
+"""Most characters of a text that a page shows, half from its beginning and half from its end."""
 
-Given = tuple[int, Sequence[Section]]
+IndexedSections = tuple[int, Sequence[Section]]
+"""The sections of an attempt, with the index of its row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The attempts at these places of the list, as base64 of deflated JSON."""
+    """The texts of the attempts at these indices, as base64 of deflated JSON."""
 
-    places: Sequence[int]
+    indices: Sequence[int]
     data: str
 
 
 def attempt_index(rows: Sequence[Row], chunks: Iterable[Chunk]) -> dict[str, Any]:
-    """All attempts, for a program: names once, a short list for each attempt.
+    """Return all attempts for the page's script: each name once, a short list per attempt.
 
-    An attempt is target, problem, run, outcome, tests passed and total, seconds, tokens, USD, and
-    its pack.
+    The list holds target, problem, run, outcome, tests passed and total, seconds, tokens, USD, and
+    chunk. Target, problem, outcome and chunk are indices.
     """
     targets = list(dict.fromkeys(single_line(row.target) for row in rows))
     problems = {
         single_line(row.problem_id): [row.lang, row.tags, row.difficulty or ""] for row in rows
     }
     outcomes = list(dict.fromkeys(row.outcome for row in rows))
-    at_target, at_problem, at_outcome = (
-        {name: place for place, name in enumerate(names)} for names in (targets, problems, outcomes)
+    target_index, problem_index, outcome_index = (
+        {name: i for i, name in enumerate(names)} for names in (targets, problems, outcomes)
     )
-    pack_of = {place: number for number, pack in enumerate(chunks) for place in pack.places}
+    chunk_index = {i: number for number, chunk in enumerate(chunks) for i in chunk.indices}
     return {
         "targets": targets,
-        "problems": [[name, *map(single_line, about)] for name, about in problems.items()],
+        "problems": [[name, *map(single_line, texts)] for name, texts in problems.items()],
         "outcomes": outcomes,
         "attempts": [
             [
-                at_target[single_line(row.target)],
-                at_problem[single_line(row.problem_id)],
+                target_index[single_line(row.target)],
+                problem_index[single_line(row.problem_id)],
                 row.run,
-                at_outcome[row.outcome],
+                outcome_index[row.outcome],
                 row.tests_passed,
                 row.tests_total,
                 None if row.llm_seconds is None else round(row.llm_seconds, 3),
                 row.completion_tokens,
                 row.cost_usd,
-                pack_of[place],
+                chunk_index[i],
             ]
-            for place, row in enumerate(rows)
+            for i, row in enumerate(rows)
         ],
     }
 
 
-def chunks(rows: Sequence[Row], given: Iterable[Given]) -> Iterator[Chunk]:
-    """The texts of the attempts in `rows`, given by place, in packs as they come."""
-    coming = iter(given)
-    while some := list(islice(coming, TOGETHER)):
-        told = {place: _told(rows[place], sections) for place, sections in some}
-        data = zlib.compress(json.dumps(told, separators=(",", ":")).encode(), 6)
-        yield Chunk([place for place, _ in some], base64.b64encode(data).decode("ascii"))
+def chunks(rows: Sequence[Row], sections: Iterable[IndexedSections]) -> Iterator[Chunk]:
+    """Yield the texts of the attempts in `rows`, chunk by chunk, in the order of `sections`."""
+    iterator = iter(sections)
+    while batch := list(islice(iterator, CHUNK_SIZE)):
+        texts = {i: _attempt(rows[i], parts) for i, parts in batch}
+        data = zlib.compress(json.dumps(texts, separators=(",", ":")).encode(), 6)
+        yield Chunk([i for i, _ in batch], base64.b64encode(data).decode("ascii"))
 
 
-def _told(row: Row, sections: Sequence[Section]) -> dict[str, Any]:
+def _attempt(row: Row, sections: Sequence[Section]) -> dict[str, Any]:
     return {"facts": facts(row), "sections": [_section(section) for section in sections]}
 
 
@@ -85,13 +86,13 @@ def _section(section: Section) -> dict[str, str]:
     if section.text is None:
         return {"title": section.title, "missing": section.missing}
     text = _shortened(escape_controls(section.text.rstrip("\n")))
-    coloured = {"kinds": token_spans(section.name, text)} if section.name else {}
-    return {"title": section.title, "text": text} | coloured
+    spans = {"spans": token_spans(section.name, text)} if section.name else {}
+    return {"title": section.title, "text": text} | spans
 
 
 def _shortened(text: str) -> str:
-    """The beginning and the end of a text that is too long, and how much is left out."""
-    if len(text) <= LONGEST:
+    """Return beginning and end of a text that is too long, and the length of the rest."""
+    if len(text) <= MAX_CHARACTERS:
         return text
-    half = LONGEST // 2
+    half = MAX_CHARACTERS // 2
     return f"{text[:half]}\n\n[{len(text) - 2 * half} characters left out]\n\n{text[-half:]}"

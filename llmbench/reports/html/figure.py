@@ -1,4 +1,4 @@
-"""A figure: a plot, and the table that says the same in words."""
+"""A figure of the page: a plot, and the table of its data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,29 +7,39 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from llmbench.reports.summary import INTERVAL
+from llmbench.reports.columns import INTERVAL_TITLE
 
 Cells = Sequence[str]
 Spec = dict[str, Any]
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 PERCENT = alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1])
 WHOLE = alt.Scale(domain=[0, 1])
 SHAPES = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "triangle-right")
 BANDS = 4
-"""Most targets whose intervals are drawn as bands; of more, nothing could be seen."""
+"""Most targets whose intervals are drawn as bands; more bands would hide one another."""
 
 ROW = 30
 """Height of a target's row in pixels."""
 
+RATE_COLUMNS = ("pass_rate", "ci_low", "ci_high")
+RATE_TOOLTIPS = [alt.Tooltip(f"{name}:Q", format=".1%") for name in RATE_COLUMNS]
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is shown under a title.
+    """A plot and its table under a title.
 
-    `spec` is Vega-Lite, None where there is nothing to plot and `note` says why; `head` and `rows`
-    are the table, whose first column names the row. `links` has, for each row, what its cells
-    select among the attempts. `open` is True where the table is shown at once, `tall` where the
-    plot may need a scroll bar of its own.
+    Attributes:
+        id: the name of its element in the page.
+        title: the heading.
+        note: a sentence about the plot, or the reason why there is none.
+        spec: the plot in Vega-Lite, None where there is nothing to plot.
+        head: the headings of the table.
+        rows: the rows of the table, whose first cell names the row.
+        links: per row and cell, the filter that selects its attempts.
+        open: True if the table is unfolded.
+        tall: True if the plot may need a scroll bar of its own.
     """
 
     id: str
@@ -43,52 +53,56 @@ class Figure:
     tall: bool = False
 
 
-def spec(
-    chart: alt.Chart | alt.LayerChart | alt.FacetChart, rows: pl.DataFrame, about: str
-) -> Spec:
-    """The plot with its rows, as wide as the page lets it be; `about` is read aloud.
+def spec(chart: Chart, rows: pl.DataFrame, description: str) -> Spec:
+    """Return a plot of `rows` as wide as the page; a screen reader reads its `description`.
 
-    `chart` is of `ROWS`. The rows are put in last, so that only the plot itself is checked.
+    `chart` is a chart of `ROWS`. The rows are added last, so that Altair validates the plot alone.
     """
-    made: Spec = chart.properties(width="container", description=about).to_dict()
-    del made["config"]  # the page has its own, light or dark
+    plot: Spec = chart.properties(width="container", description=description).to_dict()
+    del plot["config"]  # the page has its own, light or dark
     rounded = rows.with_columns(pl.col(pl.Float64).round(6))
-    return made | {"datasets": {"rows": rounded.to_dicts()}}
+    return plot | {"datasets": {"rows": rounded.to_dicts()}}
 
 
 ROWS = alt.NamedData(name="rows")
 
 
 def by_target(targets: Sequence[str], *, legend: bool = True) -> alt.Color:
-    """The colour of a target, the same in all plots."""
+    """Return the colour of a target, the same in all plots."""
     scale = alt.Scale(domain=list(targets))
     return alt.Color("target:N", scale=scale, legend=_legend() if legend else None)
 
 
 def shape(targets: Sequence[str]) -> alt.Shape:
-    """The shape of a target's points, for those who cannot tell its colour; with `by_target`."""
-    shapes = [SHAPES[place % len(SHAPES)] for place in range(len(targets))]
+    """Return the shape of a target's points, beside its colour for readers who see no colours."""
+    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(targets))]
     scale = alt.Scale(domain=list(targets), range=shapes)
     return alt.Shape("target:N", scale=scale, legend=_legend())
 
 
 def _legend() -> alt.Legend:
-    return alt.Legend(title=None, labelExpr=short("inLegend"))
+    return alt.Legend(title=None, labelExpr=shorten("inLegend"))
 
 
-def short(most: str) -> str:
-    """An expression for a name that is too long: its last part, without its middle if need be.
+def interval_band(base: alt.Chart) -> alt.Chart:
+    """Return the intervals of the rates of `base` as bands."""
+    band: alt.Chart = base.mark_area(opacity=0.08).encode(alt.Y("ci_low:Q"), alt.Y2("ci_high:Q"))
+    return band
 
-    `most` names the parameter of the page that has the number of letters there is room for.
+
+def shorten(parameter: str) -> str:
+    """Return an expression that shortens a long name to its last part, or to the ends of that.
+
+    `parameter` names the page's parameter that holds the number of letters that fit.
     """
-    last, half = "peek(split(datum.label, '/'))", f"floor({most} / 2)"
-    cut = f"slice({last}, 0, {half} - 1) + '…' + slice({last}, -{half})"
-    part = f"length({last}) + 2 > {most} ? {cut} : '…/' + {last}"
-    return f"length(datum.label) > {most} ? ({part}) : datum.label"
+    last, half = "peek(split(datum.label, '/'))", f"floor({parameter} / 2)"
+    ends = f"slice({last}, 0, {half} - 1) + '…' + slice({last}, -{half})"
+    part = f"length({last}) + 2 > {parameter} ? {ends} : '…/' + {last}"
+    return f"length(datum.label) > {parameter} ? ({part}) : datum.label"
 
 
-def with_intervals(what: str, targets: Sequence[str]) -> str:
-    """A note on lines that have their intervals as bands, or in the table alone."""
+def with_intervals(subject: str, targets: Sequence[str]) -> str:
+    """Return a note on lines whose intervals are drawn as bands, or are in the table alone."""
     if len(targets) <= BANDS:
-        return f"{what}, with its {INTERVAL}."
-    return f"{what}. The table has the {INTERVAL}s."
+        return f"{subject}, with its {INTERVAL_TITLE}."
+    return f"{subject}. The table has the {INTERVAL_TITLE}s."

@@ -1,4 +1,4 @@
-"""Source code to lengths and kinds of its tokens: the page colours text, and is sent no markup."""
+"""Source code as kinds and lengths of its tokens: the page colours text and gets no markup."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,24 +20,25 @@ KINDS: Mapping[_TokenType, str] = {
     Token.Name.Builtin: "b",
     Token.Operator.Word: "k",
 }
-"""Tokens that have a colour, with those more special, and the name of it in the page's style."""
+"""Kinds of tokens and their subtypes, with the class in the page's style."""
 
 
 def token_spans(name: str, code: str) -> str:
-    """Tokens as `k3 1 f5`: kind, none for plain text, and characters (code points), up to the end.
+    """Return the tokens of the code as `k3 1 f5`: a kind (none for plain text) and a length each.
 
-    The language is that of a file called `name`; all is plain where no lexer knows it.
+    Lengths are in code points and add up to that of the code. The language is that of a file called
+    `name`; code in an unknown language is plain.
     """
-    told: list[str] = []
+    spans: list[str] = []
     last, length = "", 0
-    # Unprocessed: lexers drop and add blank lines otherwise, and lengths would not fit the text.
+    # Unprocessed: otherwise lexers drop and add blank lines, and lengths would not fit the text.
     for _, token, text in _lexer(name).get_tokens_unprocessed(code):
         kind = _kind(token)
         if kind != last:
-            told.append(f"{last}{length}")
+            spans.append(f"{last}{length}")
             last, length = kind, 0
         length += len(text)
-    return " ".join([*told, f"{last}{length}"])
+    return " ".join([*spans, f"{last}{length}"])
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""The page: figures and attempts put into its template."""
+"""The HTML page: its template, filled with figures and attempts."""
 
 import base64
 import hashlib
@@ -12,11 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llmbench.records import Row
+from llmbench.reports.columns import REPLAY_NOTICE
 from llmbench.reports.html import attempts, cost_charts, score_charts
-from llmbench.reports.html import repairs as rounds
+from llmbench.reports.html import repairs as repair_charts
 from llmbench.reports.html.figure import Figure
 from llmbench.reports.sanitize import single_line
-from llmbench.reports.summary import NOT_MODEL
 
 ASSETS = "assets"
 """Folder of the template, the style and the scripts."""
@@ -27,26 +27,28 @@ _NAMES = ("target", "problem_id", "lang", "tags")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a page is about.
+    """The content of a page.
 
-    `table` and `rows` are the same attempts in the same order; `trend` comes from `stats.history`
-    where there are several nights, `rounds` from `stats.by_round` where there are repairs; `texts`
-    has the sections of each attempt, by its place in `rows`; `sources` are the files, as they were
-    named.
+    Attributes:
+        table, rows: the attempts, as a frame and as rows in the same order.
+        history: lines of `stats.history`, None unless there are several dates.
+        rounds: lines of `stats.repair_rounds`, None unless there are repairs.
+        sections: the sections of each attempt, with the index of its row.
+        sources: the result files, as the user named them.
     """
 
     table: pl.DataFrame
     rows: Sequence[Row]
-    trend: pl.DataFrame | None
+    history: pl.DataFrame | None
     rounds: pl.DataFrame | None
-    texts: Iterable[attempts.Given]
+    sections: Iterable[attempts.IndexedSections]
     sources: Sequence[str]
 
 
 def page(report: Report) -> str:
-    """The page, complete in itself: what is in it may run and be shown, and nothing be loaded."""
-    packs = list(attempts.chunks(report.rows, report.texts))
-    parts = list(_parts(_plain(report.table), report.trend, report.rounds))
+    """Return the page as one file, which loads nothing and runs only its own scripts."""
+    chunks = list(attempts.chunks(report.rows, report.sections))
+    parts = list(_parts(_escaped(report.table), report.history, report.rounds))
     scripts = [_script(text) for text in _scripts()]
     figures = {figure.id: figure.spec for _, group in parts for figure in group if figure.spec}
     environment = Environment(
@@ -60,62 +62,58 @@ def page(report: Report) -> str:
         notices=_notices(report.rows),
         rows=report.rows,
         sources=[single_line(source) for source in report.sources],
-        nights=sorted({night for night in report.table["night"].to_list() if night}),
+        dates=sorted({date for date in report.table["date"].to_list() if date}),
         parts=parts,
         figures=figures,
-        packs=packs,
-        listed=attempts.attempt_index(report.rows, packs),
-        style=Markup(_part("page.css")),  # our own file
+        chunks=chunks,
+        attempt_index=attempts.attempt_index(report.rows, chunks),
+        style=Markup(_asset("page.css")),  # our own file
         scripts=[Markup(text) for text in scripts],  # our own, and Vega's
         hashes=[_hash(text) for text in scripts],
     )
 
 
 def _parts(
-    table: pl.DataFrame, trend: pl.DataFrame | None, repaired: pl.DataFrame | None
+    table: pl.DataFrame, history: pl.DataFrame | None, rounds: pl.DataFrame | None
 ) -> Iterator[tuple[str, list[Figure]]]:
-    """The parts of the page in their order, each with its figures."""
+    """Yield the parts of the page in their order, each with its figures."""
     lines = score_charts.ranked(table)
     targets = lines["target"].to_list()
     yield "Leaderboard", [score_charts.leaderboard(lines), score_charts.outcomes(lines)]
     yield "Problems", [score_charts.problems(table, targets), *score_charts.groups(table, targets)]
     yield "Cost and latency", [cost_charts.cost(table, lines), cost_charts.latency(table, lines)]
-    yield (
-        "Speed",
-        [
-            cost_charts.speed(table, targets, "ttft_seconds", "Time to first token"),
-            cost_charts.speed(table, targets, "tokens_per_second", "Tokens per second"),
-        ],
-    )
-    yield "Stability", [cost_charts.runs(table, targets), cost_charts.several(table, targets)]
-    if repaired is not None:
-        yield "Repairs", [rounds.repairs(_plain(repaired), targets)]
-    if trend is not None:
-        yield "History", [score_charts.nights(_plain(trend), targets)]
+    speeds = [cost_charts.distribution(table, targets, speed) for speed in cost_charts.SPEEDS]
+    yield "Speed", speeds
+    stability = [cost_charts.per_run(table, targets), cost_charts.pass_at_k(table, targets)]
+    yield "Stability", stability
+    if rounds is not None:
+        yield "Repairs", [repair_charts.repairs(_escaped(rounds), targets)]
+    if history is not None:
+        yield "History", [score_charts.history(_escaped(history), targets)]
 
 
-def _plain(table: pl.DataFrame) -> pl.DataFrame:
-    """The table with names that steer nothing, as the list of attempts has them."""
-    plain = []
+def _escaped(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with escaped names, equal to those in the list of attempts."""
+    columns = []
     for name in _NAMES:
         if name in table.columns:
             known = table[name].unique().to_list()
-            plain.append(table[name].replace_strict(known, [single_line(text) for text in known]))
-    return table.with_columns(plain)
+            columns.append(table[name].replace_strict(known, [single_line(text) for text in known]))
+    return table.with_columns(columns)
 
 
 def _notices(rows: Sequence[Row]) -> Iterator[str]:
     if any(row.replayed for row in rows):
-        yield NOT_MODEL
-    lost = sum(row.score is None for row in rows)
-    if lost:
+        yield REPLAY_NOTICE
+    unscored = sum(row.score is None for row in rows)
+    if unscored:
         yield (
-            f"{lost} of {len(rows)} attempts were not scored: errors of the server or the sandbox "
-            "are not the models' failure, and in no rate."
+            f"{unscored} of {len(rows)} attempts were not scored: errors of the server or the "
+            "sandbox are not the models' failure, and in no rate."
         )
 
 
-def _part(name: str) -> str:
+def _asset(name: str) -> str:
     loader = PackageLoader(__package__, ASSETS)
     source: str = loader.get_source(Environment(autoescape=True), name)[0]
     return source
@@ -125,14 +123,14 @@ def _scripts() -> Iterator[str]:
     version = alt.SCHEMA_VERSION.removeprefix("v").rsplit(".", 1)[0]
     yield vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version)
     for name in SCRIPTS:
-        yield _part(name)
+        yield _asset(name)
 
 
 def _script(text: str) -> str:
-    r"""A script that ends where it ends: `<\/` is the same in JavaScript as `</`, not in HTML."""
+    r"""Return a script that cannot end its element early: `<\/` equals `</` in JavaScript alone."""
     return text.replace("\r\n", "\n").replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
 
 def _hash(script: str) -> str:
-    """What tells a browser that this very script may run."""
+    """Return the hash by which the page's policy allows the script."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")

@@ -1,30 +1,44 @@
-"""Figures of what passed: leaderboard, outcomes, problems, languages and tags, nights."""
+"""Figures of pass rates: leaderboard, outcomes, problems, languages and tags, history."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import polars as pl
 
 from llmbench import stats
 from llmbench.records import Outcome
-from llmbench.reports import history
-from llmbench.reports.format import interval, number, percent
+from llmbench.reports import history as history_report
+from llmbench.reports.columns import (
+    INTERVAL,
+    INTERVAL_TITLE,
+    PASS_RATE,
+    STATISTICS,
+    Place,
+    row_cells,
+    select,
+    titles,
+)
+from llmbench.reports.format import whole_percent
 from llmbench.reports.html.figure import (
     BANDS,
     PERCENT,
+    RATE_COLUMNS,
+    RATE_TOOLTIPS,
     ROW,
     ROWS,
     WHOLE,
+    Chart,
     Figure,
     by_target,
+    interval_band,
     shape,
-    short,
+    shorten,
     spec,
     with_intervals,
 )
-from llmbench.reports.summary import INTERVAL
 
-NAMES = alt.Axis(labelExpr=short("inAxis"))
+NAMES = alt.Axis(labelExpr=shorten("inAxis"))
 RATE = alt.X("pass_rate:Q", title="pass rate", axis=PERCENT, scale=WHOLE)
 COLOURS = {
     Outcome.PASSED: "#2f9e6e",
@@ -37,64 +51,46 @@ COLOURS = {
     Outcome.PROVIDER_ERROR: "#94a3b8",
     Outcome.SANDBOX_ERROR: "#cbd5e1",
 }
-"""Of the outcomes, on light and dark ground alike."""
+"""Colours of the outcomes, which suit a light and a dark page."""
 
-COSTS = {"cost_usd": "cost", "cost_per_solved_usd": "cost per solved"}
 LABELLED = 60
-"""Most problems whose heat map has its rates written in it."""
+"""Most problems whose heat map has the rates written in its cells."""
 
 
 def ranked(table: pl.DataFrame) -> pl.DataFrame:
-    """`stats.rates` of each target, the best first."""
+    """Return `stats.summarize` by target, the best first."""
     lines = stats.summarize(table, ["target"])
     return lines.sort("pass_rate", "target", descending=[True, False], nulls_last=True)
 
 
 def leaderboard(lines: pl.DataFrame) -> Figure:
-    """The targets in their order, with intervals."""
+    """Return the figure of the targets in their order, with intervals."""
     targets = lines["target"].to_list()
-    rows_ = alt.Y("target:N", sort=targets, title=None, axis=NAMES)
-    tooltip = [
-        alt.Tooltip("target:N"),
-        *(alt.Tooltip(f"{name}:Q", format=".1%") for name in ("pass_rate", "low", "high")),
-    ]
-    base = alt.Chart(ROWS).encode(y=rows_, color=by_target(targets, legend=False))
+    rows = alt.Y("target:N", sort=targets, title=None, axis=NAMES)
+    base = alt.Chart(ROWS).encode(y=rows, color=by_target(targets, legend=False))
     chart = alt.layer(
-        base.mark_rule(size=3, opacity=0.45).encode(alt.X("low:Q"), alt.X2("high:Q")),
-        base.mark_point(filled=True, size=130, opacity=1).encode(RATE, tooltip=tooltip),
+        base.mark_rule(size=3, opacity=0.45).encode(alt.X("ci_low:Q"), alt.X2("ci_high:Q")),
+        base.mark_point(filled=True, size=130, opacity=1).encode(
+            RATE, tooltip=["target:N", *RATE_TOOLTIPS]
+        ),
     ).properties(height=ROW * len(targets))
-    head = ["target", "pass rate", INTERVAL, "std_score", "flaky", "scored", "TTFT", "tokens/s"]
-    has_cost = lines["cost_usd"].is_not_null().any()
-    cells = [
-        [
-            line["target"],
-            percent(line["pass_rate"]),
-            interval(line["low"], line["high"]),
-            number(line["std_score"], 1),
-            percent(line["flaky"], 0),
-            f"{line['scored']}/{line['attempts']}",
-            number(line["ttft_seconds"], 2, " s"),
-            number(line["tokens_per_second"], 0),
-            *(number(line[name], 4, " $") for name in COSTS if has_cost),
-        ]
-        for line in lines.iter_rows(named=True)
-    ]
-    about = "Pass rate of each target with its interval, best first"
+    description = "Pass rate of each target with its interval, best first"
+    statistics = select(STATISTICS, lines, Place.LEADERBOARD)
     return Figure(
         "leaderboard",
         "Pass rates",
-        f"Share of answers that passed all tests, with its {INTERVAL}, clustered by problem. "
-        "Intervals that overlap much leave open which target is better; llmbench compare, which "
-        "pairs them by problem, may tell.",
-        spec(chart, lines.select("target", "pass_rate", "low", "high"), about),
-        [*head, *(title for title in COSTS.values() if has_cost)],
-        cells,
+        f"Share of answers that passed all tests, with its {INTERVAL_TITLE}, clustered by problem. "
+        "Where intervals overlap, the order may be due to chance; llmbench compare pairs the "
+        "targets by problem, which is more sensitive.",
+        spec(chart, lines.select("target", *RATE_COLUMNS), description),
+        ["target", *titles(statistics)],
+        [[line["target"], *row_cells(statistics, line)] for line in lines.iter_rows(named=True)],
         open=True,
     )
 
 
 def outcomes(lines: pl.DataFrame) -> Figure:
-    """How the attempts of each target ended."""
+    """Return the figure of the outcomes of each target's attempts."""
     targets = lines["target"].to_list()
     names = [name.value for name in Outcome if lines[name.value].sum()]
     counts = lines.select("target", *names)
@@ -111,36 +107,56 @@ def outcomes(lines: pl.DataFrame) -> Figure:
                 legend=alt.Legend(title=None),
                 scale=alt.Scale(domain=names, range=[COLOURS[Outcome(name)] for name in names]),
             ),
-            order=alt.Order("place:Q"),
+            order=alt.Order("order:Q"),
             tooltip=["target:N", "outcome:N", "attempts:Q"],
         )
         .properties(height=ROW * len(targets))
     )
-    place = pl.col("outcome").replace_strict(names, list(range(len(names))), return_dtype=pl.Int64)
+    order = pl.col("outcome").replace_strict(names, list(range(len(names))), return_dtype=pl.Int64)
     return Figure(
         "outcomes",
         "How attempts ended",
         "Errors of the server or the sandbox are not the model's failure and in no rate.",
-        spec(chart, long.with_columns(place.alias("place")), "Outcomes of each target"),
+        spec(chart, long.with_columns(order.alias("order")), "Outcomes of each target"),
         ["target", *names],
         [[line["target"], *(str(line[name]) for name in names)] for line in lines.to_dicts()],
     )
 
 
 def problems(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
-    """The pass rate of each target on each problem, the hardest problems first."""
+    """Return the heat map of pass rates by problem and target, the hardest problems first."""
     hardest = stats.summarize(table, ["problem_id"]).sort(
         "pass_rate", "problem_id", nulls_last=True
     )
     ids = hardest["problem_id"].to_list()
     lines = stats.summarize(table, ["problem_id", "target"])
+    rates = {(line["problem_id"], line["target"]): line["pass_rate"] for line in lines.to_dicts()}
+    return Figure(
+        "problems",
+        "Problems × targets",
+        "Pass rate of each target on each problem, the hardest first. "
+        "Choose a cell to see its attempts.",
+        spec(
+            _heat_map(ids, targets),
+            lines.select("problem_id", "target", "pass_rate", "scored"),
+            "Heat map of the pass rates of targets on problems",
+        ),
+        ["problem", *targets],
+        [[id_, *(whole_percent(rates.get((id_, target))) for target in targets)] for id_ in ids],
+        [[None, *({"problem": id_, "target": target} if (id_, target) in rates else None
+                  for target in targets)] for id_ in ids],
+        tall=len(ids) > LABELLED,
+    )  # fmt: skip
+
+
+def _heat_map(ids: Sequence[str], targets: Sequence[str]) -> Chart:
     step = 24 if len(ids) <= LABELLED else 14 if len(ids) <= 5 * LABELLED else 5
     base = alt.Chart(ROWS).encode(
-        alt.X("target:N", sort=targets, title=None).axis(orient="top", labelExpr=short("inTop")),
+        alt.X("target:N", sort=targets, title=None).axis(orient="top", labelExpr=shorten("inTop")),
         alt.Y("problem_id:N", sort=ids, title=None).axis(
-            labelOverlap=True, ticks=False, labelExpr=short("inAxis")
+            labelOverlap=True, ticks=False, labelExpr=shorten("inAxis")
         ),
-    )  # fmt: skip
+    )
     colour = alt.Color(
         "pass_rate:Q",
         title="pass rate",
@@ -154,30 +170,14 @@ def problems(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
         alt.Tooltip("scored:Q"),
     ]
     cells = base.mark_rect(cursor="pointer").encode(colour, tooltip=tooltip)
-    words = base.mark_text().encode(alt.Text("pass_rate:Q", format=".0%"))
+    labels = base.mark_text().encode(alt.Text("pass_rate:Q", format=".0%"))
     labelled = len(ids) <= LABELLED and len(targets) <= 8
-    chart = alt.layer(cells, words) if labelled else alt.layer(cells)
-    rates = {(line["problem_id"], line["target"]): line["pass_rate"] for line in lines.to_dicts()}
-    return Figure(
-        "problems",
-        "Problems × targets",
-        "Pass rate of each target on each problem, the hardest first. "
-        "Choose a cell to see its attempts.",
-        spec(
-            chart.properties(height=step * len(ids)),
-            lines.select("problem_id", "target", "pass_rate", "scored"),
-            "Heat map of the pass rates of targets on problems",
-        ),
-        ["problem", *targets],
-        [[id_, *(percent(rates.get((id_, target)), 0) for target in targets)] for id_ in ids],
-        [[None, *({"problem": id_, "target": target} if (id_, target) in rates else None
-                  for target in targets)] for id_ in ids],
-        tall=len(ids) > LABELLED,
-    )  # fmt: skip
+    chart = alt.layer(cells, labels) if labelled else alt.layer(cells)
+    return chart.properties(height=step * len(ids))
 
 
 def groups(table: pl.DataFrame, targets: Sequence[str]) -> Iterator[Figure]:
-    """Languages and tags, where there are several."""
+    """Yield the figures of languages and of tags, where there are several."""
     languages = stats.summarize(table, ["lang", "target"]).rename({"lang": "group"})
     tags = stats.by_tag(table).rename({"tag": "group"})
     tags = tags.filter(pl.col("problems").max().over("group") > 1)  # one problem has its own row
@@ -196,59 +196,56 @@ def _group(lines: pl.DataFrame, targets: Sequence[str], id_: str, title: str) ->
         yOffset=alt.YOffset("target:N", sort=list(targets)),
         color=by_target(targets),
     )
-    tooltip = ["group:N", "target:N", "problems:Q"]
-    rates = [alt.Tooltip(f"{name}:Q", format=".1%") for name in ("pass_rate", "low", "high")]
+    tooltip = ["group:N", "target:N", "problems:Q", *RATE_TOOLTIPS]
     step = max(9, min(16, 48 // len(targets)))
     chart = alt.layer(
-        base.mark_rule(size=2, opacity=0.45).encode(alt.X("low:Q"), alt.X2("high:Q")),
+        base.mark_rule(size=2, opacity=0.45).encode(alt.X("ci_low:Q"), alt.X2("ci_high:Q")),
         base.mark_point(filled=True, size=60, opacity=1).encode(
-            RATE, shape=shape(targets), tooltip=[*tooltip, *rates]
+            RATE, shape=shape(targets), tooltip=tooltip
         ),
     ).properties(height=step * (len(targets) + 1) * len(names))
-    found = {(line["group"], line["target"]): line for line in lines.to_dicts()}
-    cells = [[name, *(_rate(found.get((name, target))) for target in targets)] for name in names]
+    by_key = {(line["group"], line["target"]): line for line in lines.to_dicts()}
+    cells = [[name, *(_rate(by_key.get((name, target))) for target in targets)] for name in names]
     return Figure(
         id_,
         title,
-        f"Pass rates with their {INTERVAL}s.",
-        spec(chart, lines.select("group", "target", "problems", "pass_rate", "low", "high"), title),
+        f"Pass rates with their {INTERVAL_TITLE}s.",
+        spec(chart, lines.select("group", "target", "problems", *RATE_COLUMNS), title),
         [id_.removesuffix("s"), *targets],
         cells,
     )
 
 
-def _rate(line: dict[str, float] | None) -> str:
-    if line is None:
-        return "-"
-    return f"{percent(line['pass_rate'])} ({interval(line['low'], line['high'])})"
+def _rate(line: Mapping[str, Any] | None) -> str:
+    return "-" if line is None else f"{PASS_RATE.cell(line)} ({INTERVAL.cell(line)})"
 
 
-def nights(lines: pl.DataFrame, targets: Sequence[str]) -> Figure:
-    """The trend over nights."""
+def history(lines: pl.DataFrame, targets: Sequence[str]) -> Figure:
+    """Return the figure of the pass rates over dates, from the lines of `stats.history`."""
     base = alt.Chart(ROWS).encode(
-        alt.X("night:O", title=None).axis(labelAngle=-35, labelOverlap=True),
+        alt.X("date:O", title=None).axis(labelAngle=-35, labelOverlap=True),
         color=by_target(targets),
     )
-    tooltip = ["target:N", "night:O", *_percents("pass_rate", "low", "high", "flaky")]
+    flaky = alt.Tooltip("flaky:Q", format=".1%")
+    tooltip = ["target:N", "date:O", *RATE_TOOLTIPS, flaky]
     rate = alt.Y("pass_rate:Q", title="pass rate", axis=PERCENT, scale=WHOLE)
-    bands = [base.mark_area(opacity=0.08).encode(alt.Y("low:Q"), alt.Y2("high:Q"))]
     chart = alt.layer(
-        *(bands if len(targets) <= BANDS else []),
+        *([interval_band(base)] if len(targets) <= BANDS else []),
         base.mark_line().encode(rate),
         base.mark_point(filled=True, size=60, opacity=1).encode(
             rate, shape=shape(targets), tooltip=tooltip
         ),
     ).properties(height=300)
+    statistics = history_report.columns(lines)
     return Figure(
         "history",
-        "History over nights",
-        f"{with_intervals('Pass rate of each night', targets)} In the table, {history.NOTE}.",
-        spec(chart, lines.select("target", "night", "pass_rate", "low", "high", "flaky"),
-             "Pass rate of each target over nights"),
-        ["target", *history.HEAD],
-        [[line["target"], *history.cells(line)] for line in lines.to_dicts()],
-    )  # fmt: skip
-
-
-def _percents(*names: str) -> list[alt.Tooltip]:
-    return [alt.Tooltip(f"{name}:Q", format=".1%") for name in names]
+        "History over dates",
+        f"{with_intervals('Pass rate at each date', targets)} In the table, {history_report.NOTE}.",
+        spec(
+            chart,
+            lines.select("target", "date", *RATE_COLUMNS, "flaky"),
+            "Pass rate of each target over dates",
+        ),
+        ["target", "date", *titles(statistics)],
+        [[line["target"], line["date"], *row_cells(statistics, line)] for line in lines.to_dicts()],
+    )

@@ -3,7 +3,7 @@
 (() => {
   const specs = JSON.parse(document.getElementById("figures").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const places = [...document.querySelectorAll("[data-figure]")];
+  const containers = [...document.querySelectorAll("[data-figure]")];
   const views = new Map();
 
   const LIGHT = ["#2563eb", "#d97706", "#0d9f6e", "#dc2626", "#7c3aed", "#0891b2", "#be185d",
@@ -13,10 +13,10 @@
 
   const LETTER = 6.6; // pixels, on average, of a letter of 12
 
-  // What there is room for: letters of a name, columns of a legend.
-  function room(place) {
-    const width = place.clientWidth;
-    const targets = [...new Set(specs[place.dataset.figure].datasets.rows.map((row) => row.target))];
+  // The space of a plot: letters that fit into a name, columns that fit into a legend.
+  function room(container) {
+    const width = container.clientWidth;
+    const targets = [...new Set(specs[container.dataset.figure].datasets.rows.map((row) => row.target))];
     const narrow = width < 480;
     const crowded = width < 200 * targets.length + 200; // names of targets over their columns
     const longest = LETTER * Math.max(...targets.map((name) => (name ?? "").length)) + 34;
@@ -53,35 +53,35 @@
     };
   }
 
-  async function draw(place) {
-    views.get(place)?.finalize();
-    const given = room(place);
-    const params = Object.entries(given.letters).map(([name, value]) => ({ name, value }));
-    const drawn = await vegaEmbed(place, { ...specs[place.dataset.figure], params }, {
+  async function draw(container) {
+    views.get(container)?.finalize();
+    const space = room(container);
+    const params = Object.entries(space.letters).map(([name, value]) => ({ name, value }));
+    const result = await vegaEmbed(container, { ...specs[container.dataset.figure], params }, {
       ast: true, // no code out of texts: the page forbids it
       actions: false,
       renderer: "svg",
-      config: config(given),
+      config: config(space),
       tooltip: { theme: dark.matches ? "dark" : "light" },
     });
-    views.set(place, drawn);
-    place.dataset.drawn = "";
-    drawn.view.addEventListener("click", (_, item) => {
-      const chosen = item?.datum;
-      if (chosen?.problem_id && chosen.target) {
+    views.set(container, result);
+    container.dataset.drawn = "";
+    result.view.addEventListener("click", (_, item) => {
+      const datum = item?.datum;
+      if (datum?.problem_id && datum.target) {
         dispatchEvent(new CustomEvent("choose",
-          { detail: { problem: chosen.problem_id, target: chosen.target } }));
+          { detail: { problem: datum.problem_id, target: datum.target } }));
       }
     });
   }
 
-  const seen = new IntersectionObserver((entries) => {
+  const observer = new IntersectionObserver((entries) => {
     for (const entry of entries.filter((one) => one.isIntersecting)) {
-      seen.unobserve(entry.target);
+      observer.unobserve(entry.target);
       draw(entry.target);
     }
   }, { rootMargin: "600px" });
-  places.forEach((place) => seen.observe(place));
+  containers.forEach((container) => observer.observe(container));
 
   const again = () => [...views.keys()].forEach(draw);
   dark.addEventListener("change", again);
@@ -95,5 +95,5 @@
       }
     }, 150);
   });
-  addEventListener("beforeprint", () => places.filter((place) => !views.has(place)).forEach(draw));
+  addEventListener("beforeprint", () => containers.filter((container) => !views.has(container)).forEach(draw));
 })();
