@@ -54,6 +54,7 @@ class PrivatePodman:
         with (folder / "log").open("wb") as log:
             self._service = subprocess.Popen(
                 ["podman", *self._flags, "system", "service", "--time", "0", self.host],
+                cwd=folder,  # conmon writes a file `oom` into its current folder
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
