@@ -124,8 +124,10 @@ def test_the_policy_of_the_page_forbids_requests_and_foreign_scripts(
 
 
 TRESPASS = """async (url) => {
-        const told = [];
-        addEventListener("securitypolicyviolation", (event) => told.push(event.effectiveDirective));
+        const directives = [];
+        addEventListener("securitypolicyviolation", (event) => {
+            directives.push(event.effectiveDirective);
+        });
         const script = document.createElement("script");
         script.textContent = "owned = 1";
         const image = document.createElement("img");
@@ -133,7 +135,7 @@ TRESPASS = """async (url) => {
         document.body.append(script, image);
         await fetch(url).catch(() => 0);
         await new Promise((done) => setTimeout(done, 100));
-        return told.sort();
+        return directives.sort();
     }"""
 
 
