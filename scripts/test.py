@@ -4,16 +4,23 @@ python3 scripts/test.py [FLAGS OF pytest]
 
 The tests of a sandbox run where that sandbox is available; with
 LLMBENCH_REQUIRE_SANDBOXES=docker,bubblewrap a missing one is a failure. The runner images are built
-if a Docker engine answers.
+if a Docker engine answers. The time of each step and the parts that were missing are printed at the
+end.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import bootstrap
+
+EXTRAS = "dask,dev,mutation,report,toolchains"
 
 WORKERS = 1 + (os.cpu_count() or 1)
 """One more than the cores: tests often wait for a clock, an engine or a process."""
@@ -25,41 +32,82 @@ PASSES = (
     [DURATIONS, "-m", "alone and not slow"],
 )
 
+PARTS = {
+    "docker": ("Docker", "start Docker"),
+    "bubblewrap": ("bubblewrap", "apt install bubblewrap"),
+    "browser": ("Chromium", "apt install chromium"),
+    "servers": ("LLM servers", 'eval "$(.ci/servers)"'),
+}
+"""Names of the parts that a machine may lack, and how to get them, by the marker of their tests."""
+
 
 def main() -> int:
     """Set up the environment, build the images, and run the checks up to the first failure."""
-    python = bootstrap.python("dask,dev,mutation,report,toolchains")
-    scripts = python.parent
+    times: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        skipped = Path(folder, "skipped.json")
+        code = run_all(times, skipped)
+        print_end(times, json.loads(skipped.read_text()) if skipped.exists() else {})
+    return code
+
+
+def run_all(times: dict[str, float], skipped: Path) -> int:
+    """Run every step up to the first failure, noting its seconds; returns the exit code."""
+    began = time.monotonic()
+    python = bootstrap.python(EXTRAS)
+    times["environment"] = time.monotonic() - began
+    began = time.monotonic()
     prepare_sandboxes()
-    checks: list[list[str | Path]] = [
-        [scripts / "ruff", "check", "."],
-        [scripts / "ruff", "format", "--check", "."],
-        [scripts / "mypy"],
-        [scripts / "lint-imports"],
-    ]
-    for flags in [sys.argv[1:]] if sys.argv[1:] else PASSES:
-        checks.append([python, "-m", "pytest", *flags])
-    for check in checks:
+    times["images"] = time.monotonic() - began
+    for name, check in checks(python).items():
         bootstrap.log(" ".join(map(str, [Path(check[0]).name, *check[1:]])))
-        completed = subprocess.run(check, cwd=bootstrap.ROOT)
-        if completed.returncode:
-            return completed.returncode
+        began = time.monotonic()
+        environment = {**os.environ, "LLMBENCH_TEST_SKIPPED": str(skipped)}
+        code = subprocess.run(check, cwd=bootstrap.ROOT, env=environment).returncode
+        times[name] = time.monotonic() - began
+        if code:
+            return code
     return 0
 
 
+def checks(python: Path) -> dict[str, list[str | Path]]:
+    """Return the command of each check by name."""
+    scripts = python.parent
+    passes = [sys.argv[1:]] if sys.argv[1:] else PASSES
+    return {
+        "style": [scripts / "ruff", "check", "."],
+        "format": [scripts / "ruff", "format", "--check", "."],
+        "types": [scripts / "mypy"],
+        "layers": [scripts / "lint-imports"],
+        **{
+            f"tests, pass {number}": [python, "-m", "pytest", *flags]
+            for number, flags in enumerate(passes, 1)
+        },
+    }
+
+
 def prepare_sandboxes() -> None:
-    """Build the images for Docker, and report each sandbox whose tests will be skipped."""
-    if not shutil.which("bwrap"):
-        bootstrap.log("bubblewrap is not installed: its tests are skipped")
+    """Build the images for Docker if an engine answers."""
     docker = shutil.which("docker")
     if not docker or subprocess.run([docker, "info"], capture_output=True).returncode:
-        bootstrap.log("no Docker engine answers: its tests are skipped")
         return
     bootstrap.log("docker compose build")
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     build = ["docker", "compose", "build", "--quiet"]
     if subprocess.run(build, cwd=bootstrap.ROOT, env=environment).returncode:
         raise SystemExit("cannot build the runner images; the lines above say why")
+
+
+def print_end(times: Mapping[str, float], skipped: Mapping[str, int]) -> None:
+    """Print the time of each step, and two lines about the parts that were missing."""
+    steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
+    bootstrap.log(f"time: {steps}; {sum(times.values()):.0f} s in all")
+    missing = {marker: count for marker, count in skipped.items() if count and marker in PARTS}
+    if missing:
+        names = ", ".join(f"{PARTS[marker][0]} ({count})" for marker, count in missing.items())
+        bootstrap.log(f"not tested here, with the number of tests: {names}")
+        fixes = "; ".join(PARTS[marker][1] for marker in missing)
+        bootstrap.log(f"to test them: {fixes}")
 
 
 if __name__ == "__main__":

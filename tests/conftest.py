@@ -1,10 +1,16 @@
-"""What all tests share."""
+"""Fixtures and hooks for all tests."""
 
+import json
+import os
 import socket
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
+from _pytest.terminal import TerminalReporter
+from helpers.sandboxes import REQUIRED, missing
 
 # A busy machine is slow: speed is for benchmarks to measure, and no example fails for it.
 hypothesis.settings.register_profile(
@@ -12,15 +18,40 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("llmbench")
 
+PARTS = ("docker", "bubblewrap", "browser", "servers")
+"""Markers of tests that need a part which a machine may not have."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs all tests of a file in one sandbox: what they share is made once."""
+    """Let one worker run all tests of a file in one sandbox, which is then set up once."""
     for item in items:
         callspec = getattr(item, "callspec", None)
-        given = callspec.params if callspec else {}
-        kind = given.get("place") or given.get("kind") or ""
+        params = callspec.params if callspec else {}
+        kind = params.get("place") or params.get("kind") or ""
         item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}"))
+
+
+@pytest.fixture(autouse=True)
+def _marked_sandbox(request: pytest.FixtureRequest) -> None:
+    """Skip a test whose marker names a sandbox that is missing here; fail if it is required."""
+    for kind in ("docker", "bubblewrap"):
+        if request.node.get_closest_marker(kind) is None:
+            continue
+        reason = missing(kind)
+        if reason is not None:
+            (pytest.fail if kind in REQUIRED else pytest.skip)(f"{kind}: {reason}")
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Add the number of skipped tests of each part to the file in LLMBENCH_TEST_SKIPPED."""
+    path = os.environ.get("LLMBENCH_TEST_SKIPPED")
+    if path is None:
+        return
+    skipped = Counter(json.loads(Path(path).read_text()) if Path(path).exists() else {})
+    for report in terminalreporter.stats.get("skipped", []):
+        skipped.update(part for part in PARTS if part in report.keywords)
+    Path(path).write_text(json.dumps(skipped))
 
 
 @pytest.fixture

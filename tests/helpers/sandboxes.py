@@ -3,11 +3,14 @@
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
+import anyio
 import pytest
 
 from llmbench.errors import SandboxError
-from llmbench.runners import Runner
+from llmbench.plan import bundled_dir
+from llmbench.runners import Runner, load_runners
 from llmbench.sandboxes.base import Sandbox, SandboxSpec
 from llmbench.sandboxes.open import open_sandbox
 
@@ -25,7 +28,29 @@ SPECS = {
     "docker-runsc": SandboxSpec("docker", runtime="runsc"),
     "bubblewrap": SandboxSpec("bubblewrap"),
 }
+RUNNERS = load_runners(bundled_dir("runners"))
 REQUIRED = os.environ.get("LLMBENCH_REQUIRE_SANDBOXES", "").split(",")
+
+
+@lru_cache
+def missing(kind: str) -> str | None:
+    """Return the reason why this kind of sandbox cannot be used here, or None if it can."""
+
+    async def check() -> None:
+        sandbox = await open_sandbox(
+            SPECS[kind],
+            RUNNERS,
+            run_id=f"check-{os.getpid()}",
+            own_answers=False,
+            notify=ignore,
+        )
+        await sandbox.aclose()
+
+    try:
+        anyio.run(check)
+    except SandboxError as error:
+        return str(error)
+    return None
 
 
 @asynccontextmanager

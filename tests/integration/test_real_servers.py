@@ -32,6 +32,7 @@ START_SECONDS = 120
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.bubblewrap,
+    pytest.mark.servers,
     pytest.mark.skipif(not SERVERS, reason="LLMBENCH_TEST_SERVERS is not set"),
 ]
 
