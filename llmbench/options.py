@@ -193,9 +193,14 @@ def comma_list(value: Strings) -> tuple[str, ...]:
 
 
 def paths(value: Paths) -> tuple[Path, ...]:
-    """Convert one path or several to a tuple without repetitions."""
+    """Convert one path or several to a tuple."""
     several = [value] if isinstance(value, (str, Path)) else value
-    return tuple(dict.fromkeys(Path(path) for path in several))
+    return tuple(Path(path) for path in several)
+
+
+def distinct_paths(value: Paths) -> tuple[Path, ...]:
+    """Convert one path or several to a tuple without repetitions."""
+    return tuple(dict.fromkeys(paths(value)))
 
 
 def optional_path(value: str | Path | None) -> Path | None:

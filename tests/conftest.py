@@ -32,11 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}"))
 
 
-@pytest.fixture(autouse=True)
-def _marked_sandbox(request: pytest.FixtureRequest) -> None:
-    """Skip a test whose marker names a sandbox that is missing here; fail if it is required."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose marker names a sandbox that is missing here; fail if it is required.
+
+    This comes before the fixtures of the test, which may need the sandbox themselves.
+    """
     for kind in ("docker", "bubblewrap"):
-        if request.node.get_closest_marker(kind) is None:
+        if item.get_closest_marker(kind) is None:
             continue
         reason = missing(kind)
         if reason is not None:

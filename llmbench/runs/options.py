@@ -13,9 +13,9 @@ from attrs import field, frozen
 from llmbench.options import (
     Options,
     comma_list,
+    distinct_paths,
     number,
     option,
-    paths,
     whole_number,
 )
 from llmbench.plan import (
@@ -45,7 +45,7 @@ class ProblemOptions(Options):
     )
     problems: tuple[Path, ...] = field(
         default=(),
-        converter=paths,
+        converter=distinct_paths,
         metadata=option(
             "problem file or folder of them; repeatable",
             "PATH",
@@ -150,7 +150,7 @@ class OutputOptions(Options):
 
     out: tuple[Path, ...] = field(
         default=(),
-        converter=paths,
+        converter=distinct_paths,
         metadata=option(
             "result table, .csv or .parquet; repeatable",
             "FILE",

@@ -134,6 +134,7 @@ async def open_targets(
         ModelError: a server cannot be reached.
     """
     providers = load_providers(options.config)
+    user_prices = read_prices(options.prices) if options.prices else {}
     opened = OpenTargets(warm_up=options.warm_up)
     endpoints: dict[str, EndpointPlan] = {}
     registry = LimiterRegistry(rate_limiters)
@@ -153,7 +154,7 @@ async def open_targets(
                 opened.unreached[name], offers = error, []
             chosen = _choose_models(server, models, offers, console)
             targets = [_target(server, model, options) for model in chosen]
-            opened.prices |= _prices(targets, offers, options)
+            opened.prices |= _prices(targets, offers, user_prices, options)
             endpoint = endpoints.get(server.base_url)
             if endpoint is None:
                 endpoint = EndpointPlan((), provider.concurrency, provider.local, provider.replays)
@@ -207,18 +208,20 @@ def _target(server: Server, model: str, options: ModelOptions) -> Target:
 
 
 def _prices(
-    targets: Sequence[Target], offers: Sequence[ModelInfo], options: RequestOptions
+    targets: Sequence[Target],
+    offers: Sequence[ModelInfo],
+    user_prices: Mapping[str, Price],
+    options: RequestOptions,
 ) -> dict[str, Price]:
     """Return the price of each target that has one, by label.
 
     Raises:
         UsageError: --max-cost is given and a target has no price.
     """
-    of_user = read_prices(options.prices) if options.prices else {}
     of_server = {offer.id: offer.price for offer in offers if offer.price is not None}
     prices = {}
     for target in targets:
-        price = find_price(target, of_user, of_server)
+        price = find_price(target, user_prices, of_server)
         if price is not None:
             prices[target.label] = price
         elif options.max_cost is not None:

@@ -117,7 +117,7 @@ async def test_an_attempt_without_an_answer_shows_the_error(tmp_path: Path) -> N
         (["none.csv", "add"], "none.csv: cannot be read"),
         (["r.csv", "sub"], "sub: no such problem in r.csv; there are: add"),
         (["r.csv", "add#3"], "add#3: no such run; there are: #1, #2"),
-        (["r.csv", "add#0"], "run '0' is not a whole number from 1 up"),
+        (["r.csv", "add#0"], "'add#0' is not a problem id, alone or with the number of a run"),
         (["r.csv", "add", "--target", "q"], "q: no such target: choose with --target from lmst"),
     ],
 )
