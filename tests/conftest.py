@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings of all tests."""
 
 import socket
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ hypothesis.settings.load_profile("llmbench")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs all tests of a file in one sandbox: what they share is made once."""
+    """Let one worker run all tests of a file in one sandbox, so that its set-up is made once."""
     for item in items:
         callspec = getattr(item, "callspec", None)
-        given = callspec.params if callspec else {}
-        kind = given.get("place") or given.get("kind") or ""
+        params = callspec.params if callspec else {}
+        kind = params.get("place") or params.get("kind") or ""
         item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}"))
 
 
@@ -30,6 +30,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port of this machine's loopback at which somebody listens."""
+    """A port of this machine's loopback at which a server listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
