@@ -31,7 +31,7 @@ def test_a_flag_and_a_keyword_give_the_same_options() -> None:
     assert flags.out == (Path("r.csv"),)
 
 
-def test_options_remember_only_what_was_given() -> None:
+def test_only_options_that_were_set_are_explicit() -> None:
     assert dict(parse("--runs", "3").explicit) == {"runs": 3}
     assert dict(parse().explicit) == {}
 
@@ -105,9 +105,9 @@ def test_the_python_api_takes_every_option_of_its_command(
     assert keywords == {field.name for field, _ in declared_options(options)}
 
 
-def test_given_options_are_json() -> None:
-    given = parse("--out", "a.csv", "--only", "x-*", "--runs", "2").explicit
-    assert as_json(given) == {"out": ["a.csv"], "only": ["x-*"], "runs": 2}
+def test_explicit_options_are_converted_to_json() -> None:
+    explicit = parse("--out", "a.csv", "--only", "x-*", "--runs", "2").explicit
+    assert as_json(explicit) == {"out": ["a.csv"], "only": ["x-*"], "runs": 2}
 
 
 def commands() -> list[Command]:

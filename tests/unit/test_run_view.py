@@ -63,21 +63,21 @@ def remaining(view: RunView) -> list[tuple[int, int]]:
     return [(a.run, a.round) for _, groups in view.workloads() for group in groups for a in group]
 
 
-def test_a_new_run_has_everything_to_do(tmp_path: Path) -> None:
+def test_every_attempt_of_a_new_run_remains(tmp_path: Path) -> None:
     with desk(tmp_path, plan()) as at:
         assert remaining(at.view) == [(1, 1), (2, 1)]
         assert list(at.view.rows()) == []
         assert at.view.missing().total() == 2
 
 
-def test_rows_that_a_run_writes_are_seen_without_a_second_reading(tmp_path: Path) -> None:
+def test_rows_that_a_run_writes_are_in_the_view_at_once(tmp_path: Path) -> None:
     with desk(tmp_path, plan()) as at:
         written = [at.write(attempt(run=2), "passed"), at.write(attempt(run=1), "failed")]
         assert list(at.view.rows()) == [written[1], written[0]]
         assert at.view.missing().total() == 0
 
 
-def test_a_resumed_run_does_what_has_no_result(tmp_path: Path) -> None:
+def test_attempts_without_a_result_remain_in_a_resumed_run(tmp_path: Path) -> None:
     with desk(tmp_path, plan(runs=4)) as at:
         at.write(attempt(run=1), "passed")
         at.write(attempt(run=2), "sandbox_error")
@@ -115,7 +115,7 @@ def test_a_repair_is_due_after_a_failure_and_missing_until_it_has_a_row(tmp_path
         assert remaining(again.view) == []
 
 
-def test_a_resumed_run_goes_on_with_the_repair_that_is_due(tmp_path: Path) -> None:
+def test_a_resumed_run_continues_with_the_repair_that_is_due(tmp_path: Path) -> None:
     with desk(tmp_path, plan(runs=1)) as at:
         at.write(ONE, "failed")
     with desk(tmp_path, plan(runs=1, repairs=1)) as again:
