@@ -48,6 +48,22 @@ async def test_the_example_of_the_readme_runs_inside_an_event_loop(
     assert len(list(tmp_path.glob("_work/*/journal.jsonl"))) == 1
 
 
+@pytest.mark.bubblewrap
+@pytest.mark.anyio
+async def test_grade_returns_a_row_for_each_answer_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
+        pass
+    monkeypatch.chdir(tmp_path)
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"problem_id": "go-lru-cache", "answer": "I cannot."}\n')
+    table = llmbench.grade(answers=answers, sandbox="bubblewrap", out="graded.parquet")
+    assert table.schema == tables.SCHEMA
+    assert table.select("target", "outcome").rows() == [("answers/answers", "no_code")]
+    assert tables.read(tmp_path / "graded.parquet").equals(table, null_equal=True)
+
+
 def test_a_frame_and_its_file_give_the_same_comparison(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     tables.write(two_rows(), path)
@@ -70,6 +86,8 @@ def test_errors_are_exceptions_with_a_message_of_one_line() -> None:
         llmbench.run(runs=0)
     with pytest.raises(UsageError, match="the name must end in"):
         llmbench.run(provider="demo", out="r.txt")
+    with pytest.raises(UsageError, match=r"none\.jsonl: cannot be read"):
+        llmbench.grade(answers="none.jsonl")
     with pytest.raises(ResultFileError, match=r"none\.csv: cannot be read"):
         llmbench.load("none.csv")
     with pytest.raises(ResultFileError, match="nothing to compare"):

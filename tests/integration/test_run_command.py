@@ -136,7 +136,7 @@ async def test_an_unknown_model_stops_its_target_and_no_other(tmp_path: Path) ->
     rows = pl.read_csv(next(tmp_path.glob("_work/*/results.csv")), schema=tables.SCHEMA)
     assert Counter(rows["outcome"]) == {"passed": 3, "provider_error": 1}
     assert "not the models' failure" in ran.out
-    assert "to ask again what has no score: llmbench --resume" in ran.out
+    assert "to ask again for attempts without a score: llmbench --resume" in ran.out
 
 
 @pytest.mark.docker
