@@ -105,7 +105,7 @@ class Options:
     def __attrs_post_init__(self) -> None:
         for field, declared in declared_options(type(self)):
             value = getattr(self, field.name)
-            if value is None or value == field.default:
+            if value == field.default:
                 continue
             reason = _reason(value, field.type, declared)
             if reason:
@@ -116,9 +116,12 @@ class Options:
         """Make the options from values by name; former names are known, too.
 
         Raises:
-            UsageError: an option is unknown or a value is wrong.
+            UsageError: an option is unknown or missing, or a value is wrong.
         """
         current = current_names(cls, values)
+        for field, declared in declared_options(cls):
+            if field.default is attrs.NOTHING and field.name not in current:
+                raise UsageError(f"{field.name} is missing", hint=f"give the {declared.help}")
         options = cls(**current)
         object.__setattr__(options, "explicit", current)
         return options
@@ -178,34 +181,49 @@ def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # ---- Converters and checks -----------------------------------------------------------------
+# A converter leaves a value of a wrong type as it is: the check of types names it afterwards.
 
 
 def strings(value: Strings) -> tuple[str, ...]:
     """Convert one text or several to a tuple without repetitions."""
-    return tuple(dict.fromkeys(value if isinstance(value, (list, tuple)) else [value]))
+    return _distinct(_several(value))
 
 
 def comma_list(value: Strings) -> tuple[str, ...]:
     """Convert texts with commas to a tuple of the parts, without repetitions."""
-    texts = map(str, strings(value))
-    parts = (part.strip() for text in texts for part in text.split(","))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    parts: list[Any] = []
+    for text in _several(value):
+        parts += filter(None, map(str.strip, text.split(","))) if isinstance(text, str) else [text]
+    return _distinct(parts)
 
 
 def paths(value: Paths) -> tuple[Path, ...]:
     """Convert one path or several to a tuple."""
-    several = [value] if isinstance(value, (str, Path)) else value
-    return tuple(Path(path) for path in several)
+    return tuple(path(each) for each in _several(value))
 
 
 def distinct_paths(value: Paths) -> tuple[Path, ...]:
     """Convert one path or several to a tuple without repetitions."""
-    return tuple(dict.fromkeys(paths(value)))
+    return _distinct(paths(value))
+
+
+def path(value: str | Path) -> Path:
+    """Convert a text to a path."""
+    return Path(value) if isinstance(value, str) else value
 
 
 def optional_path(value: str | Path | None) -> Path | None:
-    """Convert a path; None stays None."""
-    return None if value is None else Path(value)
+    """Convert a text to a path; None stays None."""
+    return Path(value) if isinstance(value, str) else value
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def _distinct(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the values without repetitions, hashable or not."""
+    return tuple(value for index, value in enumerate(values) if value not in values[:index])
 
 
 def whole_number(low: int, high: int = 2**63 - 1) -> Check:
@@ -241,7 +259,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: always.
         """
-        raise UsageError(f"{message}; see {self.prog} --help")
+        raise UsageError(message, hint=f"see {self.prog} --help")
 
 
 def fill(
@@ -352,19 +370,23 @@ _KINDS: Mapping[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
+    Path: "a path",
 }
 
 
 def _reason(value: Any, declared_type: Any, declared: Option) -> str | None:
     """Return why a value is wrong, or None."""
+    if value is None and type(None) in get_args(declared_type):
+        return None
     if declared.choices and value not in declared.choices:
         return f"{value!r} is not one of {', '.join(declared.choices)}"
-    if declared.check is not None and value != declared.bare:
+    if declared.check is not None and (declared.bare is None or value != declared.bare):
         accepted = declared.check.accepts(value)
         return None if accepted else f"{value!r} is not {declared.check.description}"
     kind = _plain(declared_type)
     if get_origin(kind) is tuple:
-        wrong = [each for each in value if not isinstance(each, get_args(kind)[0])]
-        return f"{wrong[0]!r} is not a text" if wrong else None
+        (kind, *_) = get_args(kind)
+        wrong = [each for each in value if not isinstance(each, kind)]
+        return f"{wrong[0]!r} is not {_KINDS[kind]}" if wrong else None
     fits = isinstance(value, kind) or (kind is float and type(value) is int)
-    return None if fits else f"{value!r} is not {_KINDS.get(kind, kind.__name__)}"
+    return None if fits else f"{value!r} is not {_KINDS[kind]}"

@@ -64,6 +64,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port of this machine's loopback at which somebody listens."""
+    """A port of this machine's loopback at which a server listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]

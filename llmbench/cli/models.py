@@ -1,4 +1,4 @@
-"""`llmbench models`: what a server offers, and what of it is loaded."""
+"""`llmbench models`: the models that a server offers, and those that it has loaded."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def main(options: ModelsOptions) -> int:
 
     Raises:
         UsageError: the provider, its address or its key is missing or wrong.
-        RunError: the server cannot be reached, does not tell, or offers nothing that matches.
+        RunError: the server cannot be reached, lists no models, or offers none that matches.
     """
     offers = [
         offer
@@ -49,7 +49,7 @@ async def _offers(options: ModelsOptions) -> list[ModelInfo]:
 
 
 def _table(offers: Sequence[ModelInfo]) -> Table:
-    """Only with columns of which something is known."""
+    """Return the table of the models, without columns of which no value is known."""
     table = Table(box=None, pad_edge=False)
     columns = {
         "model": [offer.id for offer in offers],
@@ -58,10 +58,10 @@ def _table(offers: Sequence[ModelInfo]) -> Table:
         "$ per million prompt": [_usd(o.price.prompt if o.price else None) for o in offers],
         "completion tokens": [_usd(o.price.completion if o.price else None) for o in offers],
     }
-    shown = {title: cells for title, cells in columns.items() if any(cells)}
-    for title in shown:
+    filled = {title: cells for title, cells in columns.items() if any(cells)}
+    for title in filled:
         table.add_column(title, justify="left" if title in ("model", "loaded") else "right")
-    for row in zip(*shown.values(), strict=True):
+    for row in zip(*filled.values(), strict=True):
         table.add_row(*row)
     return table
 

@@ -16,6 +16,7 @@ from llmbench.options import (
     distinct_paths,
     number,
     option,
+    path,
     whole_number,
 )
 from llmbench.plan import (
@@ -200,7 +201,7 @@ class GradeOptions(ProblemOptions, SandboxOptions, OutputOptions):
     TITLE: ClassVar[str] = "answers"
 
     answers: Path = field(
-        converter=Path,
+        converter=path,
         metadata=option(
             "file with an answer in each line, - for stdin, or the folder of an earlier run",
             "ANSWERS",

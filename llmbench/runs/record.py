@@ -78,8 +78,15 @@ def stored_options(options: RunOptions, plan: Plan) -> dict[str, Any]:
     return stored
 
 
-def options_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the options in a record; None for a run that cannot be resumed.
+def is_resumable(record: Mapping[str, Any]) -> bool:
+    """True unless the run graded answers from a file, which has no options to continue with."""
+    if "commands" in record:
+        return bool(record["commands"])
+    return record.get("options") is not None
+
+
+def options_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options in the record of a run that is resumable.
 
     Records of version 0.1 hold the command lines of all parts of the run instead.
 
@@ -87,7 +94,7 @@ def options_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
         UsageError: an option is unknown, or its value is wrong.
     """
     if "commands" not in record:
-        options: dict[str, Any] | None = record["options"]
+        options: dict[str, Any] = record["options"]
         return options
     values: dict[str, Any] = {}
     for words in record["commands"]:
@@ -96,7 +103,7 @@ def options_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
         values |= vars(parser.parse_args(words))
     for name in NOT_STORED:
         values.pop(name, None)
-    return as_json(values) if record["commands"] else None
+    return as_json(values)
 
 
 def template_sha256(run: "Run") -> dict[str, str]:

@@ -36,7 +36,7 @@ def merge_options(options: RunOptions) -> RunOptions:
             hint="start a new run",
         )
     try:
-        stored = record.options_of(provenance.read(folder)) or {}
+        stored = record.options_of(provenance.read(folder))
         merged = {**stored, **options.explicit, "quiet": options.quiet, "resume": folder.name}
         return RunOptions.from_values(merged)
     except UsageError as error:  # the options given now were checked before
@@ -139,14 +139,14 @@ def _folder(name: str) -> Path:
     runs = _runs()
     if name == LATEST:
         for folder in reversed(runs):
-            if record.options_of(provenance.read(folder)) is not None:
+            if record.is_resumable(provenance.read(folder)):
                 return folder
         raise UsageError(f"--resume: no run in {WORK_FOLDER}")
     folder = WORK_FOLDER / Path(name).name
     if not folder.is_dir():
         latest = f" (the latest is {runs[-1].name})" if runs else ""
         raise UsageError(f"--resume {name}: no such run{latest}")
-    if record.options_of(provenance.read(folder)) is None:
+    if not record.is_resumable(provenance.read(folder)):
         raise UsageError(f"--resume {name}: it graded answers from a file", hint="grade them again")
     return folder
 

@@ -26,7 +26,7 @@ LANGUAGES = {
 
 @dataclass(frozen=True)
 class Ran:
-    """How a run ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -34,18 +34,18 @@ class Ran:
 
 
 def command(*flags: str) -> list[str]:
-    """The command line with these flags."""
+    """Return the command line with these flags."""
     return [sys.executable, "-m", "llmbench", *flags]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment without anybody's keys, and with more."""
+    """Return the environment of this process without API keys, and with more variables."""
     plain = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     return {**plain, "COLUMNS": "200", **more}
 
 
 async def run(folder: Path, *flags: str, env: Mapping[str, str] | None = None) -> Ran:
-    """Run to the end."""
+    """Run a command to its end."""
     done = await anyio.run_process(
         command(*flags), cwd=folder, env=env or environment(), check=False, stdin=subprocess.DEVNULL
     )
@@ -55,15 +55,15 @@ async def run(folder: Path, *flags: str, env: Mapping[str, str] | None = None) -
 async def interrupted(
     folder: Path, *flags: str, rows: int, signals: Sequence[signal.Signals], pause: float = 0.3
 ) -> Ran:
-    """Run until there are so many rows, send the signals, and wait for the end."""
+    """Run until the journal holds so many rows, send the signals, and wait for the end."""
     async with await anyio.open_process(
         command(*flags), cwd=folder, env=environment(), stdin=subprocess.DEVNULL
     ) as process:
         out, err = bytearray(), bytearray()
         async with anyio.create_task_group() as tasks:
-            for stream, kept in ((process.stdout, out), (process.stderr, err)):
+            for stream, buffer in ((process.stdout, out), (process.stderr, err)):
                 assert stream is not None
-                tasks.start_soon(_gather, stream, kept)
+                tasks.start_soon(_gather, stream, buffer)
             with anyio.fail_after(120):
                 while journaled_rows(folder) < rows:
                     assert process.returncode is None, err.decode()
@@ -76,20 +76,20 @@ async def interrupted(
     return Ran(process.returncode, out.decode(), err.decode())
 
 
-async def _gather(stream: ByteReceiveStream, kept: bytearray) -> None:
+async def _gather(stream: ByteReceiveStream, buffer: bytearray) -> None:
     async for data in stream:
-        kept += data
+        buffer += data
 
 
 def journaled_rows(folder: Path) -> int:
-    """How many rows the runs in a folder have journaled so far."""
+    """Count the rows that the runs in a folder have journaled so far."""
     journals = folder.glob("_work/*/journal.jsonl")
     return sum(journal.read_bytes().count(b'{"row":') for journal in journals)
 
 
 @asynccontextmanager
 async def serving(folder: Path, *models: str) -> AsyncIterator[ReplayServer]:
-    """A server whose models of these names answer every shipped problem with its reference."""
+    """Serve models of these names that answer every bundled problem with its reference."""
     loaded = problems.load([bundled_dir("problems")], LANGUAGES)
     answers = {p.id: [{"text": f"```{p.lang}\n{{{{reference}}}}\n```\n"}] for p in loaded}
     recordings = folder / "recordings"

@@ -1,4 +1,4 @@
-"""llmbench from Python, as in a notebook: the example of the README, and its faults."""
+"""The Python API: the example of the README, frames and files, and errors."""
 
 import re
 import subprocess
@@ -22,13 +22,13 @@ README = docs.README.read_text(encoding="utf-8")
 EXAMPLE = re.findall(r"```python\n(import llmbench\n.*?)```", README, re.DOTALL)
 
 
-def few() -> pl.DataFrame:
+def two_rows() -> pl.DataFrame:
     return tables.to_frame([row(), row(target="b/y", outcome="failed", score=0.0, passed=False)])
 
 
 @pytest.mark.bubblewrap
 @pytest.mark.anyio
-async def test_the_example_of_the_readme_runs_also_where_a_loop_runs_already(
+async def test_the_example_of_the_readme_runs_inside_an_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
@@ -37,10 +37,10 @@ async def test_the_example_of_the_readme_runs_also_where_a_loop_runs_already(
     (example,) = EXAMPLE
     names: dict[str, object] = {}
     exec(example, names)
-    found = names["table"]
-    assert isinstance(found, pl.DataFrame)
-    assert found.schema == tables.SCHEMA
-    assert len(found) == 2 * 3 * 3
+    table = names["table"]
+    assert isinstance(table, pl.DataFrame)
+    assert table.schema == tables.SCHEMA
+    assert len(table) == 2 * 3 * 3
     comparison = names["comparison"]
     assert isinstance(comparison, llmbench.Comparison)
     assert comparison.differences["problems"].to_list() == [3]
@@ -48,16 +48,32 @@ async def test_the_example_of_the_readme_runs_also_where_a_loop_runs_already(
     assert len(list(tmp_path.glob("_work/*/journal.jsonl"))) == 1
 
 
-def test_frames_and_files_compare_alike(tmp_path: Path) -> None:
+@pytest.mark.bubblewrap
+@pytest.mark.anyio
+async def test_grade_returns_a_row_for_each_answer_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
+        pass
+    monkeypatch.chdir(tmp_path)
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"problem_id": "go-lru-cache", "answer": "I cannot."}\n')
+    table = llmbench.grade(answers=answers, sandbox="bubblewrap", out="graded.parquet")
+    assert table.schema == tables.SCHEMA
+    assert table.select("target", "outcome").rows() == [("answers/answers", "no_code")]
+    assert tables.read(tmp_path / "graded.parquet").equals(table, null_equal=True)
+
+
+def test_a_frame_and_its_file_give_the_same_comparison(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
-    tables.write(few(), path)
-    ours = llmbench.compare(few()).differences
-    assert ours.equals(llmbench.compare(path).differences)
+    tables.write(two_rows(), path)
+    from_frame = llmbench.compare(two_rows()).differences
+    assert from_frame.equals(llmbench.compare(path).differences)
 
 
-def test_a_frame_of_several_files_is_several_results(tmp_path: Path) -> None:
+def test_a_frame_of_several_files_is_compared_file_by_file(tmp_path: Path) -> None:
     for name in ("a.csv", "b.parquet"):
-        tables.write(few(), tmp_path / name)
+        tables.write(two_rows(), tmp_path / name)
     both = llmbench.load(tmp_path / "a.csv", str(tmp_path / "b.parquet"))
     pairs = llmbench.compare(both).differences.select("baseline", "candidate").rows()
     assert [(a.split()[1], b.split()[1]) for a, b in pairs] == [
@@ -65,18 +81,20 @@ def test_a_frame_of_several_files_is_several_results(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_faults_are_exceptions_of_one_line() -> None:
+def test_errors_are_exceptions_with_a_message_of_one_line() -> None:
     with pytest.raises(UsageError, match=r"^runs: 0 is not a whole number"):
         llmbench.run(runs=0)
     with pytest.raises(UsageError, match="the name must end in"):
         llmbench.run(provider="demo", out="r.txt")
+    with pytest.raises(UsageError, match=r"none\.jsonl: cannot be read"):
+        llmbench.grade(answers="none.jsonl")
     with pytest.raises(ResultFileError, match=r"none\.csv: cannot be read"):
         llmbench.load("none.csv")
     with pytest.raises(ResultFileError, match="nothing to compare"):
-        llmbench.compare(few().head(1))
+        llmbench.compare(two_rows().head(1))
 
 
-def test_the_package_is_light_until_it_is_asked() -> None:
+def test_the_package_imports_no_slow_package_before_its_first_use() -> None:
     code = (
         "import sys, llmbench\n"
         "assert not {'polars', 'numpy', 'httpx', 'rich'} & set(sys.modules)\n"
@@ -88,7 +106,7 @@ def test_the_package_is_light_until_it_is_asked() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_stuck_run_ends_when_its_caller_gives_up(tmp_path: Path) -> None:
+async def test_ctrl_c_ends_a_run_whose_server_does_not_answer(tmp_path: Path) -> None:
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         (port,) = {listener.extra(anyio.abc.SocketAttribute.local_port)}
         code = (

@@ -1,4 +1,4 @@
-"""Answers graded without a model: the same verdicts, rows and tables as in a run."""
+"""`llmbench grade`: answers from a file get the same verdicts, rows and tables as in a run."""
 
 import json
 from pathlib import Path
@@ -18,13 +18,13 @@ pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap]
 
 PROBLEM = "python-lru-ttl-cache"
 FLAGS = ("--sandbox", "bubblewrap")
-TESTED = ("test_seconds", "test_cpu_seconds", "log_head")
-"""What differs from one grading to the next."""
+MEASURED = ("test_seconds", "test_cpu_seconds", "log_head")
+"""The columns in which two gradings of the same answer differ."""
 
 
 def reference(id_: str = PROBLEM) -> str:
-    (found,) = (p for p in problems.load([bundled_dir("problems")], LANGUAGES) if p.id == id_)
-    return f"Here it is.\n\n```{found.lang}\n{found.reference}```\n"
+    (problem,) = (p for p in problems.load([bundled_dir("problems")], LANGUAGES) if p.id == id_)
+    return f"Here it is.\n\n```{problem.lang}\n{problem.reference}```\n"
 
 
 def write(path: Path, *lines: object) -> None:
@@ -37,7 +37,7 @@ async def grade(folder: Path, *flags: str) -> Ran:
     return await run(folder, "grade", *flags, *FLAGS)
 
 
-async def test_published_answers_are_graded_and_claim_no_times(tmp_path: Path) -> None:
+async def test_answers_from_a_file_are_graded_and_have_no_times(tmp_path: Path) -> None:
     write(
         tmp_path / "gpt.jsonl",
         {"problem_id": PROBLEM, "answer": reference()},
@@ -61,34 +61,36 @@ async def test_published_answers_are_graded_and_claim_no_times(tmp_path: Path) -
 
 
 async def test_an_earlier_run_is_graded_again_to_the_same_rows(tmp_path: Path) -> None:
-    asked = await run(
+    first = await run(
         tmp_path, "--provider", "demo", "--only", f"{PROBLEM},typescript-typed-emitter", *FLAGS
     )
-    assert asked.code == 0, asked.err
+    assert first.code == 0, first.err
     (folder,) = tmp_path.glob("_work/*")
     ran = await grade(tmp_path, str(folder), "--out", "again.parquet")
     assert ran.code == 0, ran.err
-    before = tables.read(folder / "results.csv").drop(TESTED)
-    again = tables.read(tmp_path / "again.parquet").drop(TESTED)
+    before = tables.read(folder / "results.csv").drop(MEASURED)
+    again = tables.read(tmp_path / "again.parquet").drop(MEASURED)
     assert before.equals(again)
     assert len(set(before["outcome"])) > 2
     assert "no model was asked, and these figures rank nothing" in ran.out
-    compared = await run(tmp_path, "compare", str(folder / "results.csv"), "again.parquet")
-    assert compared.code == 0, compared.err
+    comparison = await run(tmp_path, "compare", str(folder / "results.csv"), "again.parquet")
+    assert comparison.code == 0, comparison.err
 
 
-async def test_what_cannot_be_graded_is_named_and_makes_the_exit_code_one(tmp_path: Path) -> None:
+async def test_lines_that_cannot_be_graded_are_named_and_the_exit_code_is_one(
+    tmp_path: Path,
+) -> None:
     bad = [{"problem_id": f"no-{n}", "answer": ""} for n in range(12)]
     write(tmp_path / "a.jsonl", *bad, {"problem_id": PROBLEM, "answer": reference()})
     ran = await grade(tmp_path, "a.jsonl", "--quiet", "--out", "a.csv")
     assert ran.code == 1
     assert ran.err.count("no problem has the id") == 10
     assert "and 2 more lines that cannot be graded" in ran.err
-    assert "12 lines of a.jsonl were left out" in ran.err
+    assert "12 lines of a.jsonl were skipped" in ran.err
     assert tables.read(tmp_path / "a.csv")["outcome"].to_list() == ["passed"]
 
 
-async def test_answers_come_from_stdin_too(tmp_path: Path) -> None:
+async def test_answers_are_read_from_stdin(tmp_path: Path) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     done = await anyio.run_process(
@@ -103,18 +105,18 @@ async def test_answers_come_from_stdin_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "code", "said"),
+    ("name", "text", "code", "message"),
     [
         ("none.jsonl", None, 2, "cannot be read: No such file"),
         ("empty.jsonl", "", 1, "holds no answer to grade"),
     ],
 )
-async def test_nothing_to_grade_is_told_in_a_line(
-    tmp_path: Path, name: str, text: str | None, code: int, said: str
+async def test_a_file_without_answers_is_an_error_of_one_line(
+    tmp_path: Path, name: str, text: str | None, code: int, message: str
 ) -> None:
     if text is not None:
         (tmp_path / name).write_text(text)
     ran = await run(tmp_path, "grade", name, *FLAGS)
     assert ran.code == code
-    assert said in ran.err
+    assert message in ran.err
     assert len(ran.err.splitlines()) == 1

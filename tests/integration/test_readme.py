@@ -64,7 +64,7 @@ def test_a_flag_is_listed_by_its_short_and_its_current_name() -> None:
     assert not any("--docker-timeout" in row for row in rows)
 
 
-def test_some_test_runs_every_command() -> None:
+def test_every_command_line_is_run_by_a_test() -> None:
     assert set(SHELL) - set(COMMAND_LINES) == TESTED_ELSEWHERE
     assert len(RUNS) >= 5
     assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES + MODELS} == set(

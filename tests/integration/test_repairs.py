@@ -1,4 +1,4 @@
-"""Repairs on real parts: asked for, told, kept apart, and begun no more after Ctrl-C."""
+"""Repairs in runs, tables and commands; after Ctrl-C no repair begins."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap]
 
 FLAGS = ["--provider", "demo", "--only", "python-async-*", "--sandbox", "bubblewrap"]
 MODELS = ["--model", "demo-large", "--model", "demo-medium"]
-ROUNDS = {  # in which each run's recorded answer passes, 0 for never
+PASSING_ROUNDS = {  # of the recorded answer to each run; 0 if no round passes
     "demo/demo-large": [1, 1, 2],
     "demo/demo-medium": [0, 0, 2],
 }
@@ -32,36 +32,36 @@ CUT = 3
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run with one repair: `r.csv`, `r.parquet`, and what it said in `out`."""
+    """The folder of a run with one repair: `r.csv`, `r.parquet`, and its output in `out`."""
     folder = tmp_path_factory.mktemp("ended")
     files = ["--out", "r.csv", "--out", "r.parquet"]
     with (folder / "out").open("w") as out:
-        words = command(*FLAGS, *MODELS, *files, "--repair", "1")
+        words = command(*FLAGS, *MODELS, *files, "--max-repairs", "1")
         subprocess.run(words, cwd=folder, env=environment(), stdout=out, check=True)
     return folder
 
 
 @pytest.fixture
 async def done(ended: Path, tmp_path: Path) -> Path:
-    """A copy of it, to change."""
+    """A copy of that folder, for tests that change it."""
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
-async def test_first_answers_and_repairs_are_kept_and_told_apart(done: Path) -> None:
-    first, later = pl.read_parquet(done / "r.parquet"), pl.read_parquet(done / "r.repair.parquet")
-    for table, name in ((first, "r.csv"), (later, "r.repair.csv")):
+async def test_first_answers_and_repairs_have_tables_of_their_own(done: Path) -> None:
+    first, repairs = pl.read_parquet(done / "r.parquet"), pl.read_parquet(done / "r.repair.parquet")
+    for table, name in ((first, "r.csv"), (repairs, "r.repair.csv")):
         assert table.equals(pl.read_csv(done / name, schema=tables.SCHEMA), null_equal=True)
     assert set(first["round"]) == {1}
-    for target, rounds in ROUNDS.items():
+    for target, rounds in PASSING_ROUNDS.items():
         passed = first.filter(target=target).sort("run")["passed"].to_list()
         assert passed == [number == 1 for number in rounds]
-        again = later.filter(target=target).sort("run")
-        assert again["run"].to_list() == [run for run, n in enumerate(rounds, 1) if n != 1]
-        assert again["passed"].to_list() == [n == 2 for n in rounds if n != 1]
-    assert set(later["round"]) == {2}
-    assert later["replayed"].all()
-    assert (later["prompt_tokens"] > first["prompt_tokens"].max()).all()
+        repaired = repairs.filter(target=target).sort("run")
+        assert repaired["run"].to_list() == [run for run, n in enumerate(rounds, 1) if n != 1]
+        assert repaired["passed"].to_list() == [n == 2 for n in rounds if n != 1]
+    assert set(repairs["round"]) == {2}
+    assert repairs["replayed"].all()
+    assert (repairs["prompt_tokens"] > first["prompt_tokens"].max()).all()
     out = (done / "out").read_text()
     assert "no model was asked" in out
     by_round = out.partition("by round:")[2]
@@ -69,7 +69,7 @@ async def test_first_answers_and_repairs_are_kept_and_told_apart(done: Path) -> 
         assert words in by_round
 
 
-async def test_repairs_are_shown_with_what_was_said(done: Path) -> None:
+async def test_show_prints_a_repair_with_the_message_that_asked_for_it(done: Path) -> None:
     id_ = "python-async-single-flight"
     ran = await run(done, "show", "r.csv", f"{id_}#1", "--target", "demo-medium")
     assert ran.code == 0, ran.err
@@ -88,64 +88,64 @@ async def test_repairs_are_shown_with_what_was_said(done: Path) -> None:
     assert "holds repairs: name the file of the first answers" in wrong.err
 
 
-async def test_no_command_mixes_repairs_with_first_answers(done: Path) -> None:
+async def test_compare_report_and_grade_use_first_answers_only(done: Path) -> None:
     (done / "r.csv").unlink()
     (done / "r.repair.csv").unlink()
-    base = ["--base", "demo/demo-medium", "--format", "json"]
-    file = await run(done, "compare", "r.parquet", *base)
-    folder = await run(done, "compare", ".", *base)
+    baseline = ["--baseline", "demo/demo-medium", "--format", "json"]
+    file = await run(done, "compare", "r.parquet", *baseline)
+    folder = await run(done, "compare", ".", *baseline)
     assert file.code == folder.code == 0, file.err + folder.err
-    told = json.loads(file.out)["differences"]
-    assert told == json.loads(folder.out)["differences"]
-    assert {line["attempts_baseline"] for line in told} == {3}
+    differences = json.loads(file.out)["differences"]
+    assert differences == json.loads(folder.out)["differences"]
+    assert {line["attempts_baseline"] for line in differences} == {3}
     page = await run(done, "report", ".")
     assert "6 attempts" in page.out, page.err
     (work,) = done.glob("_work/*")
     graded = await run(done, "grade", str(work), "--sandbox", "bubblewrap", "--out", "g.csv")
     assert graded.code == 0, graded.err
-    shown = ("target", "run", "outcome", "round")
-    first = pl.read_parquet(done / "r.parquet").select(shown)
-    assert pl.read_csv(done / "g.csv").select(shown).equals(first)
+    columns = ("target", "run", "outcome", "round")
+    first = pl.read_parquet(done / "r.parquet").select(columns)
+    assert pl.read_csv(done / "g.csv").select(columns).equals(first)
     with pytest.raises(llmbench.errors.ResultFileError, match="holds repairs"):
         llmbench.compare(llmbench.load(done / "r.parquet", done / "r.repair.parquet"))
 
 
-async def test_after_ctrl_c_no_round_begins_and_a_resumed_run_makes_up_for_it(
+async def test_after_ctrl_c_no_repair_begins_until_the_run_is_resumed(
     tmp_path: Path,
 ) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     flags = [*FLAGS, "--model", "demo-medium", "--runs", "6", "--concurrency", "1"]
-    flags += ["--sandboxes", "1", "--repair", "1", "--out", "r.parquet"]
+    flags += ["--max-sandboxes", "1", "--max-repairs", "1", "--out", "r.parquet"]
     ran = await interrupted(tmp_path, *flags, rows=2, signals=[SIGINT])
     assert ran.code == 130, ran.err
     assert "the run was interrupted" in ran.err
-    bought = _bought(tmp_path)
-    assert bought.total() == journaled_rows(tmp_path) < 6 + 6
+    completions = _completions(tmp_path)
+    assert completions.total() == journaled_rows(tmp_path) < 6 + 6
     again = await run(tmp_path, "--resume")
     assert again.code == 0, again.err
-    bought = _bought(tmp_path)
-    assert set(bought.values()) == {1}
-    assert len(bought) == 6 + 6
-    later = pl.read_parquet(tmp_path / "r.repair.parquet")
-    assert later["passed"].to_list() == [False, False, True] * 2
+    completions = _completions(tmp_path)
+    assert set(completions.values()) == {1}
+    assert len(completions) == 6 + 6
+    repairs = pl.read_parquet(tmp_path / "r.repair.parquet")
+    assert repairs["passed"].to_list() == [False, False, True] * 2
     whole = await run(tmp_path, "--resume")
     assert "is complete: nothing remains to be done" in whole.err
 
 
-def _bought(folder: Path) -> Counter[tuple[str, str, int, int]]:
-    """How often each answer is in the journal, by target, problem, run and round."""
+def _completions(folder: Path) -> Counter[tuple[str, str, int, int]]:
+    """Count the answers in the journal by target, problem, run and round."""
     (journal,) = folder.glob("_work/*/journal.jsonl")
     lines = map(json.loads, journal.read_text().splitlines())
     return Counter(tuple(line["key"]) for line in lines if "completion" in line)
 
 
-async def test_a_sweep_keeps_the_repairs_beside_each_target(tmp_path: Path) -> None:
+async def test_a_sweep_writes_the_repairs_beside_the_file_of_each_target(tmp_path: Path) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     sweep = {
         "out": "nights",
-        "run": {"runs": 1, "repair": 1, "sandbox": "bubblewrap", "only": "python-async-*"},
+        "run": {"runs": 1, "max_repairs": 1, "sandbox": "bubblewrap", "only": "python-async-*"},
         "targets": [{"provider": "demo", "model": ["demo-medium", "demo-large"]}],
     }
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from helpers.cli import run
 from helpers.factories import result, row
-from helpers.killed_runs import CODE, ENDS, MARKUP, MODELS, keep
+from helpers.hostile_run import CODE, ENDS, MARKUP, MODELS, write_run
 
 from llmbench import stats
 from llmbench.cli import main
@@ -43,7 +43,7 @@ def texts_of(page: str) -> dict[str, Any]:
 
 
 def test_output_of_a_model_is_no_markup_and_no_server_is_named(tmp_path: Path) -> None:
-    keep(tmp_path)
+    write_run(tmp_path)
     page = write_page(tmp_path, "r.parquet")
     assert MARKUP not in page
     assert ENDS not in page
@@ -53,7 +53,7 @@ def test_output_of_a_model_is_no_markup_and_no_server_is_named(tmp_path: Path) -
 
 
 def test_the_policy_allows_exactly_the_scripts_of_the_page(tmp_path: Path) -> None:
-    keep(tmp_path)
+    write_run(tmp_path)
     page = write_page(tmp_path, "r.parquet")
     scripts = re.findall(r"(?s)<script>(.*?)</script>", page)
     hashes = [hashlib.sha256(script.encode()).digest() for script in scripts]
@@ -63,7 +63,7 @@ def test_the_policy_allows_exactly_the_scripts_of_the_page(tmp_path: Path) -> No
 
 
 def test_every_attempt_is_indexed_with_its_own_texts(tmp_path: Path) -> None:
-    rows = keep(tmp_path)
+    rows = write_run(tmp_path)
     page = write_page(tmp_path, "r.parquet")
     index, texts = data(page, "attempt-index"), texts_of(page)
     assert index["targets"] == [f"lmstudio/{model}" for model in MODELS]
@@ -79,7 +79,7 @@ def test_every_attempt_is_indexed_with_its_own_texts(tmp_path: Path) -> None:
 
 
 def test_figures_show_the_statistics(tmp_path: Path) -> None:
-    keep(tmp_path)
+    write_run(tmp_path)
     specs = data(write_page(tmp_path, "r.parquet"), "figures")
     table = tables.read(tmp_path / "r.parquet")
     drawn = {line["target"]: line for line in specs["leaderboard"]["datasets"]["rows"]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from helpers.factories import alike, result
-from helpers.killed_runs import ANSWER, CODE, ENDS, IDS, LOG, MARKUP, MODELS, RUNS, keep
+from helpers.hostile_run import ANSWER, CODE, ENDS, IDS, LOG, MARKUP, MODELS, RUNS, write_run
 from playwright.sync_api import Browser, Dialog, Error, Page, Route, expect, sync_playwright
 
 from llmbench.cli import main
@@ -46,7 +46,7 @@ def chromium() -> Iterator[Browser]:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a page of malicious answers."""
     folder = tmp_path_factory.mktemp("hostile")
-    keep(folder)
+    write_run(folder)
     page, problems = folder / "r.html", folder / "p.yaml"
     assert (
         main(["report", str(folder / "r.parquet"), "-o", str(page), "--problems", str(problems)])

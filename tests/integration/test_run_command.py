@@ -1,4 +1,4 @@
-"""The whole job on real parts: streamed answers, real sandboxes, files, Ctrl-C, kill -9."""
+"""Whole runs with streamed answers and real sandboxes: tables, Ctrl-C, kill -9."""
 
 import json
 import signal
@@ -29,18 +29,18 @@ ONE_OF_EACH = "go-lru-cache,python-lru-ttl-cache,typescript-order-reducer"
 
 
 async def containers(folder: Path) -> list[str]:
-    """Containers of the run that worked in this folder."""
+    """Return the containers of the run in this folder."""
     (work,) = folder.glob("_work/*")
-    async with opened("docker", RUNNERS):  # a start, which reaps
+    async with opened("docker", RUNNERS):  # opening removes the containers of dead runs
         docker = aiodocker.Docker()
         filters = json.dumps({"label": [f"{RUN_LABEL}={work.name}"]})
-        found = await docker.containers.list(all="true", filters=filters)
+        listed = await docker.containers.list(all="true", filters=filters)
         await docker.close()
-    return [container["Id"] for container in found]
+    return [container["Id"] for container in listed]
 
 
 @pytest.mark.docker
-async def test_a_demo_of_three_languages_and_five_runs_shows_every_outcome(tmp_path: Path) -> None:
+async def test_a_demo_run_in_three_languages_has_every_outcome(tmp_path: Path) -> None:
     async with opened("docker", RUNNERS):
         pass
     files = ["--out", "r.csv", "--out", "r.parquet"]
@@ -57,11 +57,11 @@ async def test_a_demo_of_three_languages_and_five_runs_shows_every_outcome(tmp_p
     for outcome in Outcome:
         assert (outcome.value in ran.out) != outcome.is_infrastructure
     assert await containers(tmp_path) == []
-    assert shown(rows.filter(pl.col("run") <= 3)) <= shown_in_readme()
+    assert summary_lines(rows.filter(pl.col("run") <= 3)) <= lines_in_readme()
 
 
-def shown(rows: pl.DataFrame) -> set[str]:
-    """Lines of a summary, but for those of the speeds, which differ from run to run."""
+def summary_lines(rows: pl.DataFrame) -> set[str]:
+    """Return the lines of a summary without the tables of speeds, which differ in each run."""
     console = Console(file=StringIO(), width=100, highlight=False, markup=False)
     for part in list(summary(rows, 200))[2:]:
         console.print(part)
@@ -69,22 +69,22 @@ def shown(rows: pl.DataFrame) -> set[str]:
     return {line.strip() for line in console.file.getvalue().splitlines()}
 
 
-def shown_in_readme() -> set[str]:
-    """Lines of the output that README.md shows for the demo, which asks three runs."""
+def lines_in_readme() -> set[str]:
+    """Return the lines of the demo's output in README.md, which has three runs."""
     text = docs.README.read_text(encoding="utf-8")
     block = text.partition("<!-- demo output -->")[2].partition("<!-- end of demo output -->")[0]
     return {line.strip() for line in block.splitlines()}
 
 
 @pytest.mark.parametrize("kind", CONFINED)
-async def test_a_model_that_answers_right_passes_in_every_language(
+async def test_a_right_answer_passes_in_every_language_and_sandbox(
     tmp_path: Path, kind: str
 ) -> None:
     async with opened(kind, RUNNERS):
         pass
     engine, _, warm = kind.partition("-")
     flags = ["--only", ONE_OF_EACH, "--runs", "2", "--sandbox", engine, "--out", "r.parquet"]
-    flags += ["--warm"] if warm else []
+    flags += ["--reuse-containers"] if warm else []
     async with serving(tmp_path, "org/right:free") as server:
         ran = await run(tmp_path, "--base-url", server.base_url, *flags)
     assert ran.code == 0, ran.err
@@ -123,7 +123,7 @@ async def test_a_key_is_in_no_output_and_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.bubblewrap
-async def test_an_unknown_model_stops_its_target_and_the_other_goes_on(tmp_path: Path) -> None:
+async def test_an_unknown_model_stops_its_target_and_no_other(tmp_path: Path) -> None:
     async with opened("bubblewrap", RUNNERS):
         pass
     flags = ["--only", "go-lru-cache", "--runs", "3", "--sandbox", "bubblewrap"]
@@ -136,14 +136,14 @@ async def test_an_unknown_model_stops_its_target_and_the_other_goes_on(tmp_path:
     rows = pl.read_csv(next(tmp_path.glob("_work/*/results.csv")), schema=tables.SCHEMA)
     assert Counter(rows["outcome"]) == {"passed": 3, "provider_error": 1}
     assert "not the models' failure" in ran.out
-    assert "to ask again what has no score: llmbench --resume" in ran.out
+    assert "to ask again for attempts without a score: llmbench --resume" in ran.out
 
 
 @pytest.mark.docker
 @pytest.mark.parametrize(
     "signals", [[signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGTERM]], ids=str
 )
-async def test_ctrl_c_writes_what_there_is_and_leaves_no_container(
+async def test_ctrl_c_writes_the_finished_rows_and_removes_all_containers(
     tmp_path: Path, signals: list[signal.Signals]
 ) -> None:
     async with opened("docker", RUNNERS):
@@ -157,8 +157,8 @@ async def test_ctrl_c_writes_what_there_is_and_leaves_no_container(
     rows = pl.read_parquet(tmp_path / "r.parquet")
     assert 3 <= len(rows) == journaled_rows(tmp_path) < 3 * 13 * 2
     assert rows["outcome"].is_in([o.value for o in Outcome if o.is_infrastructure]).sum() == 0
-    bought = sum('"completion":' in line for line in _lines(tmp_path))
-    assert bought == len(rows) if len(signals) == 1 else bought >= len(rows)
+    completions = sum('"completion":' in line for line in _lines(tmp_path))
+    assert completions == len(rows) if len(signals) == 1 else completions >= len(rows)
     assert await containers(tmp_path) == []
 
 
@@ -171,7 +171,7 @@ async def test_the_next_start_removes_the_containers_of_a_killed_run(tmp_path: P
     assert ran.code == -signal.SIGKILL
     assert all(json.loads(line) for line in _lines(tmp_path)[:2])
     with anyio.fail_after(20):
-        while await containers(tmp_path):  # the engine may still be at what it was asked for
+        while await containers(tmp_path):  # the engine may still be removing them
             await anyio.sleep(0.2)
 
 

@@ -1,4 +1,4 @@
-"""Sweeps and nights on real parts: files, what is left of them, regressions, what is kept."""
+"""Sweeps and the nightly script: files, steps that remain, regressions, old nights."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def write(folder: Path, **changes: object) -> None:
 
 
 @pytest.mark.bubblewrap
-async def test_a_sweep_leaves_a_dated_file_per_set_and_target_and_does_nothing_twice(
+async def test_a_sweep_writes_a_dated_file_per_set_and_target_and_repeats_no_step(
     tmp_path: Path,
 ) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
@@ -73,9 +73,7 @@ async def test_a_sweep_leaves_a_dated_file_per_set_and_target_and_does_nothing_t
 
 @pytest.mark.bubblewrap
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT], ids=str)
-async def test_a_sweep_cut_short_goes_on_with_the_step_it_was_in(
-    tmp_path: Path, ending: signal.Signals
-) -> None:
+async def test_a_stopped_sweep_resumes_in_its_step(tmp_path: Path, ending: signal.Signals) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     write(tmp_path, run={"runs": 6, "sandbox": "bubblewrap", "concurrency": 1})
@@ -91,18 +89,20 @@ async def test_a_sweep_cut_short_goes_on_with_the_step_it_was_in(
     assert len(journals) == 2
     for path in journals:
         kinds = [next(iter(json.loads(line))) for line in path.read_text().splitlines() if line]
-        assert kinds.count("key") in range(12, 14), "more than what was in flight was asked again"
+        assert kinds.count("key") in range(12, 14), (
+            "more answers were requested again than were in flight"
+        )
         assert kinds.count("row") == 12
 
 
 @pytest.mark.bubblewrap
-async def test_ctrl_c_while_a_step_is_being_written_ends_the_sweep_after_it(
+async def test_ctrl_c_during_the_summary_of_a_step_ends_the_sweep_after_that_step(
     tmp_path: Path,
 ) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     write(tmp_path)
-    ran = interrupted_while_it_tells(tmp_path, "sweep", "sweep.yaml", "--date", "2026-01-31")
+    ran = interrupted_during_the_summary(tmp_path, "sweep", "sweep.yaml", "--date", "2026-01-31")
     assert ran.code == 130, ran.err
     assert "step 2 of 2" not in ran.err
     files = sorted(path.name for path in tmp_path.glob("nights/lru/2026-01-31/*"))
@@ -110,7 +110,7 @@ async def test_ctrl_c_while_a_step_is_being_written_ends_the_sweep_after_it(
     assert len(list(tmp_path.glob("_work/*"))) == 1
 
 
-def interrupted_while_it_tells(folder: Path, *flags: str) -> Ran:
+def interrupted_during_the_summary(folder: Path, *flags: str) -> Ran:
     """Run until the first tables are written and the summary waits for a reader; then Ctrl-C."""
     read, full = os.pipe()
     os.set_blocking(full, False)
@@ -132,11 +132,11 @@ def interrupted_while_it_tells(folder: Path, *flags: str) -> Ran:
             assert time.monotonic() < until
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        told = out.read().decode()
-    return Ran(process.returncode, told, (folder / "err").read_text())
+        text = out.read().decode()
+    return Ran(process.returncode, text, (folder / "err").read_text())
 
 
-async def test_a_target_that_fails_is_told_has_no_file_and_the_others_go_on(
+async def test_a_failed_step_is_reported_without_a_file_and_the_next_step_runs(
     tmp_path: Path,
 ) -> None:
     away = {"provider": "vllm", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
@@ -147,10 +147,10 @@ async def test_a_target_that_fails_is_told_has_no_file_and_the_others_go_on(
     assert not list(tmp_path.rglob("*.parquet"))
 
 
-def test_the_sweep_file_that_the_readme_shows_is_one(tmp_path: Path) -> None:
+def test_the_sweep_file_of_the_readme_is_valid(tmp_path: Path) -> None:
     readme = docs.README.read_text(encoding="utf-8")
-    (shown,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", readme, re.DOTALL)
-    (tmp_path / "sweep.yaml").write_text(shown)
+    (example,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", readme, re.DOTALL)
+    (tmp_path / "sweep.yaml").write_text(example)
     steps = list(
         steps_of(SweepOptions(file=tmp_path / "sweep.yaml", date="2026-01-31", quiet=True))
     )
@@ -174,7 +174,7 @@ def test_the_sweep_file_that_the_readme_shows_is_one(tmp_path: Path) -> None:
         ({"run": {"out": "x.csv"}}, "out is set by the sweep; leave it out"),
     ],
 )
-async def test_a_faulty_sweep_file_is_one_line_before_anything_runs(
+async def test_a_wrong_sweep_file_is_refused_in_one_line_before_any_run(
     tmp_path: Path, changes: dict[str, object], words: str
 ) -> None:
     write(tmp_path, **changes)
@@ -196,22 +196,24 @@ def nightly(folder: Path, night: str, *flags: str, **more: str) -> subprocess.Co
     )
 
 
-def had(folder: Path, night: str, *, good: bool, set_: str = "all", **changes: object) -> None:
-    """A night in which the target passed much or little."""
-    kept = folder / "nights" / set_ / night
-    kept.mkdir(parents=True)
+def write_night(
+    folder: Path, night: str, *, good: bool, set_: str = "all", **changes: object
+) -> None:
+    """Write the result of a night in which the target passed most problems or few."""
+    dated = folder / "nights" / set_ / night
+    dated.mkdir(parents=True)
     passes = alike(**{f"p{i}": [int(good)] * 3 for i in range(9)})
     table = result(passes, target="vllm/m", provider="vllm", **changes)
-    tables.write(table, kept / "vllm_m.parquet")
+    tables.write(table, dated / "vllm_m.parquet")
 
 
-def test_a_night_is_compared_with_the_last_good_one_until_it_is_good_again(tmp_path: Path) -> None:
-    # All files are there, so that the sweep has nothing left to ask.
+def test_each_night_is_compared_with_the_last_good_night(tmp_path: Path) -> None:
+    # All files exist, so the sweep has no step to do.
     write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
-    limit_notes = [("2026-01-01", True, 0), ("2026-01-02", False, 1), ("2026-01-03", False, 1),
+    nights = [("2026-01-01", True, 0), ("2026-01-02", False, 1), ("2026-01-03", False, 1),
              ("2026-01-04", True, 0)]  # fmt: skip
-    for night, good, code in limit_notes:
-        had(tmp_path, night, good=good)
+    for night, good, code in nights:
+        write_night(tmp_path, night, good=good)
         ran = nightly(tmp_path, night, "3")
         assert ran.returncode == code, ran.stderr
         assert ran.stdout == f"nights/all/{night}/summary.md\n"
@@ -222,8 +224,8 @@ def test_a_night_is_compared_with_the_last_good_one_until_it_is_good_again(tmp_p
         page = (tmp_path / f"nights/all/{night}/report.html").read_text()
         assert f"<dd>{night}</dd>" in page
         assert ('id="history"' in page) == (night != "2026-01-01")
-    kept = sorted(path.name for path in (tmp_path / "nights/all").iterdir())
-    assert kept == ["2026-01-02", "2026-01-03", "2026-01-04", "last-good"]
+    names = sorted(path.name for path in (tmp_path / "nights/all").iterdir())
+    assert names == ["2026-01-02", "2026-01-03", "2026-01-04", "last-good"]
     assert (tmp_path / "nights/all/last-good").read_text() == "2026-01-04\n"
 
 
@@ -231,7 +233,7 @@ def test_the_last_good_night_is_kept_however_old(tmp_path: Path) -> None:
     write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
     for day in range(1, 5):
         night = f"2026-01-0{day}"
-        had(tmp_path, night, good=day == 1)
+        write_night(tmp_path, night, good=day == 1)
         assert nightly(tmp_path, night, "1").returncode == (day > 1)
     assert sorted(path.name for path in (tmp_path / "nights/all").iterdir()) == [
         "2026-01-01",
@@ -240,32 +242,32 @@ def test_the_last_good_night_is_kept_however_old(tmp_path: Path) -> None:
     ]
 
 
-def test_a_regression_of_one_set_leaves_the_night_good_for_the_others(tmp_path: Path) -> None:
+def test_a_night_with_a_regression_in_one_set_is_good_for_the_other(tmp_path: Path) -> None:
     sets: dict[str, object] = {"a": {}, "b": {}}
     write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets=sets)
     for night, good in (("2026-01-01", True), ("2026-01-02", False)):
-        had(tmp_path, night, good=good, set_="a")
-        had(tmp_path, night, good=True, set_="b")
+        write_night(tmp_path, night, good=good, set_="a")
+        write_night(tmp_path, night, good=True, set_="b")
         assert nightly(tmp_path, night).returncode == (not good)
     assert (tmp_path / "nights/a/last-good").read_text() == "2026-01-01\n"
     assert (tmp_path / "nights/b/last-good").read_text() == "2026-01-02\n"
 
 
-def test_when_all_problems_have_changed_that_is_told_once(tmp_path: Path) -> None:
+def test_a_change_of_all_problems_is_reported_in_the_first_night_only(tmp_path: Path) -> None:
     write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
     for night, version, code in (
         ("2026-01-01", "old", 0), ("2026-01-02", "new", 2), ("2026-01-03", "new", 0),
     ):  # fmt: skip
-        had(tmp_path, night, good=True, problem_sha256=version)
+        write_night(tmp_path, night, good=True, problem_sha256=version)
         ran = nightly(tmp_path, night)
         assert ran.returncode == code, ran.stderr
         assert ("has changed" in ran.stderr) == (code == 2)
 
 
-def test_points_decide_what_a_regression_is(tmp_path: Path) -> None:
+def test_a_drop_below_the_points_is_no_regression(tmp_path: Path) -> None:
     write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
     for night, good in (("2026-01-01", True), ("2026-01-02", False)):
-        had(tmp_path, night, good=good)
+        write_night(tmp_path, night, good=good)
         assert nightly(tmp_path, night, POINTS="90").returncode == 0
 
 
@@ -278,15 +280,15 @@ def test_a_night_without_a_result_is_no_good_night(tmp_path: Path) -> None:
     assert "out folder" not in ran.stderr
 
 
-def test_a_folder_that_is_not_that_of_the_sweep_is_told(tmp_path: Path) -> None:
+def test_a_folder_other_than_that_of_the_sweep_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, out="elsewhere", targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
-    had(tmp_path, "2026-01-01", good=True)
+    write_night(tmp_path, "2026-01-01", good=True)
     (tmp_path / "nights").rename(tmp_path / "elsewhere")
     ran = nightly(tmp_path, "2026-01-01")
     assert ran.returncode == 2
     assert "nights is not the out folder of sweep.yaml" in ran.stderr
 
 
-def test_nightly_is_told_how_many_nights_to_keep_in_digits(tmp_path: Path) -> None:
+def test_the_number_of_nights_to_keep_must_be_digits(tmp_path: Path) -> None:
     write(tmp_path)
     assert nightly(tmp_path, "2026-01-01", "none").returncode == 2

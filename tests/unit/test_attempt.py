@@ -1,4 +1,4 @@
-"""What one attempt is: outcomes, rows, and what is kept."""
+"""One attempt: its outcome, its row and its files."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,11 +35,11 @@ CODE = "```python\ndef add(a, b):\n    return a + b\n```\n"
 
 @dataclass
 class ScriptedModel:
-    """Gives each run its own answer or fault."""
+    """A model that gives each run its own answer or error."""
 
     target: Target
     script: Sequence[Completion | ModelError]
-    asked: Counter[int] = field(default_factory=Counter)
+    requests: Counter[int] = field(default_factory=Counter)
     unsupported_params: Mapping[str, str | None] = field(default_factory=dict)
     limit_notes: Iterable[str] = ()
     drained: int = 0
@@ -47,12 +47,12 @@ class ScriptedModel:
     async def complete(
         self, messages: Sequence[Message], *, run: int, slot: AbstractAsyncContextManager[object]
     ) -> Completion:
-        self.asked[run] += 1
+        self.requests[run] += 1
         async with slot:
-            given = self.script[(run - 1) % len(self.script)]
-        if isinstance(given, ModelError):
-            raise given
-        return given
+            reply = self.script[(run - 1) % len(self.script)]
+        if isinstance(reply, ModelError):
+            raise reply
+        return reply
 
     def drain(self) -> int:
         self.drained += 1
@@ -61,7 +61,7 @@ class ScriptedModel:
 
 @dataclass
 class ScriptedSandbox:
-    """Gives every submission the same verdict or fault."""
+    """A sandbox that gives every submission the same verdict or error."""
 
     verdict: Verdict | SandboxError
     name: str = "scripted"
@@ -99,15 +99,15 @@ async def run(
     runs: int | None = None,
     max_cost: float | None = None,
 ) -> Result:
-    asked = attempt()
-    endpoint = EndpointPlan((asked.target,), 1, local=True)
-    plan = Plan((endpoint,), (asked.problem,), runs or len(script), 1, 9.0, max_cost)
-    model, sandbox = ScriptedModel(asked.target, script), ScriptedSandbox(verdict)
+    first = attempt()
+    endpoint = EndpointPlan((first.target,), 1, local=True)
+    plan = Plan((endpoint,), (first.problem,), runs or len(script), 1, 9.0, max_cost)
+    model, sandbox = ScriptedModel(first.target, script), ScriptedSandbox(verdict)
     events: list[Event] = []
     directory = RunDirectory(tmp_path)
     with Journal(directory.path) as written:
         run_ = assembled(
-            plan, {asked.target.label: model}, sandbox, written, directory, events.append
+            plan, {first.target.label: model}, sandbox, written, directory, events.append
         )
         await drive(run_)
     rows = list(journal.rows(written.path, pytest.fail))
@@ -115,13 +115,13 @@ async def run(
     return Result(rows, events, model, sandbox, run_)
 
 
-async def test_a_right_answer_scores_100_and_its_parts_are_kept(tmp_path: Path) -> None:
+async def test_a_right_answer_scores_100_and_its_files_are_written(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion(CODE, "Hm.", "stop")])
     (row,) = result.rows
     assert (row.outcome, row.score, row.passed, row.exit_code) == ("passed", 100.0, True, 0)
     assert (row.extraction, row.tests_passed, row.sandbox) == ("fence", 3, "scripted")
-    kept = {p.name: p.read_text() for p in result.run.directory.path.rglob("1/*")}
-    assert kept == {
+    files = {p.name: p.read_text() for p in result.run.directory.path.rglob("1/*")}
+    assert files == {
         "answer.md": CODE,
         "reasoning.md": "Hm.",
         "solution.py": "def add(a, b):\n    return a + b\n",
@@ -143,7 +143,7 @@ async def test_the_log_of_a_row_is_cut_at_2000_characters(tmp_path: Path) -> Non
     assert result.rows[0].score == 0
 
 
-async def test_an_answer_without_code_is_no_code_and_asks_no_sandbox(tmp_path: Path) -> None:
+async def test_an_answer_without_code_is_no_code_and_needs_no_sandbox(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion("I cannot.", "", "stop")])
     (row,) = result.rows
     assert (row.outcome, row.score, row.extraction, row.sandbox) == ("no_code", 0, "none", None)
@@ -166,21 +166,23 @@ async def test_an_answer_cut_at_the_limit_is_truncated_unless_it_passes(
     assert result.rows[0].outcome == outcome
 
 
-@pytest.mark.parametrize("fault", [TransientError("busy"), AttemptError("too long")])
-async def test_a_fault_of_the_provider_is_never_scored(tmp_path: Path, fault: ModelError) -> None:
-    result = await run(tmp_path, [fault, Completion(CODE)])
+@pytest.mark.parametrize("error", [TransientError("busy"), AttemptError("too long")])
+async def test_an_error_of_the_provider_is_not_scored(tmp_path: Path, error: ModelError) -> None:
+    result = await run(tmp_path, [error, Completion(CODE)])
     first, second = result.rows
     assert (first.outcome, first.score, first.passed) == ("provider_error", None, None)
-    assert (first.log_head, first.llm_seconds, first.requests) == (str(fault), None, None)
+    assert (first.log_head, first.llm_seconds, first.requests) == (str(error), None, None)
     assert second.outcome == "passed"
 
 
-async def test_a_fault_of_the_sandbox_is_never_scored(tmp_path: Path) -> None:
+async def test_an_error_of_the_sandbox_is_not_scored(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion(CODE)], SandboxError("engine gone"))
     assert (result.rows[0].outcome, result.rows[0].score) == ("sandbox_error", None)
 
 
-async def test_a_fatal_fault_stops_its_target_and_the_rest_is_counted(tmp_path: Path) -> None:
+async def test_a_target_error_stops_the_target_and_later_attempts_are_skipped(
+    tmp_path: Path,
+) -> None:
     script: list[Completion | ModelError] = [
         Completion(CODE),
         TargetError("no credit: top up"),
@@ -189,42 +191,44 @@ async def test_a_fatal_fault_stops_its_target_and_the_rest_is_counted(tmp_path: 
     result = await run(tmp_path, script, runs=9)
     assert [row.outcome for row in result.rows] == ["passed", "provider_error"]
     assert result.run.pipeline.skipped == 7
-    assert set(result.model.asked) == {1, 2}
+    assert set(result.model.requests) == {1, 2}
     stops = [event for event in result.events if isinstance(event, TargetStopped)]
     assert stops == [TargetStopped("lmstudio/m", "no credit: top up")]
     assert result.model.drained == 1
 
 
-async def test_an_attempt_sent_away_before_it_was_asked_has_no_row_and_is_counted(
+async def test_an_attempt_cancelled_before_its_request_is_skipped_without_a_row(
     tmp_path: Path,
 ) -> None:
     result = await run(
-        tmp_path, [Completion(CODE), CancelledBeforeSendError("nothing more is asked")], runs=4
+        tmp_path,
+        [Completion(CODE), CancelledBeforeSendError("the run sends no more requests")],
+        runs=4,
     )
     assert [row.run for row in result.rows] == [1, 3]
     assert (result.run.pipeline.skipped, result.run.pipeline.infrastructure_errors) == (2, 0)
 
 
-async def test_once_the_budget_is_spent_nothing_more_is_asked(tmp_path: Path) -> None:
+async def test_no_request_is_sent_once_the_budget_is_spent(tmp_path: Path) -> None:
     script = [Completion(CODE, cost_usd=0.25)]
     result = await run(tmp_path, script, runs=9, max_cost=0.5)
     assert [row.outcome for row in result.rows] == ["passed", "passed"]
-    assert (result.run.pipeline.skipped, set(result.model.asked)) == (7, {1, 2})
-    said = [event for event in result.events if isinstance(event, BudgetExhausted)]
-    assert said == [BudgetExhausted(0.5, 0.5)]
+    assert (result.run.pipeline.skipped, set(result.model.requests)) == (7, {1, 2})
+    events = [event for event in result.events if isinstance(event, BudgetExhausted)]
+    assert events == [BudgetExhausted(0.5, 0.5)]
     assert result.model.drained == 1
 
 
-async def test_tries_that_brought_no_answer_are_counted_and_spend_the_budget(
+async def test_failed_requests_are_counted_and_their_cost_spends_the_budget(
     tmp_path: Path,
 ) -> None:
-    fault = TransientError("broke")
-    fault.requests, fault.cost_usd = 3, 0.375
-    result = await run(tmp_path, [fault, Completion(CODE, cost_usd=0.25)], runs=9, max_cost=0.5)
-    told = [(row.outcome, row.requests, row.cost_usd) for row in result.rows]
-    assert told == [("provider_error", 3, 0.375), ("passed", 1, 0.25)]
+    error = TransientError("broke")
+    error.requests, error.cost_usd = 3, 0.375
+    result = await run(tmp_path, [error, Completion(CODE, cost_usd=0.25)], runs=9, max_cost=0.5)
+    costs = [(row.outcome, row.requests, row.cost_usd) for row in result.rows]
+    assert costs == [("provider_error", 3, 0.375), ("passed", 1, 0.25)]
     assert result.run.pipeline.skipped == 7
-    # A run that goes on knows of both.
+    # A resumed run counts the cost of both.
     assert (
         JournalIndex(result.run.directory.path / journal.NAME, pytest.fail).cost_usd
         == result.run.pipeline.cost_usd
@@ -252,7 +256,7 @@ async def test_a_completion_is_journaled_before_it_is_graded(tmp_path: Path) -> 
     assert kinds == ["CompletionEntry", "ResultEntry"]
 
 
-def test_parameters_that_a_server_refused_are_said_in_the_end() -> None:
+def test_parameters_that_a_server_refused_are_reported() -> None:
     refused: Mapping[str, str | None] = {"temperature": None, "max_tokens": "max_completion_tokens"}
     model = ScriptedModel(attempt().target, [], unsupported_params=refused)
     assert list(refused_params({"lmstudio/m": model})) == [

@@ -31,7 +31,7 @@ def test_a_flag_and_a_keyword_give_the_same_options() -> None:
     assert flags.out == (Path("r.csv"),)
 
 
-def test_options_remember_only_what_was_given() -> None:
+def test_only_options_that_were_set_are_explicit() -> None:
     assert dict(parse("--runs", "3").explicit) == {"runs": 3}
     assert dict(parse().explicit) == {}
 
@@ -75,6 +75,15 @@ def test_a_switch_can_be_turned_off_again() -> None:
         ({"temperature": float("nan")}, "temperature: nan is not a number from 0 to 2"),
         ({"model": 3}, "model: 3 is not a text"),
         ({"base_url": 3}, "base_url: 3 is not a text"),
+        ({"model": {"a": 1}}, "model: {'a': 1} is not a text"),
+        ({"model": [["a"]]}, "model: ['a'] is not a text"),
+        ({"model": None}, "model: None is not a text"),
+        ({"langs": 3}, "langs: 3 is not a text"),
+        ({"out": 3}, "out: 3 is not a path"),
+        ({"out": ["r.csv", None]}, "out: None is not a path"),
+        ({"prices": 3}, "prices: 3 is not a path"),
+        ({"runs": None}, "runs: None is not a whole number from 1 up"),
+        ({"quiet": None}, "quiet: None is not true or false"),
         ({"quiet": "yes"}, "quiet: 'yes' is not true or false"),
         ({"sandbox": "vm"}, "sandbox: 'vm' is not one of auto, docker"),
         ({"modle": "x"}, "modle: no such option: options are provider, model"),
@@ -86,6 +95,26 @@ def test_a_wrong_value_is_one_line_that_names_option_and_value(
     with pytest.raises(UsageError) as error:
         RunOptions.from_values(values)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "answers is missing: give the file with an answer in each line"),
+        ({"answers": 3}, "answers: 3 is not a path"),
+    ],
+)
+def test_a_required_option_must_have_a_value_of_its_type(
+    values: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        GradeOptions.from_values(values)
+    assert str(error.value).startswith(message)
+
+
+def test_none_is_a_value_of_optional_options_only() -> None:
+    options = RunOptions.from_values({"seed": None, "base_url": None, "prices": None})
+    assert (options.seed, options.base_url, options.prices) == (None, None, None)
 
 
 @pytest.mark.parametrize("flag", ["--runs=0", "--runs=x", "--seed=-1", f"--seed={2**63}"])
@@ -105,9 +134,9 @@ def test_the_python_api_takes_every_option_of_its_command(
     assert keywords == {field.name for field, _ in declared_options(options)}
 
 
-def test_given_options_are_json() -> None:
-    given = parse("--out", "a.csv", "--only", "x-*", "--runs", "2").explicit
-    assert as_json(given) == {"out": ["a.csv"], "only": ["x-*"], "runs": 2}
+def test_explicit_options_are_converted_to_json() -> None:
+    explicit = parse("--out", "a.csv", "--only", "x-*", "--runs", "2").explicit
+    assert as_json(explicit) == {"out": ["a.csv"], "only": ["x-*"], "runs": 2}
 
 
 def commands() -> list[Command]:

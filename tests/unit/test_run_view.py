@@ -24,8 +24,8 @@ def plan(runs: int = 2, repairs: int = 0, timeout: float = 9.0) -> Plan:
     return Plan((endpoint,), (ONE.problem,), runs, 1, timeout, max_repairs=repairs)
 
 
-class Desk:
-    """A journal, and a view of it."""
+class OpenRun:
+    """A run under way: its journal, and the view of it."""
 
     def __init__(self, journal: Journal, plan: Plan) -> None:
         self.journal = journal
@@ -52,9 +52,9 @@ class Desk:
 
 
 @contextmanager
-def desk(folder: Path, plan: Plan) -> Iterator[Desk]:
+def open_run(folder: Path, plan: Plan) -> Iterator[OpenRun]:
     with Journal(folder) as journal:
-        opened = Desk(journal, plan)
+        opened = OpenRun(journal, plan)
         opened.view.resume(opened.changes.append)
         yield opened
 
@@ -63,26 +63,26 @@ def remaining(view: RunView) -> list[tuple[int, int]]:
     return [(a.run, a.round) for _, groups in view.workloads() for group in groups for a in group]
 
 
-def test_a_new_run_has_everything_to_do(tmp_path: Path) -> None:
-    with desk(tmp_path, plan()) as at:
-        assert remaining(at.view) == [(1, 1), (2, 1)]
-        assert list(at.view.rows()) == []
-        assert at.view.missing().total() == 2
+def test_every_attempt_of_a_new_run_remains(tmp_path: Path) -> None:
+    with open_run(tmp_path, plan()) as run:
+        assert remaining(run.view) == [(1, 1), (2, 1)]
+        assert list(run.view.rows()) == []
+        assert run.view.missing().total() == 2
 
 
-def test_rows_that_a_run_writes_are_seen_without_a_second_reading(tmp_path: Path) -> None:
-    with desk(tmp_path, plan()) as at:
-        written = [at.write(attempt(run=2), "passed"), at.write(attempt(run=1), "failed")]
-        assert list(at.view.rows()) == [written[1], written[0]]
-        assert at.view.missing().total() == 0
+def test_rows_that_a_run_writes_are_in_the_view_at_once(tmp_path: Path) -> None:
+    with open_run(tmp_path, plan()) as run:
+        written = [run.write(attempt(run=2), "passed"), run.write(attempt(run=1), "failed")]
+        assert list(run.view.rows()) == [written[1], written[0]]
+        assert run.view.missing().total() == 0
 
 
-def test_a_resumed_run_does_what_has_no_result(tmp_path: Path) -> None:
-    with desk(tmp_path, plan(runs=4)) as at:
-        at.write(attempt(run=1), "passed")
-        at.write(attempt(run=2), "sandbox_error")
-        at.write(attempt(run=3), None)
-    with desk(tmp_path, plan(runs=4)) as again:
+def test_attempts_without_a_result_remain_in_a_resumed_run(tmp_path: Path) -> None:
+    with open_run(tmp_path, plan(runs=4)) as run:
+        run.write(attempt(run=1), "passed")
+        run.write(attempt(run=2), "sandbox_error")
+        run.write(attempt(run=3), None)
+    with open_run(tmp_path, plan(runs=4)) as again:
         assert remaining(again.view) == [(2, 1), (3, 1), (4, 1)]
         counts = again.view.resume(again.changes.append)
         assert counts == Remaining(1, 2, 1, frozenset({ONE.target.label}))
@@ -91,9 +91,9 @@ def test_a_resumed_run_does_what_has_no_result(tmp_path: Path) -> None:
 
 
 def test_results_under_another_time_limit_do_not_count_and_are_reported(tmp_path: Path) -> None:
-    with desk(tmp_path, plan(runs=1)) as at:
-        at.write(ONE, "passed")
-    with desk(tmp_path, plan(runs=1, timeout=5.0)) as again:
+    with open_run(tmp_path, plan(runs=1)) as run:
+        run.write(ONE, "passed")
+    with open_run(tmp_path, plan(runs=1, timeout=5.0)) as again:
         assert [(change.problem_changed, change.only_graded) for change in again.changes] == [
             (False, True)
         ]
@@ -102,30 +102,30 @@ def test_results_under_another_time_limit_do_not_count_and_are_reported(tmp_path
 
 
 def test_a_repair_is_due_after_a_failure_and_missing_until_it_has_a_row(tmp_path: Path) -> None:
-    with desk(tmp_path, plan(runs=1, repairs=2)) as at:
-        failed = at.write(ONE, "failed")
+    with open_run(tmp_path, plan(runs=1, repairs=2)) as run:
+        failed = run.write(ONE, "failed")
         assert failed is not None
-        assert at.view.missing_repairs().total() == 1
+        assert run.view.missing_repairs().total() == 1
         second = prompts.repair_attempt(ONE, "text", failed)
-        repaired = at.write(second, "passed")
-        assert list(at.view.repairs()) == [repaired]
-        assert at.view.missing_repairs().total() == 0
-    with desk(tmp_path, plan(runs=1, repairs=2)) as again:
+        repaired = run.write(second, "passed")
+        assert list(run.view.repairs()) == [repaired]
+        assert run.view.missing_repairs().total() == 0
+    with open_run(tmp_path, plan(runs=1, repairs=2)) as again:
         assert list(again.view.repairs()) == [repaired]
         assert remaining(again.view) == []
 
 
-def test_a_resumed_run_goes_on_with_the_repair_that_is_due(tmp_path: Path) -> None:
-    with desk(tmp_path, plan(runs=1)) as at:
-        at.write(ONE, "failed")
-    with desk(tmp_path, plan(runs=1, repairs=1)) as again:
+def test_a_resumed_run_continues_with_the_repair_that_is_due(tmp_path: Path) -> None:
+    with open_run(tmp_path, plan(runs=1)) as run:
+        run.write(ONE, "failed")
+    with open_run(tmp_path, plan(runs=1, repairs=1)) as again:
         assert remaining(again.view) == [(1, 2)]
 
 
 def test_attempts_outside_the_plan_are_counted(tmp_path: Path) -> None:
-    with desk(tmp_path, plan(runs=3)) as at:
-        for run in (1, 2, 3):
-            at.write(attempt(run=run), "passed")
-    with desk(tmp_path, plan(runs=1)) as again:
+    with open_run(tmp_path, plan(runs=3)) as run:
+        for number in (1, 2, 3):
+            run.write(attempt(run=number), "passed")
+    with open_run(tmp_path, plan(runs=1)) as again:
         assert again.view.outside_plan() == 2
         assert len(list(again.view.rows())) == 1

@@ -29,7 +29,7 @@ PROBLEM = """\
 """
 
 
-def keep(folder: Path) -> list[Row]:
+def write_run(folder: Path) -> list[Row]:
     """Write `r.parquet`, `p.yaml` and `_work` into `folder`; return the rows in order."""
     work = RunDirectory(folder / "_work")
     rows = []
