@@ -134,6 +134,7 @@ async def open_targets(
         ModelError: a server cannot be reached.
     """
     providers = load_providers(options.config)
+    prices = read_prices(options.prices) if options.prices else {}
     opened = OpenTargets(warm_up=options.warm_up)
     endpoints: dict[str, EndpointPlan] = {}
     registry = LimiterRegistry(rate_limiters)
@@ -153,7 +154,7 @@ async def open_targets(
                 opened.unreached[name], offers = error, []
             chosen = _choose_models(server, models, offers, console)
             targets = [_target(server, model, options) for model in chosen]
-            opened.prices |= _prices(targets, offers, options)
+            opened.prices |= _prices(targets, offers, prices, options.max_cost)
             endpoint = endpoints.get(server.base_url)
             if endpoint is None:
                 endpoint = EndpointPlan((), provider.concurrency, provider.local, provider.replays)
@@ -207,21 +208,23 @@ def _target(server: Server, model: str, options: ModelOptions) -> Target:
 
 
 def _prices(
-    targets: Sequence[Target], offers: Sequence[ModelInfo], options: RequestOptions
+    targets: Sequence[Target],
+    offers: Sequence[ModelInfo],
+    of_user: Mapping[str, Price],
+    max_cost: float | None,
 ) -> dict[str, Price]:
-    """Return the price of each target that has one, by label.
+    """Return the price of each target that has one, by label; prices of the user come first.
 
     Raises:
         UsageError: --max-cost is given and a target has no price.
     """
-    of_user = read_prices(options.prices) if options.prices else {}
     of_server = {offer.id: offer.price for offer in offers if offer.price is not None}
     prices = {}
     for target in targets:
         price = find_price(target, of_user, of_server)
         if price is not None:
             prices[target.label] = price
-        elif options.max_cost is not None:
+        elif max_cost is not None:
             raise UsageError(
                 f"--max-cost: the price of {target.label} is not known",
                 hint="give it in --prices FILE",

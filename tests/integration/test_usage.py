@@ -17,7 +17,8 @@ pytestmark = pytest.mark.anyio
 async def test_help_lists_the_commands_first_and_everyday_flags_next(tmp_path: Path) -> None:
     ran = await run(tmp_path, "--help")
     assert ran.code == 0
-    places = [ran.out.index(word) for word in (*COMMANDS, "--provider", "--model", "--runs")]
+    starts = [*COMMANDS, "--provider NAME", "--model ID", "--runs N"]
+    places = [ran.out.index(f"\n  {start} ") for start in starts]
     assert places == sorted(places)
     assert "--first-token-timeout" not in ran.out
     assert len(ran.out.splitlines()) < 80
