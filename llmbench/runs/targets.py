@@ -154,7 +154,7 @@ async def open_targets(
                 opened.unreached[name], offers = error, []
             chosen = _choose_models(server, models, offers, console)
             targets = [_target(server, model, options) for model in chosen]
-            opened.prices |= _prices(targets, offers, user_prices, options)
+            opened.prices |= _prices(targets, offers, user_prices, options.max_cost)
             endpoint = endpoints.get(server.base_url)
             if endpoint is None:
                 endpoint = EndpointPlan((), provider.concurrency, provider.local, provider.replays)
@@ -211,9 +211,9 @@ def _prices(
     targets: Sequence[Target],
     offers: Sequence[ModelInfo],
     user_prices: Mapping[str, Price],
-    options: RequestOptions,
+    max_cost: float | None,
 ) -> dict[str, Price]:
-    """Return the price of each target that has one, by label.
+    """Return the price of each target that has one, by label; prices of the user come first.
 
     Raises:
         UsageError: --max-cost is given and a target has no price.
@@ -224,7 +224,7 @@ def _prices(
         price = find_price(target, user_prices, of_server)
         if price is not None:
             prices[target.label] = price
-        elif options.max_cost is not None:
+        elif max_cost is not None:
             raise UsageError(
                 f"--max-cost: the price of {target.label} is not known",
                 hint="give it in --prices FILE",
