@@ -119,6 +119,9 @@ class Options:
             UsageError: an option is unknown or a value is wrong.
         """
         current = current_names(cls, values)
+        for name, value in current.items():
+            if any(map(_is_empty, value if isinstance(value, (list, tuple)) else [value])):
+                raise UsageError(f"{name}: is empty", hint="give a value, or leave it out")
         options = cls(**current)
         object.__setattr__(options, "explicit", current)
         return options
@@ -182,7 +185,7 @@ def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def strings(value: Strings) -> tuple[str, ...]:
     """Convert one text or several to a tuple without repetitions."""
-    return tuple(dict.fromkeys(value if isinstance(value, (list, tuple)) else [value]))
+    return _several(value)
 
 
 def comma_list(value: Strings) -> tuple[str, ...]:
@@ -194,13 +197,18 @@ def comma_list(value: Strings) -> tuple[str, ...]:
 
 def paths(value: Paths) -> tuple[Path, ...]:
     """Convert one path or several to a tuple without repetitions."""
-    several = [value] if isinstance(value, (str, Path)) else value
-    return tuple(dict.fromkeys(Path(path) for path in several))
+    return _several([Path(each) if isinstance(each, str) else each for each in _several(value)])
 
 
 def optional_path(value: str | Path | None) -> Path | None:
     """Convert a path; None stays None."""
-    return None if value is None else Path(value)
+    return Path(value) if isinstance(value, str) else value
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """Return one value or several as a tuple without repetitions; checks refuse wrong types."""
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    return tuple(each for place, each in enumerate(values) if each not in values[:place])
 
 
 def whole_number(low: int, high: int = 2**63 - 1) -> Check:
@@ -327,6 +335,8 @@ def _reader(kind: Any, declared: Option) -> Callable[[str], Any]:
             value = kind(text)
         except ValueError:
             value = text
+        if _is_empty(text):
+            raise argparse.ArgumentTypeError("is empty: give a value, or leave it out")
         check = declared.check
         if text != declared.bare and check is not None and not check.accepts(value):
             raise argparse.ArgumentTypeError(f"{text!r} is not {check.description}")
@@ -342,8 +352,14 @@ def _plain(declared: Any) -> Any:
     return declared
 
 
+def _is_empty(value: object) -> bool:
+    """True for a text, or a list in a text, that holds nothing."""
+    return isinstance(value, str) and not value.strip(" ,")
+
+
 _KINDS: Mapping[Any, str] = {
     str: "a text",
+    Path: "a path",
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -359,7 +375,8 @@ def _reason(value: Any, declared_type: Any, declared: Option) -> str | None:
         return None if accepted else f"{value!r} is not {declared.check.description}"
     kind = _plain(declared_type)
     if get_origin(kind) is tuple:
-        wrong = [each for each in value if not isinstance(each, get_args(kind)[0])]
-        return f"{wrong[0]!r} is not a text" if wrong else None
+        each_kind = get_args(kind)[0]
+        wrong = [each for each in value if not isinstance(each, each_kind)]
+        return f"{wrong[0]!r} is not {_KINDS[each_kind]}" if wrong else None
     fits = isinstance(value, kind) or (kind is float and type(value) is int)
     return None if fits else f"{value!r} is not {_KINDS.get(kind, kind.__name__)}"

@@ -1,7 +1,5 @@
 """`llmbench compare`: read, pair, tell, and fail on a regression if asked to."""
 
-import sys
-
 from llmbench import stats
 from llmbench.cli.options.compare import CompareOptions
 from llmbench.errors import UsageError
@@ -28,9 +26,9 @@ def main(options: CompareOptions) -> int:
     results = [(str(path), tables.read_result(path)) for path in options.results]
     compared = stats.compare(results, options.baseline)
     if options.format == "json":
-        sys.stdout.write(comparison.as_json(compared))
+        console.write(comparison.as_json(compared))
     elif options.format == "markdown":
-        sys.stdout.write(comparison.markdown(compared))
+        console.write(comparison.markdown(compared))
     else:
         console.print_tables([*comparison.text(compared)])
     if not options.fail_on_regression:

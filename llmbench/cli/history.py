@@ -1,7 +1,5 @@
 """`llmbench history`: the trend over dated results."""
 
-import sys
-
 from llmbench import stats
 from llmbench.cli.options.history import HistoryOptions
 from llmbench.reports import history as trend
@@ -18,10 +16,11 @@ def main(options: HistoryOptions) -> int:
     """
     found = list(find_dated(options.folder).items())[-(options.last or 0) :]
     lines = stats.history([(night, tables.load(paths, once=True)) for night, paths in found])
+    console = Console(quiet=False)
     if options.format == "json":
-        sys.stdout.write(trend.as_json(lines))
+        console.write(trend.as_json(lines))
     elif options.format == "markdown":
-        sys.stdout.write(trend.markdown(lines))
+        console.write(trend.markdown(lines))
     else:
-        Console(quiet=False).print_tables([*trend.text(lines)])
+        console.print_tables([*trend.text(lines)])
     return 0

@@ -68,7 +68,7 @@ def as_json(compared: Comparison) -> str:
         "incomparable": list(compared.incomparable),
         "replayed": compared.replayed,
     }
-    return json.dumps(frames | rest, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(frames | rest, indent=2) + "\n"
 
 
 def verdict(line: dict[str, Any]) -> str:

@@ -51,7 +51,7 @@ def markdown(lines: pl.DataFrame) -> str:
 
 def as_json(lines: pl.DataFrame) -> str:
     """The trend as a JSON list, one object per target and night."""
-    return json.dumps(lines.to_dicts(), ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(lines.to_dicts(), indent=2) + "\n"
 
 
 def sparkline(rates: Sequence[float | None]) -> str:
