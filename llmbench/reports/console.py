@@ -24,7 +24,7 @@ from llmbench.reports.sanitize import escape_controls
 PIPE_WIDTH = 120
 """Width of the tables where there is no terminal to measure."""
 
-_UNBOUNDED = rich.console.Console(width=100_000)
+_UNBOUNDED = rich.console.Console(width=100_000, markup=False)
 
 
 @dataclass(slots=True)

@@ -79,7 +79,7 @@ class Relay:
     def receiving(self, portal: BlockingPortal, future: Future[Any]) -> Iterator[None]:
         """Receive Ctrl-C in this thread while the context lasts, if it is the main thread.
 
-        A handler of the caller's own stays in place.
+        A Ctrl-C that the caller ignores stays ignored.
         """
 
         def deliver() -> None:
@@ -94,7 +94,7 @@ class Relay:
                 portal.start_task_soon(deliver)
 
         in_main_thread = threading.current_thread() is threading.main_thread()
-        if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        if not in_main_thread or not callable(signal.getsignal(signal.SIGINT)):
             yield
             return
         before = signal.signal(signal.SIGINT, handle)
