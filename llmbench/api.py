@@ -1,7 +1,8 @@
 """llmbench from Python: run, grade, load and compare; the package offers these names as its own."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import ParamSpec, cast
 
@@ -16,6 +17,7 @@ from llmbench.runs import run as running
 from llmbench.runs.finish import finish_run
 from llmbench.runs.options import GradeOptions, RunOptions
 from llmbench.runs.run import Run
+from llmbench.runs.signals import Relay, SignalSource
 from llmbench.stats import Comparison
 from llmbench.store import tables
 
@@ -51,6 +53,9 @@ def run(**keywords: object) -> pl.DataFrame:
     attempt that was never asked, because its target stopped or the budget is spent, has no row, and
     a line on stderr says so.
 
+    A first Ctrl-C starts no more attempts, finishes those in flight and returns the rows so far. A
+    second one gives up those in flight, writes the tables and raises KeyboardInterrupt.
+
     Raises:
         UsageError: an option is unknown or wrong, or something that it names is not there.
         RunError: the run failed; finished attempts are in the work folder.
@@ -61,12 +66,11 @@ def run(**keywords: object) -> pl.DataFrame:
         finish_run(options.out, ended, console)
         return tables.to_frame(ended.view.rows())
 
-    async def start() -> pl.DataFrame:
-        return await running.run(options, finish, Console(options.quiet))
+    async def start(signals: SignalSource) -> pl.DataFrame:
+        console = Console(options.quiet)
+        return await running.run(options, finish, console, open_signals=signals)
 
-    # A thread of its own: a notebook's thread runs an event loop already.
-    with start_blocking_portal() as portal:
-        return portal.call(start)
+    return _on_own_thread(start)
 
 
 @_with_keywords_of(GradeOptions)
@@ -87,12 +91,31 @@ def grade(**keywords: object) -> pl.DataFrame:
         finish_run(options.out, ended, console)
         return tables.to_frame(ended.view.rows())
 
-    async def start() -> pl.DataFrame:
-        table, _ = await grading.grade(options, finish, Console(options.quiet))
+    async def start(signals: SignalSource) -> pl.DataFrame:
+        console = Console(options.quiet)
+        table, _ = await grading.grade(options, finish, console, open_signals=signals)
         return table
 
+    return _on_own_thread(start)
+
+
+def _on_own_thread(start: Callable[[SignalSource], Awaitable[pl.DataFrame]]) -> pl.DataFrame:
+    """Run a coroutine on a thread of its own: a notebook's thread runs an event loop already.
+
+    Raises:
+        KeyboardInterrupt: a second Ctrl-C ended the run, or one came before its first request.
+    """
+    relay = Relay()
     with start_blocking_portal() as portal:
-        return portal.call(start)
+        future = portal.start_task_soon(start, relay.signals)
+        try:
+            with relay.receiving(portal, future):
+                table = future.result()
+        except CancelledError:
+            raise KeyboardInterrupt from None
+    if relay.received > 1:
+        raise KeyboardInterrupt
+    return table
 
 
 def load(*paths: PathLike) -> pl.DataFrame:

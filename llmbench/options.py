@@ -105,9 +105,7 @@ class Options:
     def __attrs_post_init__(self) -> None:
         for field, declared in declared_options(type(self)):
             value = getattr(self, field.name)
-            if value == field.default:
-                continue
-            reason = _reason(value, field.type, declared)
+            reason = None if value == field.default else _reason(value, field.type, declared)
             if reason:
                 raise UsageError(f"{field.name}: {reason}")
 
@@ -122,6 +120,9 @@ class Options:
         for field, declared in declared_options(cls):
             if field.default is attrs.NOTHING and field.name not in current:
                 raise UsageError(f"{field.name} is missing", hint=f"give the {declared.help}")
+        for name, value in current.items():
+            if any(map(_is_empty, value if isinstance(value, (list, tuple)) else [value])):
+                raise UsageError(f"{name}: is empty", hint="give a value, or leave it out")
         options = cls(**current)
         object.__setattr__(options, "explicit", current)
         return options
@@ -350,8 +351,9 @@ def _reader(kind: Any, declared: Option) -> Callable[[str], Any]:
             value = kind(text)
         except ValueError:
             value = text
-        check = declared.check
-        if text != declared.bare and check is not None and not check.accepts(value):
+        if _is_empty(text):
+            raise argparse.ArgumentTypeError("is empty: give a value, or leave it out")
+        if text != declared.bare and (check := declared.check) and not check.accepts(value):
             raise argparse.ArgumentTypeError(f"{text!r} is not {check.description}")
         return value
 
@@ -365,12 +367,17 @@ def _plain(declared: Any) -> Any:
     return declared
 
 
+def _is_empty(value: object) -> bool:
+    """True for a text, or a list in a text, that holds nothing."""
+    return isinstance(value, str) and not value.strip(" ,")
+
+
 _KINDS: Mapping[Any, str] = {
     str: "a text",
+    Path: "a path",
     bool: "true or false",
     int: "a whole number",
     float: "a number",
-    Path: "a path",
 }
 
 

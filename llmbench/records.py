@@ -17,6 +17,11 @@ CUT_REASONS = frozenset({"length", "max_tokens", "model_length"})
 """Finish reasons, in lower case, of an answer that was cut at a token limit."""
 
 
+SLUG_CHARS = 120
+"""Maximum length of a target's folder name; file systems allow 255, with suffixes."""
+_PLAIN_LABEL = re.compile(r"[A-Za-z0-9-][A-Za-z0-9.-]*/[A-Za-z0-9._-]*[A-Za-z0-9_-]")
+
+
 class Outcome(StrEnum):
     """The result of an attempt: a closed set."""
 
@@ -123,8 +128,12 @@ class Target:
 
     @property
     def slug(self) -> str:
-        """The label as one safe folder name."""
-        return re.sub(r"[^A-Za-z0-9._-]+", "_", self.label).strip(".")
+        """The label as a folder name that no other label has: a plain name, or one with a hash."""
+        if len(self.label) <= SLUG_CHARS and _PLAIN_LABEL.fullmatch(self.label):
+            return self.label.replace("/", "_")
+        start = re.sub(r"[^A-Za-z0-9._-]+", "_", self.label)[: SLUG_CHARS - 13].strip("._")
+        digest = hashlib.sha256(self.label.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{start}~{digest[:12]}"
 
 
 class Message(NamedTuple):

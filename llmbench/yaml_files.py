@@ -17,6 +17,9 @@ Resolvers = dict[str, list[tuple[str, re.Pattern[str]]]]
 
 T = TypeVar("T")
 
+_HALF = re.compile("[\ud800-\udfff]")
+"""A surrogate, which an escape can write and no file can hold."""
+
 MAX_DEPTH = 100
 """Most mappings and sequences inside each other. A loader recurses once for each."""
 
@@ -134,6 +137,8 @@ def _check_size(text: str, loader_class: type[Loader]) -> None:
                 if anchor is not None:
                     sizes[anchor] = size
             case yaml.ScalarEvent():
+                if half := _HALF.search(event.value):
+                    raise YamlError(f"{half[0]!a} is half of a character", line)
                 counts[-1] += 1
                 if event.anchor is not None:
                     sizes[event.anchor] = 1

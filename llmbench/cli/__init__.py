@@ -1,5 +1,6 @@
 """The command line: `llmbench COMMAND …`; without a command it is `run`."""
 
+import logging
 import os
 import signal
 import sys
@@ -9,6 +10,10 @@ from importlib import import_module
 from llmbench.cli.command import Command, add_version
 from llmbench.errors import LlmbenchError, UsageError
 from llmbench.options import Parser
+from llmbench.reports.channel import Channel, standard_channels
+from llmbench.reports.sanitize import escape_controls
+
+logger = logging.getLogger(__name__)
 
 RUN = "run"
 COMMANDS = {
@@ -27,6 +32,7 @@ COMMANDS = {
 }
 """Name and summary of each command: its options are in `options/`, its work is beside this file."""
 
+FAILED = 1
 INTERRUPTED = 130
 
 
@@ -34,10 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
     if "_ARGCOMPLETE" in os.environ:
         _complete()
-    code = _run(list(sys.argv[1:] if argv is None else argv))
+    with standard_channels() as (out, err):
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        code = _finish_output(out, err, code)
     if argv is None:
-        # The work is done: a Ctrl-C from here on must not change the exit code.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # The work is done: no signal of the terminal may change the exit code from here on.
+        for name in ("SIGINT", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        out.discard()
+        err.discard()
     return code
 
 
@@ -73,11 +85,36 @@ def _run(words: list[str]) -> int:
         # Only now: commands import what is slow to load; --help and wrong usage must not wait.
         code: int = import_module(f"{__name__}.{name or RUN}").main(options)
     except LlmbenchError as error:
-        for line in str(error).splitlines():
-            sys.stderr.write(f"llmbench: {line}\n")
+        _print_error(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except SystemExit as done:  # of --help and --version
+        return int(done.code or 0)
+    except Exception as error:
+        logger.info("an unexpected error", exc_info=True)
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        _print_error(f"a fault of llmbench: {reason}: please report it; -v shows where it is")
+        return FAILED
+    return code
+
+
+def _print_error(text: str) -> None:
+    for line in text.splitlines():
+        sys.stderr.write(f"llmbench: {escape_controls(line)}\n")
+
+
+def _finish_output(out: Channel, err: Channel, code: int) -> int:
+    """Flush both channels; returns 1 in place of 0 if the results could not be printed.
+
+    A reader that has gone away has read what it wanted.
+    """
+    out.flush()
+    if out.error is not None and not isinstance(out.error, BrokenPipeError):
+        reason = getattr(out.error, "strerror", None) or out.error
+        _print_error(f"the standard output cannot be written: {reason}")
+        code = code or FAILED
+    err.flush()
     return code
 
 

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from llmbench._version import __version__
 from llmbench.options import Options, Parser, fill
+from llmbench.reports.sanitize import escape_controls
 
 VERBOSITY = (logging.WARNING, logging.INFO, logging.DEBUG)
 """Log levels without -v, with -v and with -vv."""
@@ -89,12 +90,20 @@ class _StandardError(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
+class _Formatter(logging.Formatter):
+    """Formats records, whose texts may come from a server or a file, without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return escape_controls(super().format(record))
+
+
 def set_up_logging(verbosity: int) -> None:
     """Send the log records of llmbench to stderr: from INFO with 1, from DEBUG with 2 or more."""
     if not verbosity:
         return
     handler = _StandardError()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("llmbench")
     logger.setLevel(VERBOSITY[min(verbosity, len(VERBOSITY) - 1)])
     logger.addHandler(handler)

@@ -38,7 +38,7 @@ async def _doctor(options: DoctorOptions) -> int:
     usable = [kind for kind, each in by_kind.items() if _is_usable(each)]
     if options.format == "json":
         report = {"usable": usable, "findings": [asdict(finding) for finding in findings]}
-        console.print_raw([json.dumps(report, indent=2, ensure_ascii=False)])
+        console.write(json.dumps(report, indent=2) + "\n")
     else:
         console.print(*_lines(findings))
         kinds = f"tests of every language can run in: {', '.join(usable)}"

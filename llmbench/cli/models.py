@@ -1,7 +1,6 @@
 """`llmbench models`: the models that a server offers, and those that it has loaded."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from fnmatch import fnmatchcase
@@ -34,7 +33,7 @@ def main(options: ModelsOptions) -> int:
     if not offers:
         raise RunError("the server offers no such chat model" if options.only else "no chat model")
     if options.format == "json":
-        sys.stdout.write(json.dumps([asdict(offer) for offer in offers], indent=1) + "\n")
+        Console(quiet=False).write(json.dumps([asdict(offer) for offer in offers], indent=1) + "\n")
     else:
         Console(quiet=False).print_tables([_table(offers)])
     return 0

@@ -33,9 +33,13 @@ class Step:
     folder: Path
     options: RunOptions
 
-    def file(self, model: str) -> Path:
-        """Return the path of a model's rows."""
-        return self.folder / f"{Target(self.options.provider, model, '').slug}.parquet"
+    def file(self, target: Target) -> Path:
+        """Return the path of a target's rows."""
+        return self.folder / f"{target.slug}.parquet"
+
+    def is_done(self, model: str) -> bool:
+        """True if a model of the step's provider has its file."""
+        return self.file(Target(self.options.provider, model, "")).exists()
 
     @property
     def record_name(self) -> str:
@@ -47,7 +51,7 @@ class Step:
 
         None if no model remains.
         """
-        models = tuple(m for m in self.options.model if not self.file(m).exists())
+        models = tuple(m for m in self.options.model if not self.is_done(m))
         if self.options.model and not models:
             return None
         begun = resume.find_unfinished(self.record_name)
@@ -124,7 +128,7 @@ def _write_complete_targets(step: Step, ended: Run) -> None:
         if not missing[target.label]:
             rows = table.filter(target=target.label)
             of_target = None if repairs is None else repairs.filter(target=target.label)
-            tables.write_with_repairs(rows, of_target, step.file(target.model), metadata)
+            tables.write_with_repairs(rows, of_target, step.file(target), metadata)
 
 
 def steps_of(options: SweepOptions) -> Iterator[Step]:

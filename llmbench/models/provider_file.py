@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,6 +34,26 @@ def _refuse_secrets(value: Any) -> Any:
     return value
 
 
+def _refuse_other_than_json(value: Any) -> Any:
+    """Refuse values that JSON cannot express, which YAML can: dates, sets, bytes, infinity."""
+    match value:
+        case float() if not isfinite(value):
+            raise ValueError(f"{value} is not a number of JSON")
+        case None | str() | bool() | int() | float():
+            pass
+        case list():
+            for inner in value:
+                _refuse_other_than_json(inner)
+        case dict():
+            for name, inner in value.items():
+                if not isinstance(name, str):
+                    raise ValueError(f"the name {name!r} must be text: write it in quotes")
+                _refuse_other_than_json(inner)
+        case _:
+            raise ValueError(f"{value} is no value of JSON: write a text in quotes")
+    return value
+
+
 def _known_protocol(name: str) -> str:
     if name not in PROTOCOLS:
         raise ValueError(f"there is no protocol {name!r}; known: {', '.join(PROTOCOLS)}")
@@ -53,7 +74,9 @@ class _Entry(BaseModel):
     rpm: Annotated[float, Field(gt=0)] = 1
     tpm: Annotated[float, Field(gt=0)] = 1
     refuses: list[_Parameter] = []
-    extra: Annotated[dict[str, Any], AfterValidator(_refuse_secrets)] = {}
+    extra: Annotated[
+        dict[str, Any], AfterValidator(_refuse_secrets), AfterValidator(_refuse_other_than_json)
+    ] = {}
 
 
 class _File(BaseModel):

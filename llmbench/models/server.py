@@ -1,10 +1,15 @@
 """A connection to one server, and the models that it offers."""
 
 import logging
+import os
 import re
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
@@ -147,14 +152,15 @@ def connect(
 ) -> Server:
     """Return a client of the server at `base_url` (default: the provider's); nothing is sent yet.
 
-    Pass the `limiter` of the address if several clients share it. Proxies named in the environment
-    are used, but never for this machine's own addresses. Connections are unlimited: slots bound
-    the requests.
+    Pass the `limiter` of the address if several clients share it. Connections are unlimited: slots
+    bound the requests.
 
     Raises:
-        UsageError: The address is missing or wrong.
+        UsageError: The address is missing or wrong, or its proxy or the certificates are, which
+            variables of the environment name.
     """
     url = resolve_base_url(provider, base_url)
+    proxy = _proxy(url)
     timeouts = timeouts or RequestTimeouts()
     # Some proxies would hold a compressed stream back until a block is full.
     headers = {"Accept-Encoding": "identity", "User-Agent": "llmbench"}
@@ -167,7 +173,9 @@ def connect(
             timeout=httpx.Timeout(None, connect=timeouts.connect),
             # In this transport 0 connections means no bound.
             limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_SECONDS),
-            trust_env=not is_loopback(url),
+            verify=_certificates() if url.startswith("https") or proxy else False,
+            proxy=proxy,
+            trust_env=False,
         )
     except (httpx.InvalidURL, ValueError):
         raise UsageError(
@@ -177,6 +185,57 @@ def connect(
         limits = ServerLimits(provider.concurrency, provider.rpm, provider.tpm)
         limiter = AdaptiveConcurrency(url, limits, local=provider.local)
     return Server(provider, url, client, timeouts, limiter)
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for an address; this machine's own have none.
+
+    Raises:
+        UsageError: It is not the address of an HTTP proxy.
+    """
+    parts = urlsplit(url)
+    proxies = getproxies()
+    name = parts.scheme if proxies.get(parts.scheme) else "all"
+    proxy = proxies.get(name, "")
+    if not proxy or is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        address = httpx.URL(proxy)
+        valid = address.scheme in ("http", "https") and address.host
+    except httpx.InvalidURL:
+        valid = False
+    if not valid:
+        no_password = (
+            f"{proxy.partition('://')[0]}://{proxy.rpartition('@')[2].rpartition('//')[2]}"
+        )
+        raise UsageError(
+            f"{name.upper()}_PROXY {no_password}: not an HTTP proxy",
+            hint=f"set it to http://HOST:PORT, or name {parts.hostname} in NO_PROXY",
+        )
+    return proxy
+
+
+def _certificates() -> ssl.SSLContext:
+    """Return the trusted certificates: those that the environment names, else the usual ones.
+
+    Raises:
+        UsageError: They cannot be read.
+    """
+    name = next((n for n in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(n)), None)
+    if name is None:
+        return httpx.create_ssl_context(trust_env=False)
+    path = Path(os.environ[name])
+    try:
+        if name == "SSL_CERT_FILE":
+            return ssl.create_default_context(cafile=path)
+        next(path.iterdir(), None)
+        return ssl.create_default_context(capath=path)
+    except ssl.SSLError:
+        reason = "holds no certificate"
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    raise UsageError(f"{name} {path}: {reason}", hint="correct this variable, or unset it")
 
 
 def choose_model(models: Sequence[str], base_url: str) -> str:

@@ -1,25 +1,30 @@
 """The terminal: notes and progress on stderr, results on stdout."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO, Any, cast
 
 import rich.console
 from rich import box
-from rich.console import RenderableType
+from rich.console import ConsoleOptions, RenderableType
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from llmbench.errors import LlmbenchError
-from llmbench.events import Listener, ignore
+from llmbench.events import Listener
 from llmbench.plan import Plan
-from llmbench.reports.progress import LiveProgress, PlainProgress
+from llmbench.reports.channel import Channel, channel_of
+from llmbench.reports.progress import LiveProgress, PlainProgress, QuietProgress
+from llmbench.reports.sanitize import escape_controls
 
 PIPE_WIDTH = 120
 """Width of the tables where there is no terminal to measure."""
 
-_UNBOUNDED = rich.console.Console(width=100_000)
+_UNBOUNDED = rich.console.Console(width=100_000, markup=False)
 
 
 @dataclass(slots=True)
@@ -30,13 +35,34 @@ class RunStatus:
     failure: LlmbenchError | None = None
 
 
+class _SafeConsole(rich.console.Console):
+    """Renders every text without characters that steer a terminal, tables and progress included.
+
+    Names, answers and messages come from models, servers and files.
+    """
+
+    def __init__(self, channel: Channel, **settings: Any) -> None:
+        super().__init__(file=cast("IO[str]", channel), highlight=False, markup=False, **settings)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield the segments of a renderable; control codes of rich itself stay."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(escape_controls(text), style)
+
+
 class Console:
-    """Writes to stdout and stderr; a quiet console prints warnings only."""
+    """Writes to stdout and stderr; a quiet console prints warnings only.
+
+    All text passes `_SafeConsole`. A stream that breaks loses its text and ends no run.
+    """
 
     def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._err = rich.console.Console(stderr=True, highlight=False, markup=False)
-        self._out = rich.console.Console(highlight=False, markup=False)
+        self.quiet = quiet
+        self._err = _SafeConsole(channel_of(sys.stderr), stderr=True)
+        self._out = _SafeConsole(channel_of(sys.stdout))
         if not self._out.is_terminal:
             self._out.width = PIPE_WIDTH
 
@@ -47,7 +73,7 @@ class Console:
 
     def info(self, line: str) -> None:
         """Print a note on stderr, unless quiet."""
-        if not self._quiet:
+        if not self.quiet:
             self._err.print(line, soft_wrap=True)
 
     def warn(self, line: str) -> None:
@@ -59,8 +85,8 @@ class Console:
         """Show a run's progress on stderr while the context lasts; yields the listener."""
         totals = plan.totals
         self.info(plan.outline)
-        if self._quiet:
-            yield ignore
+        if self.quiet:
+            yield QuietProgress(self.warn)
         elif self._err.is_terminal:
             with LiveProgress(self._err, totals) as live:
                 yield live
@@ -73,11 +99,11 @@ class Console:
 
         Sentences (rich texts) are wrapped for a terminal only.
         """
-        if self._quiet:
+        if self.quiet:
             return
         for part in parts:
             if isinstance(part, str):
-                self._out.file.write(part)
+                self.write(part)
                 continue
             if isinstance(part, Text):
                 self._out.print(part, soft_wrap=not self._out.is_terminal)
@@ -92,9 +118,13 @@ class Console:
         for part in parts:
             self._out.print(part, soft_wrap=True)
 
+    def write(self, text: str) -> None:
+        """Write JSON or Markdown on stdout as it is, also when quiet."""
+        self._out.file.write(escape_controls(text))
+
     def print(self, *lines: str) -> None:
         """Print plain lines on stdout, unless quiet."""
-        if not self._quiet:
+        if not self.quiet:
             for line in lines:
                 self._out.print(line, soft_wrap=True)
 

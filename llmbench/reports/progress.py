@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from rich.console import Console
@@ -79,14 +79,14 @@ class LiveProgress:
     def __init__(self, console: Console, totals: Mapping[str, int]) -> None:
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[outcomes]}", style="dim"),
+            TextColumn("{task.fields[outcomes]}", style="dim", markup=False),
             console=console,
             refresh_per_second=4,
             transient=True,
@@ -166,6 +166,23 @@ class PlainProgress:
                 self._console.print(budget_line(event), soft_wrap=True)
             case Draining(in_flight):
                 self._console.print(draining_line(in_flight), soft_wrap=True)
+            case _:
+                pass
+
+
+class QuietProgress:
+    """Passes on the events after which attempts have no row or no score; listens to a run."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+
+    def __call__(self, event: Event) -> None:
+        """Handle one event."""
+        match event:
+            case TargetStopped():
+                self._warn(stopped_line(event))
+            case BudgetExhausted():
+                self._warn(budget_line(event))
             case _:
                 pass
 

@@ -41,6 +41,8 @@ def finish_run(out: Sequence[Path], run: Run, console: Console) -> int:
     repaired = None if repairs is None else tables.without_logs(repairs)
     console.print_tables([*summary(table, console.width, repaired)])
     _print_notes(run, written, console)
+    if console.quiet:  # the summary says it otherwise
+        _warn_of_unscored(table, console)
     missing, repairs_missing = _warn_of_missing(run, len(table), console)
     if faults:
         raise RunError("\n".join(faults))
@@ -87,6 +89,14 @@ def _warn_of_missing(run: Run, rows: int, console: Console) -> tuple[int, int]:
     if repairs:
         console.warn(f"{repairs} answers were not asked for again: {_reason(run)}")
     return missing, repairs
+
+
+def _warn_of_unscored(table: tables.Table, console: Console) -> None:
+    """Warn of attempts without a score, with the reason of the first."""
+    unscored = table.filter(table["score"].is_null())
+    if len(unscored):
+        first = next(iter(unscored["log_head"][0].splitlines()), "")
+        console.warn(f"{len(unscored)} of {len(table)} attempts have no score: {first}")
 
 
 def _reason(run: Run) -> str:

@@ -12,9 +12,10 @@ from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan, bundled_dir
 from llmbench.records import Attempt, Target
 from llmbench.reports.console import Console
 from llmbench.runners import load_runners
-from llmbench.runs import record
+from llmbench.runs import record, signals
 from llmbench.runs.options import GradeOptions
 from llmbench.runs.run import Finish, Run, RunJob, T, load_problems, run_job
+from llmbench.runs.signals import SignalSource
 from llmbench.store import journal, result_paths
 from llmbench.store.answer_file import AnswerFile
 from llmbench.store.run_dir import RunDirectory
@@ -53,11 +54,16 @@ class GradingPlan(Plan):
 
 
 async def grade(
-    options: GradeOptions, finish: Finish[T], console: Console, model: str | None = None
+    options: GradeOptions,
+    finish: Finish[T],
+    console: Console,
+    model: str | None = None,
+    open_signals: SignalSource = signals.of_process,
 ) -> tuple[T, int]:
     """Grade every answer; returns the result of `finish` and the number of unusable lines.
 
     `model` is the model of the answers that name none (default: the name of the file).
+    `open_signals` opens the signals that stop the run.
 
     Raises:
         LlmbenchError: no answer can be graded, or the run failed.
@@ -82,7 +88,7 @@ async def grade(
         open_model=_no_model,
         begin=_begin,
     )
-    result = await run_job(job, console, finish)
+    result = await run_job(job, console, finish, open_signals)
     if answers.faults:
         console.warn(f"{answers.faults} lines of {answers.path} were skipped")
     return result, answers.faults

@@ -1,12 +1,8 @@
 """A run: its parts put together, the scheduler driven, signals obeyed."""
 
 import logging
-import signal
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import TypeVar
 
 import anyio
@@ -22,8 +18,9 @@ from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan, bundled_dir
 from llmbench.records import Attempt, Completion, Problem, Target
 from llmbench.reports.console import Console, RunStatus
 from llmbench.runners import Runner, load_runners
-from llmbench.runs import record, resume, targets
+from llmbench.runs import record, resume, signals, targets
 from llmbench.runs.options import ProblemOptions, RunOptions
+from llmbench.runs.signals import Signals, SignalSource
 from llmbench.runs.view import RunView
 from llmbench.sandboxes.base import Sandbox, SandboxSpec
 from llmbench.sandboxes.open import open_sandbox
@@ -37,10 +34,6 @@ from llmbench.store.run_dir import RunDirectory
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Signals = AsyncIterator[signal.Signals]
-
-DELIVERY_SECONDS = 0.02
-"""Time in which the event loop hands over a signal that has come."""
 
 
 def _own_slots(endpoint: EndpointPlan) -> anyio.CapacityLimiter:
@@ -97,13 +90,14 @@ async def run(
     finish: Finish[T],
     console: Console,
     *,
+    open_signals: SignalSource = signals.of_process,
     rate_limiters: dict[str, RateLimiter] | None = None,
     sweep_step: str | None = None,
 ) -> T:
     """Ask models, test their answers, and return the result of `finish`.
 
-    `rate_limiters` are those of each server address so far, where a run follows another.
-    `sweep_step` names the step of a sweep that this run is.
+    `open_signals` opens the signals that stop the run. `rate_limiters` are those of each server
+    address so far, where a run follows another. `sweep_step` names the step of a sweep.
 
     Raises:
         LlmbenchError: the run cannot begin, or `finish` raises it.
@@ -115,15 +109,7 @@ async def run(
     limiters = {} if rate_limiters is None else rate_limiters
     resuming = options.resume is not None
     async with targets.open_targets(options, problems, console, limiters, resuming) as opened:
-        plan = Plan(
-            endpoints=opened.endpoints,
-            problems=tuple(problems),
-            runs=options.runs,
-            max_sandboxes=options.sandbox_slots,
-            test_timeout=options.test_timeout,
-            max_cost=options.max_cost,
-            max_repairs=options.max_repairs,
-        )
+        plan = _plan(options, opened.endpoints, problems)
 
         def begin(run: Run, versions: Mapping[str, str]) -> None:
             if resuming:
@@ -141,10 +127,29 @@ async def run(
             trusted=plan.replayed,
             use_cache=options.cache,
         )
-        return await run_job(job, console, finish)
+        return await run_job(job, console, finish, open_signals)
 
 
-async def run_job(job: RunJob, console: Console, finish: Finish[T]) -> T:
+def _plan(
+    options: RunOptions, endpoints: tuple[EndpointPlan, ...], problems: Sequence[Problem]
+) -> Plan:
+    return Plan(
+        endpoints=endpoints,
+        problems=tuple(problems),
+        runs=options.runs,
+        max_sandboxes=options.sandbox_slots,
+        test_timeout=options.test_timeout,
+        max_cost=options.max_cost,
+        max_repairs=options.max_repairs,
+    )
+
+
+async def run_job(
+    job: RunJob,
+    console: Console,
+    finish: Finish[T],
+    open_signals: SignalSource = signals.of_process,
+) -> T:
     """Do all attempts of a plan, and return the result of `finish`.
 
     `run.status.interrupted` is also set when Ctrl-C arrives while `finish` writes results, so that
@@ -163,18 +168,18 @@ async def run_job(job: RunJob, console: Console, finish: Finish[T]) -> T:
             own_answers=job.trusted,
             notify=console.info,
         )
-        with _signals() as signals:
+        with open_signals() as received:
             try:
                 with console.progress(job.plan) as emit:
                     run = assemble(job, sandbox, journal, emit, console.warn)
                     job.begin(run, await sandbox.versions())
-                    await _drive(run, job.slots, signals)
+                    await _drive(run, job.slots, received)
             finally:
                 await sandbox.aclose()
             try:
                 return finish(run, console)
             finally:
-                run.status.interrupted |= await _signal_came(signals)
+                run.status.interrupted |= await signals.has_come(received)
 
 
 def assemble(
@@ -229,36 +234,13 @@ def load_problems(
     return loaded, problem_files.select(loaded, langs=options.langs, only=options.only)
 
 
-# ---- Signals -------------------------------------------------------------------------------
-
-
-@contextmanager
-def _signals() -> Iterator[Signals]:
-    """Receive Ctrl-C and SIGTERM while the context lasts; outside the main thread none comes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield _no_signals()
-        return
-    import_module("llmbench.store.tables")  # polars takes over Ctrl-C when it is loaded
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        yield signals
-
-
-async def _no_signals() -> Signals:
-    return
-    yield
-
-
-async def _signal_came(signals: Signals) -> bool:
-    """True if a signal came that nobody has received."""
-    with anyio.move_on_after(DELIVERY_SECONDS):
-        return await anext(signals, None) is not None
-    return False
-
-
 async def _drive(
-    run: Run, slots: Callable[[EndpointPlan], anyio.CapacityLimiter], signals: Signals
+    run: Run, slots: Callable[[EndpointPlan], anyio.CapacityLimiter], received: Signals
 ) -> None:
-    """Run all attempts: the first Ctrl-C drains, the second cancels. Sets the run's status."""
+    """Run all attempts: the first Ctrl-C drains, the second cancels. Sets the run's status.
+
+    A closed terminal may hang up more than once, which is one Ctrl-C: nobody is there to press it.
+    """
     pipeline, status = run.pipeline, run.status
     scheduler = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=run.plan.max_sandboxes)
     workloads = [
@@ -267,8 +249,10 @@ async def _drive(
     ]
 
     async def obey(tasks: TaskGroup) -> None:
-        async for number in signals:
+        async for number in received:
             logger.info("received %s", number.name)
+            if status.interrupted and number == signals.HANGUP:
+                continue
             if status.interrupted:
                 tasks.cancel_scope.cancel()
                 return

@@ -1,5 +1,6 @@
 """The texts that a run has kept of an attempt, found by the attempt's row."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,8 @@ def find_artifacts(
                 index = indexes.pop(_match_key(entry.row), None)
                 if index is not None:
                     completion = _completion(path, completions.get(_key(entry.row)))
-                    yield index, AttemptArtifacts(folder, completion, _files(folder, entry.row))
+                    files = _files(folder, entry.row, completion)
+                    yield index, AttemptArtifacts(folder, completion, files)
         except OSError:
             continue
         if not indexes:
@@ -84,9 +86,23 @@ def _match_key(row: Row) -> tuple[object, ...]:
     return (*_key(row), *(getattr(row, name) for name in _DISTINCTIVE))
 
 
-def _files(work: Path, row: Row) -> dict[str, str]:
+def _files(work: Path, row: Row, completion: Completion | None) -> dict[str, str]:
+    """Return the texts of an attempt by name.
+
+    Earlier versions let targets share a folder: there, only files beside the same answer count.
+    """
     target = Target(row.provider, row.model, "")
-    folder = work / attempt_dir(target, row.problem_id, row.run, row.round)
+    slug, attempt = target.slug, (row.problem_id, row.run, row.round)
+    files = _texts(work, work / attempt_dir(slug, *attempt))
+    former_slug = re.sub(r"[^A-Za-z0-9._-]+", "_", target.label).strip(".")
+    if files or former_slug == slug:
+        return files
+    files = _texts(work, work / attempt_dir(former_slug, *attempt))
+    answer = None if completion is None else completion.text.encode("utf-8", "replace").decode()
+    return files if files.get(ANSWER) == answer else {}
+
+
+def _texts(work: Path, folder: Path) -> dict[str, str]:
     # The names in a result file may lead out of the run's folder.
     if not folder.is_dir() or not folder.resolve().is_relative_to(work.resolve()):
         return {}

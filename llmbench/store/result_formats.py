@@ -25,15 +25,33 @@ class ResultFormat(NamedTuple):
     write: Callable[["pl.LazyFrame", Path, Mapping[str, str]], None]
 
 
+_FORMULA = "=+\\-@\\t\\r"
+"""First characters, as in a pattern, of a text that a spreadsheet runs as a formula."""
+
+_CODES = {"␀": "␀1", "\0": "␀0"}
+"""Characters with the code that stands for each in a CSV file, which must hold no NUL."""
+
+
 def _read_csv(path: Path) -> "pl.DataFrame":
     import polars as pl
 
     # As text, so that `tables` can name a value that does not fit the schema.
-    return pl.read_csv(path, infer_schema=False, glob=False)
+    table = pl.read_csv(path, infer_schema=False, glob=False)
+    text = pl.all().str.replace(rf"^'('*[{_FORMULA}])", "$1")
+    for character, code in reversed(_CODES.items()):
+        text = text.str.replace_all(code, character, literal=True)
+    return table.with_columns(text)
 
 
 def _write_csv(table: "pl.LazyFrame", path: Path, _: Mapping[str, str]) -> None:
-    table.sink_csv(path)
+    import polars as pl
+
+    text = pl.col(pl.String)
+    for character, code in _CODES.items():
+        text = text.str.replace_all(character, code, literal=True)
+    # An apostrophe before a formula, and before such an apostrophe that the text itself has.
+    text = text.str.replace(rf"^('*[{_FORMULA}])", "'$1")
+    table.with_columns(text).sink_csv(path)
 
 
 def _read_parquet(path: Path) -> "pl.DataFrame":

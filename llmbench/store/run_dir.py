@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from llmbench.errors import OutputError
-from llmbench.records import Attempt, Target
+from llmbench.records import Attempt
 
 _logger = logging.getLogger(__name__)
 
@@ -17,12 +17,12 @@ def new_run_id() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def attempt_dir(target: Target, problem_id: str, run: int, round_: int) -> Path:
+def attempt_dir(slug: str, problem_id: str, run: int, round_: int) -> Path:
     """Return the folder of an attempt's texts, relative to the folder of its run.
 
-    A repair has a folder inside that of the first answer.
+    `slug` is that of its target. A repair has a folder inside that of the first answer.
     """
-    first = Path(target.slug, problem_id, str(run))
+    first = Path(slug, problem_id, str(run))
     return first if round_ == 1 else first / f"round-{round_}"
 
 
@@ -49,7 +49,7 @@ class RunDirectory:
         Raises:
             OutputError: the disk is full, or the folder was removed.
         """
-        folder = self.path / attempt_dir(attempt.target, *attempt.key[1:])
+        folder = self.path / attempt_dir(attempt.target.slug, *attempt.key[1:])
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():

@@ -96,7 +96,7 @@ async def test_a_right_answer_passes_in_every_language_and_sandbox(
     assert not rows["replayed"].any()
     assert rows["ttft_seconds"].null_count() == rows["completion_tokens"].null_count() == 0
     for name in ("answer.md", "log.txt", "solution.*"):
-        assert len(list(tmp_path.glob(f"_work/*/lmstudio_org_right_free/*/*/{name}"))) == 6
+        assert len(list(tmp_path.glob(f"_work/*/lmstudio_org_right_free~*/*/*/{name}"))) == 6
 
 
 @pytest.mark.bubblewrap

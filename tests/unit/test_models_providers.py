@@ -136,3 +136,14 @@ def test_every_provider_has_a_protocol_with_a_model(tmp_path: Path) -> None:
         assert callable(resolve_name(path).complete)
     entry = "providers: {x: {base_url: 'http://localhost:1/v1', protocol: chat}}"
     assert load_providers(write(tmp_path, entry))["x"].protocol == "chat"
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-01-01", "{a: .nan}", "[.inf]", "!!set {a}", "!!binary aGk=", "{1: a}"]
+)
+def test_extra_parameters_that_json_cannot_express_are_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"providers: {{box: {{base_url: http://h/v1, extra: {{x: {value}}}}}}}")
+    with pytest.raises(UsageError, match=r"p\.yaml: providers\.box\.extra: ") as caught:
+        load_providers(path)
+    assert "\n" not in str(caught.value)

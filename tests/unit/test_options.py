@@ -1,6 +1,7 @@
 """Options: one declaration makes flags, keywords and entries of YAML files."""
 
 import inspect
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,48 @@ def test_every_option_has_a_help_text_and_says_its_default(command: Command) -> 
 def test_test_runs_at_once_are_bounded_by_the_cores_of_this_machine() -> None:
     assert parse().sandbox_slots == available_cores()
     assert parse("--sandbox", "dask", "--dask-scheduler", "tcp://x:1").sandbox_slots > 100
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model", ""],
+        ["--only", ""],
+        ["--only", " , "],
+        ["--langs", ""],
+        ["--problems", ""],
+        ["--out", ""],
+        ["--base-url", " "],
+        ["--target", ""],
+        ["--resume", ""],
+        ["--config="],
+    ],
+)
+def test_an_empty_value_is_refused(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="is empty: give a value, or leave it out"):
+        parse(*words)
+    name = words[0].strip("-=").replace("-", "_")
+    with pytest.raises(UsageError, match=f"^{name}: is empty"):
+        RunOptions.from_values({name: [*words, ""][1]})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": date(2026, 1, 1)},
+        {"model": [{"a": 1}]},
+        {"problems": 5},
+        {"problems": date(2026, 1, 1)},
+        {"out": [["a"]]},
+        {"config": {"a": "b"}},
+        {"prices": 1.5},
+        {"temperature": float("nan")},
+        {"runs": "3"},
+        {"sandbox": ["docker"]},
+        {"quiet": "yes"},
+    ],
+)
+def test_a_value_of_another_type_is_refused(values: dict[str, object]) -> None:
+    (name,) = values
+    with pytest.raises(UsageError, match=f"^{name}: .* is not "):
+        RunOptions.from_values(values)

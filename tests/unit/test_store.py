@@ -155,7 +155,7 @@ def test_the_work_folder_keeps_texts_by_target_problem_and_run(tmp_path: Path) -
     work.keep(odd, {"answer.md": "a\ud800b"})
     (answer,) = work.path.rglob("answer.md")
     assert answer.relative_to(work.path).parts == (
-        "lmstudio_org_.._model_free",
+        "lmstudio_org_.._model_free~dea723c56411",
         "add",
         "3",
         "answer.md",

@@ -1,7 +1,9 @@
 """Result files of any writer are read, or refused in one line."""
 
+import csv
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -11,6 +13,8 @@ import pandas as pd
 import polars as pl
 import pytest
 from helpers.factories import row
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from llmbench.errors import OutputError, ResultFileError
 from llmbench.records import columns
@@ -205,3 +209,28 @@ def test_duckdb_and_pandas_read_the_types_of_a_parquet_result(
     assert list(frame.columns) == [c.name for c in columns()]
     assert frame["seed"].tolist() == [2**60, pd.NA, 7]
     assert frame["log_head"].tolist() == table["log_head"].to_list()
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''-x", "'text", "-"]
+RARE = ["a\0b", "\0", "␀", "␀0\0␀1", "=\0"]
+
+
+@given(st.lists(st.text(alphabet=st.characters(codec="utf-8")), min_size=1, max_size=5))
+@example([*FORMULAS, *RARE])
+def test_any_text_in_a_csv_is_read_as_it_was_written(texts: list[str]) -> None:
+    table = tables.to_frame(row(run=run, log_head=text) for run, text in enumerate(texts, 1))
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder), table, "r.csv")
+        assert tables.read(path)["log_head"].to_list() == texts
+        assert b"\0" not in path.read_bytes()
+
+
+def test_no_cell_of_a_csv_begins_a_formula(tmp_path: Path) -> None:
+    table = tables.to_frame(row(run=run, log_head=text) for run, text in enumerate(FORMULAS, 1))
+    path = written(tmp_path, table.with_columns(target=pl.lit("=1"), exit_code=-9), "r.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["exit_code"] for line in lines} == {"-9"}
+    for line in lines:
+        assert line["target"] == "'=1"
+        assert line["log_head"][0] not in "=+-@\t\r"

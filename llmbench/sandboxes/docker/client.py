@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+SCHEMES = ("unix", "tcp", "http", "https")
+"""Schemes of the addresses of engines that can be reached."""
+
 RUN_LABEL = "llmbench.run"
 OWNER_LABEL = "llmbench.owner"
 
@@ -49,15 +52,11 @@ async def connect() -> tuple[str, aiodocker.Docker]:
     """Return the address of the first engine that answers, and an open client.
 
     Raises:
-        NoSandboxError: no engine answers.
+        NoSandboxError: no engine answers, or the environment names one in a wrong way.
     """
     candidates = addresses()
     for address in candidates:
-        try:
-            docker = open_client(address)
-        except ValueError:
-            logger.debug("%s is not an address of an engine", address)
-            continue
+        docker = open_client(address)
         if await ping(docker):
             logger.info("container engine found at %s", address)
             return address, docker
@@ -74,14 +73,26 @@ def open_client(address: str) -> aiodocker.Docker:
     """Return a client of the engine at an address; it sends nothing yet.
 
     Raises:
-        ValueError: the address is malformed.
+        NoSandboxError: the address is malformed, or the certificates for it are missing.
     """
-    scheme = "unix://"
-    if not address.startswith(scheme):
+    scheme, separator, place = address.partition("://")
+    if scheme not in SCHEMES or not separator or not place:
+        raise NoSandboxError(
+            f"DOCKER_HOST {address}: not an address like unix:///PATH or tcp://HOST:PORT",
+            hint="change it; ssh -L forwards the socket of an engine elsewhere",
+        )
+    if scheme == "unix":
+        # Each attached container holds a connection: the usual limit of 100 would stall the others.
+        connector = aiohttp.UnixConnector(place, limit=0)
+        return aiodocker.Docker("unix://localhost", connector=connector)
+    try:
         return aiodocker.Docker(address)
-    # Each attached container holds a connection: the usual limit of 100 would stall the others.
-    connector = aiohttp.UnixConnector(address.removeprefix(scheme), limit=0)
-    return aiodocker.Docker(f"{scheme}localhost", connector=connector)
+    except (OSError, ValueError):
+        folder = os.environ.get("DOCKER_CERT_PATH", "")
+        raise NoSandboxError(
+            f"DOCKER_CERT_PATH {folder}: no usable ca.pem, cert.pem and key.pem in it",
+            hint="name the folder of the engine's certificates, or unset DOCKER_TLS_VERIFY",
+        ) from None
 
 
 async def close_client(docker: aiodocker.Docker) -> None:
@@ -95,7 +106,7 @@ async def ping(docker: aiodocker.Docker) -> bool:
     try:
         with anyio.fail_after(PING_SECONDS):
             await docker.version()
-    except (aiodocker.DockerError, aiohttp.ClientError, OSError):
+    except (aiodocker.DockerError, aiohttp.ClientError, OSError, ValueError):
         return False
     return True
 

@@ -31,6 +31,9 @@ GVISOR = "runsc"
 NOT_IN_IMAGE = (FILE, CHECK, AUTHORING)
 """Parts of a runner's folder that no container reads."""
 
+COMPILED = "__pycache__"
+"""The folder in which Python keeps what it compiled of a folder's files, as pip does."""
+
 
 async def findings(runners: Mapping[str, Runner], fix: bool) -> AsyncIterator[Finding]:
     """Check each part of the engine that answers; `fix` removes containers of dead runs."""
@@ -133,8 +136,9 @@ def _image_files(folder: Path) -> Iterator[Path]:
     ignore = folder / ".dockerignore"
     patterns = ignore.read_text(encoding="utf-8").split() if ignore.exists() else []
     for path in sorted(folder.rglob("*")):
-        top = path.relative_to(folder).parts[0]
-        if top in NOT_IN_IMAGE or top == ignore.name:
+        parts = path.relative_to(folder).parts
+        top = parts[0]
+        if top in NOT_IN_IMAGE or top == ignore.name or COMPILED in parts:
             continue
         if path.is_file() and not any(fnmatchcase(top, pattern) for pattern in patterns):
             yield path.relative_to(folder)
