@@ -8,14 +8,13 @@ from pkgutil import resolve_name
 
 import anyio
 
-from llmbench import plan
 from llmbench.cli.options.doctor import DoctorOptions
 from llmbench.errors import LlmbenchError, UnreachableError
 from llmbench.models.providers import PROVIDERS, Provider, read_key
 from llmbench.models.server import connect
 from llmbench.plan import RequestTimeouts
 from llmbench.reports.console import Console
-from llmbench.runners import Runner, load_runners
+from llmbench.runners import Runner, load_all
 from llmbench.sandboxes.diagnostics import Finding, State
 from llmbench.sandboxes.kinds import SANDBOX_KINDS
 
@@ -32,7 +31,7 @@ def main(options: DoctorOptions) -> int:
 
 async def _doctor(options: DoctorOptions) -> int:
     console = Console(quiet=False)
-    by_kind = await _check_sandboxes(options.fix)
+    by_kind = await _check_sandboxes(options)
     findings = [finding for each in by_kind.values() for finding in each]
     findings += [*await _check_servers(), _check_keys(os.environ)]
     usable = [kind for kind, each in by_kind.items() if _is_usable(each)]
@@ -54,14 +53,14 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{'':7}  {'':{width}}  → {finding.fix}"
 
 
-async def _check_sandboxes(fix: bool) -> dict[str, list[Finding]]:
+async def _check_sandboxes(options: DoctorOptions) -> dict[str, list[Finding]]:
     """The findings of each kind of sandbox that can be checked here."""
-    runners = load_runners(plan.bundled_dir("runners"))
+    runners = load_all(options.runners)
     findings: dict[str, list[Finding]] = {}
     for name, kind in SANDBOX_KINDS.items():
         if kind.health is not None:
             check: _Check = resolve_name(kind.health)
-            findings[name] = [finding async for finding in check(runners, fix)]
+            findings[name] = [finding async for finding in check(runners, options.fix)]
     return findings
 
 

@@ -23,6 +23,7 @@ from llmbench.sandboxes.dask import sandbox as dask
 from llmbench.sandboxes.dask import worker
 from llmbench.sandboxes.dask.worker import WorkerRequest
 from llmbench.sandboxes.docker import client
+from llmbench.sandboxes.docker.endpoints import find_endpoints
 from llmbench.sandboxes.open import open_sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.docker]
@@ -122,7 +123,7 @@ async def test_ctrl_c_twice_leaves_nothing_on_the_workers(empty: Cluster, tmp_pa
 
 async def containers_of(folder: Path) -> int:
     """Containers of the runs in a folder."""
-    async with aiodocker.Docker(client.addresses()[0]) as docker:
+    async with aiodocker.Docker(find_endpoints()[0].url) as docker:
         runs = [path.name for path in (folder / "_work").iterdir()]
         return sum(
             [len(await client.list_containers(docker, client.RUN_LABEL, name)) for name in runs]
@@ -187,7 +188,7 @@ async def test_a_worker_closes_the_sandbox_of_a_run_that_died(
     submission = RUNNERS["python"].submission(key, problem, "", 20.0)
     verdict = await worker.grade(request, submission)
     assert verdict.outcome is Outcome.PASSED
-    async with aiodocker.Docker(client.addresses()[0]) as docker:
+    async with aiodocker.Docker(find_endpoints()[0].url) as docker:
         with anyio.fail_after(20):
             while await client.list_containers(docker, client.RUN_LABEL, request.run_id):
                 await anyio.sleep(0.05)
