@@ -10,7 +10,8 @@ import anyio
 
 from llmbench.cli.options.doctor import DoctorOptions
 from llmbench.errors import LlmbenchError, UnreachableError
-from llmbench.models.providers import PROVIDERS, Provider, read_key
+from llmbench.models import wsl
+from llmbench.models.providers import PROVIDERS, Provider, read_key, resolve_base_url
 from llmbench.models.server import connect
 from llmbench.plan import RequestTimeouts
 from llmbench.reports.console import Console
@@ -84,11 +85,14 @@ async def _check_servers() -> list[Finding]:
 
 
 async def _check_server(provider: Provider) -> Finding:
-    part, url = f"{provider.name} server", provider.base_url
+    part, notes = f"{provider.name} server", list[str]()
+    url = resolve_base_url(provider)
+    provider, address = await wsl.locate(provider, url, notes.append)
+    timeouts = RequestTimeouts(connect=SERVER_SECONDS)
     try:
-        timeouts = RequestTimeouts(connect=SERVER_SECONDS)
         with anyio.fail_after(2 * SERVER_SECONDS):
-            async with connect(provider, key=read_key(provider), timeouts=timeouts) as server:
+            key = read_key(provider)
+            async with connect(provider, url, key, timeouts, address=address) as server:
                 models = await server.list_models()
     except UnreachableError as error:
         return Finding(part, State.MISSING, error.message, error.hint)
@@ -97,7 +101,9 @@ async def _check_server(provider: Provider) -> Finding:
     except TimeoutError:
         detail = f"the server at {url} does not answer"
         return Finding(part, State.WRONG, detail, provider.start_hint)
-    return Finding(part, State.OK, f"{url} offers {len(models)} chat models")
+    return Finding(
+        part, State.OK, "; ".join([f"{address} offers {len(models)} chat models", *notes])
+    )
 
 
 def _check_keys(environ: Mapping[str, str]) -> Finding:

@@ -97,7 +97,7 @@ class Server:
         if self.provider.loaded_models_path is None:
             return [replace(model, loaded=model.loaded is not False) for model in models]
         try:
-            url = str(httpx.URL(self.base_url).join(self.provider.loaded_models_path))
+            url = str(self.client.base_url.join(self.provider.loaded_models_path))
             loaded = await self._get(url, _parse_loaded)
         except ModelError:
             return models  # another kind of server than its provider says, or an older one
@@ -144,15 +144,16 @@ def connect(
     key: str | None = None,
     timeouts: RequestTimeouts | None = None,
     limiter: AdaptiveConcurrency | None = None,
+    address: str | None = None,
 ) -> Server:
     """Return a client of the server at `base_url` (default: the provider's); nothing is sent yet.
 
-    Pass the `limiter` of the address if several clients share it. Proxies named in the environment
-    are used, but never for this machine's own addresses. Connections are unlimited: slots bound
-    the requests.
+    X
+        are used, but never for this machine's own addresses. Connections are unlimited: slots bound
+        the requests.
 
-    Raises:
-        UsageError: The address is missing or wrong.
+        Raises:
+            UsageError: The address is missing or wrong.
     """
     url = resolve_base_url(provider, base_url)
     timeouts = timeouts or RequestTimeouts()
@@ -162,7 +163,7 @@ def connect(
         headers["Authorization"] = f"Bearer {key}"
     try:
         client = HttpxAiohttpClient(
-            base_url=url,
+            base_url=address or url,
             headers=headers,
             timeout=httpx.Timeout(None, connect=timeouts.connect),
             # In this transport 0 connections means no bound.

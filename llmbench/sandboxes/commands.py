@@ -22,7 +22,7 @@ NOTE_SECONDS = 15.0
 LOCK_SECONDS = 0.2
 """Interval at which a lock is tried again."""
 
-LINES, LINE_CHARACTERS, REASON_CHARACTERS = 20, 300, 500
+LINES, LINE_CHARACTERS, REASON_CHARACTERS = 20, 200, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,35 +80,54 @@ async def run_visibly(
 async def exclusive(path: Path, title: str, notify: Callable[[str], None]) -> AsyncIterator[None]:
     """Hold the lock of a file; waits while another process holds it, and says so.
 
-    The kernel holds the lock, so a process that crashes cannot leave it behind.
+    The folder of the file is made if it is missing. The kernel holds the lock, so a process that crashes cannot leave it behind.
 
     Raises:
         OSError: the file cannot be written.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = _try_lock(path)
+    if handle is None:
+        waiting = f"{title}: waiting for {_holder(path)}, which is at it"
+        notify(waiting)
+        async with _notes(waiting, notify, lambda: ""):
+            while handle is None:
+                await anyio.sleep(LOCK_SECONDS)
+                handle = _try_lock(path)
     try:
-        if not _lock(handle):
-            holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "another"
-            waiting = f"{title}: waiting for process {holder}, which is at it"
-            notify(waiting)
-            async with _notes(waiting, notify, lambda: ""):
-                while not _lock(handle):  # noqa: ASYNC110 - of another process
-                    await anyio.sleep(LOCK_SECONDS)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
         yield
     finally:
-        os.close(handle)
+        _unlock(path, handle)
 
 
-def _lock(handle: int) -> bool:
-    """True if this process holds the lock now."""
-    if fcntl is not None:
-        try:
+def _unlock(path: Path, handle: int) -> None:
+    path.unlink(missing_ok=True)  # first: nobody else may hold a lock of a file that is gone
+    os.close(handle)
+
+
+def _try_lock(path: Path) -> int | None:
+    """A handle that holds the lock, or None while another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if fcntl is not None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+        # The process that held the lock has removed its file.
+        current = path.stat().st_ino == os.fstat(handle).st_ino
+    except (BlockingIOError, FileNotFoundError):
+        current = False
+    if current:
+        return handle
+    os.close(handle)
+    return None
+
+
+def _holder(path: Path) -> str:
+    """The process that wrote the lock file, in words."""
+    try:
+        return f"process {int(path.read_bytes()[:16])}"
+    except (OSError, ValueError):
+        return "another process"
 
 
 @asynccontextmanager

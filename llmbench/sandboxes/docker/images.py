@@ -226,7 +226,6 @@ async def build(
     ]
     title = f"building {image}"
     try:
-        _cache().mkdir(parents=True, exist_ok=True)
         async with exclusive(_cache() / f"{runner.lang}.lock", title, builds.notify):
             if not anew and (await inspect(connection.docker, runner)).info is not None:
                 return

@@ -16,12 +16,25 @@ def is_dead(label: str) -> bool:
     if host != platform.node() or len(rest) != 3 or not rest[1].isdecimal():
         return False
     boot, pid, start = rest
-    return boot != _boot_id() or str(_start_time(int(pid))) != start
+    if boot != _boot_id():
+        return True
+    # Without /proc the start is not known: a process of the same number counts as the same.
+    return str(_start_time(int(pid))) != start or (start == str(None) and not _exists(int(pid)))
 
 
 def _boot_id() -> str:
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.exists() else "-"
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 def _start_time(pid: int) -> str | None:
