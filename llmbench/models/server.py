@@ -148,12 +148,13 @@ def connect(
 ) -> Server:
     """Return a client of the server at `base_url` (default: the provider's); nothing is sent yet.
 
-    X
-        are used, but never for this machine's own addresses. Connections are unlimited: slots bound
-        the requests.
+    `address` is where the server was found if `base_url` does not reach it from here. Pass the
+    `limiter` of the address if several clients share it. Proxies named in the environment are
+    used, but never for this machine's own addresses. Connections are unlimited: slots bound the
+    requests.
 
-        Raises:
-            UsageError: The address is missing or wrong.
+    Raises:
+        UsageError: The address is missing or wrong.
     """
     url = resolve_base_url(provider, base_url)
     timeouts = timeouts or RequestTimeouts()

@@ -80,7 +80,8 @@ async def run_visibly(
 async def exclusive(path: Path, title: str, notify: Callable[[str], None]) -> AsyncIterator[None]:
     """Hold the lock of a file; waits while another process holds it, and says so.
 
-    The folder of the file is made if it is missing. The kernel holds the lock, so a process that crashes cannot leave it behind.
+    The folder of the file is made if it is missing. The kernel holds the lock, so a process that
+    crashes cannot leave it behind.
 
     Raises:
         OSError: the file cannot be written.

@@ -146,8 +146,9 @@ def _of_context(name: str) -> Endpoint:
             raise NoSandboxError(f"{source}: {path} names no engine", hint=NO_CONTEXT)
     tls = folder / "tls" / stored_as / "docker"
     certificates = tls if tls.is_dir() else None
-    host, verify = str(part.get("Host") or ""), not part.get("SkipTLSVerify")
-    return _checked(Endpoint(host, source, certificates, verify), NO_CONTEXT)
+    host, verify = part.get("Host"), not part.get("SkipTLSVerify")
+    url = host if isinstance(host, str) else ""
+    return _checked(Endpoint(url, source, certificates, verify), NO_CONTEXT)
 
 
 def _read(path: Path, name: object) -> Any:

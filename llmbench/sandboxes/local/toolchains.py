@@ -70,7 +70,7 @@ async def set_up(
         folder = cache_dir() / f"{lang}-{digest(runner.folder, paths)}"
         toolchain = Toolchain(paths, folder / "runner", folder / "support")
         await check(runner, toolchain.search_path)
-        if not folder.is_dir():
+        if not _is_made(folder):
             await _make(runner, toolchain, folder, notify)
         with suppress(OSError):
             os.utime(folder)  # the time of its last use
@@ -144,7 +144,7 @@ async def _make(
     began = time.monotonic()
     try:
         async with exclusive(folder.with_name(f".{folder.name}.lock"), title, notify):
-            if folder.is_dir():
+            if _is_made(folder):
                 return
             notify(f"{title}, once, in {folder}")
             with _fresh(folder) as fresh:
@@ -156,6 +156,10 @@ async def _make(
     seconds = time.monotonic() - began
     notify(f"set up {runner.config.title} in {seconds:.1f} s")
     logger.info("set up %s in %s in %.1f s", runner.lang, folder, seconds)
+
+
+def _is_made(folder: Path) -> bool:
+    return folder.is_dir()
 
 
 @contextmanager
