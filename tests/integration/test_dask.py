@@ -14,10 +14,10 @@ import pytest
 from helpers.cli import command, environment, interrupted, journaled_rows, run
 from helpers.dask_cluster import Cluster, cluster
 
-from llmbench.errors import NoSandboxError, UsageError
+from llmbench.errors import NoSandboxError, SandboxError, UsageError
 from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Outcome, Problem
-from llmbench.runners import load_runners
+from llmbench.runners import load_all, load_runners
 from llmbench.sandboxes.base import SandboxSpec
 from llmbench.sandboxes.dask import sandbox as dask
 from llmbench.sandboxes.dask import worker
@@ -106,6 +106,26 @@ async def test_a_worker_that_might_judge_differently_is_not_used_and_reported_fi
     both = await run(tmp_path, *flags)
     assert both.code == 0, both.err
     assert both.err.index(reason) < both.err.index("1 attempts")
+
+
+async def test_a_language_of_ones_own_runs_on_workers_that_have_its_folder(
+    empty: Cluster, tmp_path: Path
+) -> None:
+    folder = tmp_path / "languages" / "own"
+    shutil.copytree(bundled_dir("runners") / "python", folder)
+    runners = {"own": load_all([folder])["own"]}
+    empty.start_worker("only")
+    spec = SandboxSpec("dask", scheduler=empty.address, no_build=True)
+    problem = Problem("p", "own", "-", {"test_it.py": "def test_it(): pass"})
+    submission = runners["own"].submission(AttemptKey("t", "p", 1), problem, "", 20.0)
+    sandbox = await open_sandbox(spec, runners, run_id="r", own_answers=False, notify=print)
+    try:
+        assert (await sandbox.run(submission)).outcome is Outcome.PASSED
+    finally:
+        await sandbox.aclose()
+    request = WorkerRequest("r", spec, {"own": "another digest"}, own=(str(folder),))
+    with pytest.raises(SandboxError, match=f"has another runners/own: copy {folder} there"):
+        await worker._open(request)
 
 
 async def test_ctrl_c_twice_leaves_nothing_on_the_workers(empty: Cluster, tmp_path: Path) -> None:
