@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError, with_config
 
 from llmbench import yaml_files
 from llmbench.errors import RunnerFileError
+from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Problem, Submission
 
 FILE = "runner.yaml"
@@ -78,6 +79,11 @@ class Runner:
     limits: ResourceLimits
 
     @property
+    def bundled(self) -> bool:
+        """True if llmbench brings this language."""
+        return self.folder.parent == bundled_dir("runners").resolve()
+
+    @property
     def option_values(self) -> Mapping[str, Sequence[str]]:
         """Each option with its values."""
         return {name: option.values for name, option in self.config.options.items()}
@@ -111,16 +117,34 @@ class Runner:
 _CONFIG = TypeAdapter(RunnerConfig)
 
 
+def load_all(own: Sequence[Path] = ()) -> dict[str, Runner]:
+    """Return the bundled languages and those of the user's `own` paths, by name.
+
+    A language of one's own replaces a bundled one of the same name.
+
+    Raises:
+        RunnerFileError: a path holds no runner, two hold the same language, or a runner is wrong.
+    """
+    added: dict[str, Runner] = {}
+    for path in own:
+        for lang, runner in load_runners(path).items():
+            if lang in added and added[lang].folder != runner.folder:
+                folders = f"{added[lang].folder} and {runner.folder}"
+                raise RunnerFileError(f"{lang}: two runners: {folders}", hint="leave out one")
+            added[lang] = runner
+    return dict(sorted({**load_runners(bundled_dir("runners")), **added}.items()))
+
+
 def load_runners(folder: Path) -> dict[str, Runner]:
-    """Read every runner folder inside `folder`; return runners by language, in name order.
+    """Read a runner folder, or every one inside `folder`; return runners by language, in order.
 
     Raises:
         RunnerFileError: a runner folder is incomplete or wrong; names file, field and reason.
     """
-    files = sorted(folder.glob(f"*/{FILE}"))
+    files = [folder / FILE] if (folder / FILE).is_file() else sorted(folder.glob(f"*/{FILE}"))
     if not files:
         raise RunnerFileError(f"{folder}: no runner here", hint=f"add <language>/{FILE}")
-    return {path.parent.name: _load(path) for path in files}
+    return {path.resolve().parent.name: _load(path.resolve()) for path in files}
 
 
 def _load(path: Path) -> Runner:

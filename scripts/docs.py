@@ -39,12 +39,12 @@ def flags(command: str) -> Iterator[str]:
     yield from _flag_rows(load_command(command).options)
 
 
-def actions() -> Iterator[str]:
-    """Yield the table of the actions of `llmbench problems`, without the flags of a run."""
+def actions(command: str) -> Iterator[str]:
+    """Yield the table of the actions of a command, without the flags of a run."""
     flags_of_run = set(_flag_rows(RunOptions))
     yield "| flag | meaning |"
     yield "|---|---|"
-    for name, action in (load_command("problems").actions or {}).items():
+    for name, action in (load_command(command).actions or {}).items():
         yield f"| **`{name}`** | {action.description} |"
         rows = _flag_rows(action.options)
         yield from (row for row in rows if row not in flags_of_run)
@@ -76,9 +76,10 @@ SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
     **{
         f"flags of {name}": partial(flags, name)
         for name in COMMANDS
-        if name not in ("run", "problems", "schema", "completion")
+        if name not in ("run", "problems", "images", "schema", "completion")
     },
-    "actions": actions,
+    "actions": partial(actions, "problems"),
+    "actions of images": partial(actions, "images"),
     "limits": limits,
     "columns": schema.markdown,
 }

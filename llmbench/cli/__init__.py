@@ -27,6 +27,7 @@ COMMANDS = {
     "sweep": "run targets × problem sets, one dated file per target",
     "models": "list the models that a server offers",
     "doctor": "check this machine, and name what to do",
+    "images": "list, build, remove, push and pull the images that tests run in",
     "problems": "list, show, write, check and import problems",
     "completion": "print the script that completes commands in a shell",
 }

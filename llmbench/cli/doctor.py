@@ -8,14 +8,14 @@ from pkgutil import resolve_name
 
 import anyio
 
-from llmbench import plan
 from llmbench.cli.options.doctor import DoctorOptions
 from llmbench.errors import LlmbenchError, UnreachableError
-from llmbench.models.providers import PROVIDERS, Provider, read_key
+from llmbench.models import wsl
+from llmbench.models.providers import PROVIDERS, Provider, read_key, resolve_base_url
 from llmbench.models.server import connect
 from llmbench.plan import RequestTimeouts
 from llmbench.reports.console import Console
-from llmbench.runners import Runner, load_runners
+from llmbench.runners import Runner, load_all
 from llmbench.sandboxes.diagnostics import Finding, State
 from llmbench.sandboxes.kinds import SANDBOX_KINDS
 
@@ -32,7 +32,7 @@ def main(options: DoctorOptions) -> int:
 
 async def _doctor(options: DoctorOptions) -> int:
     console = Console(quiet=False)
-    by_kind = await _check_sandboxes(options.fix)
+    by_kind = await _check_sandboxes(options)
     findings = [finding for each in by_kind.values() for finding in each]
     findings += [*await _check_servers(), _check_keys(os.environ)]
     usable = [kind for kind, each in by_kind.items() if _is_usable(each)]
@@ -54,14 +54,14 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{'':7}  {'':{width}}  → {finding.fix}"
 
 
-async def _check_sandboxes(fix: bool) -> dict[str, list[Finding]]:
+async def _check_sandboxes(options: DoctorOptions) -> dict[str, list[Finding]]:
     """The findings of each kind of sandbox that can be checked here."""
-    runners = load_runners(plan.bundled_dir("runners"))
+    runners = load_all(options.runners)
     findings: dict[str, list[Finding]] = {}
     for name, kind in SANDBOX_KINDS.items():
         if kind.health is not None:
             check: _Check = resolve_name(kind.health)
-            findings[name] = [finding async for finding in check(runners, fix)]
+            findings[name] = [finding async for finding in check(runners, options.fix)]
     return findings
 
 
@@ -85,11 +85,14 @@ async def _check_servers() -> list[Finding]:
 
 
 async def _check_server(provider: Provider) -> Finding:
-    part, url = f"{provider.name} server", provider.base_url
+    part, notes = f"{provider.name} server", list[str]()
+    url = resolve_base_url(provider)
+    provider, address = await wsl.locate(provider, url, notes.append)
+    timeouts = RequestTimeouts(connect=SERVER_SECONDS)
     try:
-        timeouts = RequestTimeouts(connect=SERVER_SECONDS)
         with anyio.fail_after(2 * SERVER_SECONDS):
-            async with connect(provider, key=read_key(provider), timeouts=timeouts) as server:
+            key = read_key(provider)
+            async with connect(provider, url, key, timeouts, address=address) as server:
                 models = await server.list_models()
     except UnreachableError as error:
         return Finding(part, State.MISSING, error.message, error.hint)
@@ -98,7 +101,9 @@ async def _check_server(provider: Provider) -> Finding:
     except TimeoutError:
         detail = f"the server at {url} does not answer"
         return Finding(part, State.WRONG, detail, provider.start_hint)
-    return Finding(part, State.OK, f"{url} offers {len(models)} chat models")
+    return Finding(
+        part, State.OK, "; ".join([f"{address} offers {len(models)} chat models", *notes])
+    )
 
 
 def _check_keys(environ: Mapping[str, str]) -> Finding:

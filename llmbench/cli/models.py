@@ -10,8 +10,9 @@ from rich.table import Table
 
 from llmbench.cli.options.models import ModelsOptions
 from llmbench.errors import RunError, UsageError
+from llmbench.models import wsl
 from llmbench.models.pricing import MILLION
-from llmbench.models.providers import get_provider, load_providers, read_key
+from llmbench.models.providers import get_provider, load_providers, read_key, resolve_base_url
 from llmbench.models.server import ModelInfo, connect
 from llmbench.reports.console import Console
 
@@ -43,7 +44,9 @@ async def _offers(options: ModelsOptions) -> list[ModelInfo]:
     provider = get_provider(options.provider, load_providers(options.config))
     if provider.replays and options.base_url is None:
         raise UsageError(f"--provider {provider.name}: its models are not on a server")
-    async with connect(provider, options.base_url, read_key(provider)) as server:
+    url = resolve_base_url(provider, options.base_url)
+    provider, address = await wsl.locate(provider, url, Console(quiet=False).info)
+    async with connect(provider, url, read_key(provider), address=address) as server:
         return await server.describe_models()
 
 

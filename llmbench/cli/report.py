@@ -11,7 +11,7 @@ from llmbench.errors import OutputError, ResultFileError, UsageError
 from llmbench.records import Row
 from llmbench.reports.console import Console
 from llmbench.reports.sections import AttemptSections, Section
-from llmbench.runners import load_runners
+from llmbench.runners import load_all
 from llmbench.store import artifacts, tables
 from llmbench.store.artifacts import AttemptArtifacts
 from llmbench.store.dated_results import group_by_date, result_files
@@ -42,7 +42,7 @@ def main(options: ReportOptions) -> int:
     with_repairs = tables.with_repairs(table)
     rounds = stats.repair_rounds(*with_repairs) if with_repairs else None
     rows, sources = tables.rows(table), table[tables.SOURCE].to_list()
-    texts = AttemptSections.load(options.problem_paths, load_runners(plan.bundled_dir("runners")))
+    texts = AttemptSections.load(options.problem_paths, load_all(options.runners))
     sections = _sections(options, rows, sources, texts)
     html = page(Report(table, rows, history, rounds, sections, [str(path) for path in paths]))
     try:

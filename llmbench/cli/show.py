@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from operator import attrgetter
 
-from llmbench import plan
 from llmbench.cli.options.show import ShowOptions
 from llmbench.errors import ResultFileError
 from llmbench.records import Row
 from llmbench.reports.attempt import attempt, repair
 from llmbench.reports.console import Console
 from llmbench.reports.sections import AttemptSections
-from llmbench.runners import load_runners
+from llmbench.runners import load_all
 from llmbench.store import artifacts, tables
 from llmbench.store.artifacts import AttemptArtifacts
 
@@ -34,7 +33,7 @@ def main(options: ShowOptions) -> int:
     folders = artifacts.work_folders(options.result.parent, options.work_dirs)
     stored = dict(artifacts.find_artifacts(rounds, folders))
     first = stored.get(0, AttemptArtifacts())
-    texts = AttemptSections.load(options.problem_paths, load_runners(plan.bundled_dir("runners")))
+    texts = AttemptSections.load(options.problem_paths, load_all(options.runners))
     outcomes = [f"#{each.run} {each.outcome.replace('_', ' ')}" for each in runs]
     console = Console(quiet=False)
     console.print_raw(attempt(row, outcomes, list(texts.sections(row, first))))

@@ -33,7 +33,8 @@ class Provider:
     replays recorded answers and no model is involved. `concurrency` is the number of answers that
     stream at once; `rpm` and `tpm` bound requests and tokens per minute. `loaded_models_path` is
     the path, from the root of the server, of its list of loaded models. `refuses` names sampling
-    parameters that the server is known to refuse; `extra` is added to each request.
+    parameters that the server is known to refuse; `extra` is added to each request. `start_hint`
+    says how to start the server, and `serve_hint` how other machines may reach it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Provider:
     refuses: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     start_hint: str = "check the network connection and --base-url"
+    serve_hint: str = "let it listen on all addresses (0.0.0.0)"
 
 
 def _local(name: str, port: int, start: str, **fields: Any) -> Provider:
@@ -69,9 +71,20 @@ _REPLAY_HINT = "this is a bug in llmbench: please report it"
 
 _ROWS = (
     _local(
-        "lmstudio", 1234, _LM_STUDIO, key_env="LM_API_TOKEN", loaded_models_path="/api/v0/models"
+        "lmstudio",
+        1234,
+        _LM_STUDIO,
+        key_env="LM_API_TOKEN",
+        loaded_models_path="/api/v0/models",
+        serve_hint='turn on "Serve on Local Network" in LM Studio',
     ),
-    _local("ollama", 11434, "Ollama (`ollama serve`)", loaded_models_path="/api/ps"),
+    _local(
+        "ollama",
+        11434,
+        "Ollama (`ollama serve`)",
+        loaded_models_path="/api/ps",
+        serve_hint="set OLLAMA_HOST=0.0.0.0",
+    ),
     _local("llamacpp", 8080, "llama-server", key_env="LLAMA_API_KEY"),
     _local("vllm", 8000, "vLLM (`vllm serve`)", key_env="VLLM_API_KEY", concurrency=16),
     _cloud("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),

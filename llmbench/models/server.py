@@ -102,7 +102,7 @@ class Server:
         if self.provider.loaded_models_path is None:
             return [replace(model, loaded=model.loaded is not False) for model in models]
         try:
-            url = str(httpx.URL(self.base_url).join(self.provider.loaded_models_path))
+            url = str(self.client.base_url.join(self.provider.loaded_models_path))
             loaded = await self._get(url, _parse_loaded)
         except ModelError:
             return models  # another kind of server than its provider says, or an older one
@@ -149,11 +149,13 @@ def connect(
     key: str | None = None,
     timeouts: RequestTimeouts | None = None,
     limiter: AdaptiveConcurrency | None = None,
+    address: str | None = None,
 ) -> Server:
     """Return a client of the server at `base_url` (default: the provider's); nothing is sent yet.
 
-    Pass the `limiter` of the address if several clients share it. Connections are unlimited: slots
-    bound the requests.
+    `address` is where the server was found if `base_url` does not reach it from here. Pass the
+    `limiter` of the address if several clients share it. Connections are unlimited: slots bound the
+    requests.
 
     Raises:
         UsageError: The address is missing or wrong, or its proxy or the certificates are, which
@@ -168,7 +170,7 @@ def connect(
         headers["Authorization"] = f"Bearer {key}"
     try:
         client = HttpxAiohttpClient(
-            base_url=url,
+            base_url=address or url,
             headers=headers,
             timeout=httpx.Timeout(None, connect=timeouts.connect),
             # In this transport 0 connections means no bound.

@@ -8,10 +8,10 @@ from llmbench.events import Listener
 from llmbench.models.base import Model
 from llmbench.models.none import NoModel
 from llmbench.models.providers import is_replayed
-from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan, bundled_dir
+from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan
 from llmbench.records import Attempt, Target
 from llmbench.reports.console import Console
-from llmbench.runners import load_runners
+from llmbench.runners import load_all
 from llmbench.runs import record, signals
 from llmbench.runs.options import GradeOptions
 from llmbench.runs.run import Finish, Run, RunJob, T, load_problems, run_job
@@ -68,7 +68,7 @@ async def grade(
     Raises:
         LlmbenchError: no answer can be graded, or the run failed.
     """
-    runners = load_runners(bundled_dir("runners"))
+    runners = load_all(options.runners)
     known, selected = load_problems(options, runners)
     result_paths.check(options.out)
     path = options.answers

@@ -69,6 +69,23 @@ class ProblemOptions(Options):
 
 
 @frozen(kw_only=True, slots=False)
+class RunnerOptions(Options):
+    """The languages."""
+
+    TITLE: ClassVar[str] = "languages"
+
+    runners: tuple[Path, ...] = field(
+        default=(),
+        converter=distinct_paths,
+        metadata=option(
+            "folder of a language of your own, or of several; repeatable",
+            "PATH",
+            default="the bundled languages alone",
+        ),
+    )
+
+
+@frozen(kw_only=True, slots=False)
 class SandboxOptions(Options):
     """The sandbox that runs the tests."""
 
@@ -128,11 +145,24 @@ class SandboxOptions(Options):
         ),
     )
 
+    build: bool = field(
+        default=True,
+        metadata=option(
+            "build the images that the engine lacks, once, by its command line",
+            default="yes",
+            negatable=True,
+        ),
+    )
+
     @property
     def spec(self) -> SandboxSpec:
         """The sandbox that is wanted."""
         return SandboxSpec(
-            self.sandbox, self.reuse_containers, self.docker_runtime, self.dask_scheduler
+            self.sandbox,
+            self.reuse_containers,
+            self.docker_runtime,
+            self.dask_scheduler,
+            not self.build,
         )
 
     @property
@@ -169,7 +199,7 @@ class OutputOptions(Options):
 
 
 @frozen(kw_only=True, slots=False)
-class RunOptions(RequestOptions, ProblemOptions, SandboxOptions, OutputOptions):
+class RunOptions(RequestOptions, ProblemOptions, RunnerOptions, SandboxOptions, OutputOptions):
     """All options of a run."""
 
     TITLE: ClassVar[str] = "earlier runs"
@@ -195,7 +225,7 @@ class RunOptions(RequestOptions, ProblemOptions, SandboxOptions, OutputOptions):
 
 
 @frozen(kw_only=True, slots=False)
-class GradeOptions(ProblemOptions, SandboxOptions, OutputOptions):
+class GradeOptions(ProblemOptions, RunnerOptions, SandboxOptions, OutputOptions):
     """All options of grading answers from a file."""
 
     TITLE: ClassVar[str] = "answers"

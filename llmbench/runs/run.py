@@ -14,10 +14,10 @@ from llmbench.errors import LlmbenchError
 from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
 from llmbench.models.limits import RateLimiter
-from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan, bundled_dir
+from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan
 from llmbench.records import Attempt, Completion, Problem, Target
 from llmbench.reports.console import Console, RunStatus
-from llmbench.runners import Runner, load_runners
+from llmbench.runners import Runner, load_all
 from llmbench.runs import record, resume, signals, targets
 from llmbench.runs.options import ProblemOptions, RunOptions
 from llmbench.runs.signals import Signals, SignalSource
@@ -102,7 +102,7 @@ async def run(
     Raises:
         LlmbenchError: the run cannot begin, or `finish` raises it.
     """
-    runners = load_runners(bundled_dir("runners"))
+    runners = load_all(options.runners)
     _, chosen = load_problems(options, runners)
     problems = targets.with_recorded_answers(options, chosen)
     result_paths.check(options.out)
@@ -167,6 +167,7 @@ async def run_job(
             run_id=job.directory.run_id,
             own_answers=job.trusted,
             notify=console.info,
+            warn=console.warn,
         )
         with open_signals() as received:
             try:

@@ -10,6 +10,7 @@ import anyio
 from llmbench.demo import server as replay
 from llmbench.errors import ModelError, TransientError, UnreachableError, UsageError
 from llmbench.events import Listener, RetryScheduled
+from llmbench.models import wsl
 from llmbench.models.base import Model
 from llmbench.models.limits import AdaptiveConcurrency, RateLimiter, ServerLimits
 from llmbench.models.pricing import Price, find_price, read_prices
@@ -144,7 +145,8 @@ async def open_targets(
             url = await _address(stack, provider, problems, options)
             limiter = registry.get(url, provider)
             key = None if provider.replays else read_key(provider)
-            server = connect(provider, url, key, options.timeouts, limiter)
+            provider, address = await wsl.locate(provider, url, console.info)
+            server = connect(provider, url, key, options.timeouts, limiter, address)
             opened.servers[name] = await stack.enter_async_context(server)
             try:
                 offers = await _list_models_or_empty(server, required=not models)

@@ -31,13 +31,15 @@ class SandboxSpec:
     """A kind of sandbox and its options; `kinds.SANDBOX_KINDS` lists which kind takes which.
 
     `reuse_containers` runs many submissions in one container. `runtime` names an OCI runtime of
-    the engine. `scheduler` is the address of a Dask scheduler.
+    the engine. `scheduler` is the address of a Dask scheduler. `no_build` refuses to build images
+    that the engine lacks.
     """
 
     kind: str = "auto"
     reuse_containers: bool = False
     runtime: str | None = None
     scheduler: str | None = None
+    no_build: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class OpenRequest:
     """The arguments of the function that opens a kind of sandbox.
 
     `own_answers` is True if every answer is a recorded one of llmbench, which may run unconfined.
-    `notify` is called with each line that the user should read.
+    `notify` is called with each line about progress, `warn` with each line that the user must read.
     """
 
     spec: SandboxSpec
@@ -53,6 +55,7 @@ class OpenRequest:
     run_id: str
     own_answers: bool
     notify: Callable[[str], None]
+    warn: Callable[[str], None]
 
 
 class Sandbox(Protocol):

@@ -44,10 +44,11 @@ SANDBOX_OPTIONS: Mapping[str, SandboxOption] = {
     # Under gVisor, memory exhausted in a reused container was seen to end as a timeout.
     "reuse_containers": SandboxOption("--reuse-containers", excludes=frozenset({"runtime"})),
     "runtime": SandboxOption("--docker-runtime", "runsc"),
+    "no_build": SandboxOption("--no-build"),
     "scheduler": SandboxOption("--dask-scheduler", "tcp://scheduler:8786"),
 }
 
-_ENGINE_OPTIONS = frozenset({"reuse_containers", "runtime"})
+_ENGINE_OPTIONS = frozenset({"reuse_containers", "runtime", "no_build"})
 
 SANDBOX_KINDS: Mapping[str, SandboxKind] = {
     "auto": SandboxKind(

@@ -1,23 +1,27 @@
 """Openers of the sandboxes on this machine: an engine, bubblewrap, or the best there is."""
 
+from dataclasses import replace
+
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.sandboxes.base import OpenRequest, Sandbox
 from llmbench.sandboxes.docker.container import DockerSandbox
+from llmbench.sandboxes.docker.images import Builds
 from llmbench.sandboxes.docker.warm import WarmDockerSandbox
 from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.local.process import ProcessSandbox
 
 
 async def open_docker(request: OpenRequest) -> Sandbox:
-    """Open a sandbox of Docker, or of Podman's socket.
+    """Open a sandbox of Docker, or of Podman's socket; builds missing images if it may.
 
     Raises:
         NoSandboxError: no engine answers, or it lacks the runtime.
-        SandboxError: the engine lacks an image; says how to build it.
+        SandboxError: the engine lacks an image, and it cannot be built.
     """
     spec = request.spec
     docker = WarmDockerSandbox if spec.reuse_containers else DockerSandbox
-    return await docker.open(request.runners, request.run_id, spec.runtime)
+    builds = Builds(not spec.no_build, request.notify, request.warn)
+    return await docker.open(request.runners, request.run_id, spec.runtime, builds)
 
 
 async def open_bubblewrap(request: OpenRequest) -> Sandbox:
@@ -34,20 +38,29 @@ async def open_auto(request: OpenRequest) -> Sandbox:
 
     An engine that lacks an image is an error, not a reason for another sandbox. Options of an
     engine rule out bubblewrap. For recorded answers of llmbench a missing image is a reason for
-    bubblewrap, and a missing bubblewrap for a plain process. `notify` reports each fallback.
+    bubblewrap, and a missing bubblewrap for a plain process; only then images are built. `warn`
+    reports each fallback.
 
     Raises:
         NoSandboxError: neither works; says why, and what to do.
-        SandboxError: the engine lacks an image; says how to build it.
+        SandboxError: the engine lacks an image, and it cannot be built.
     """
+    spec = request.spec
+    engine_only = spec.reuse_containers or spec.runtime is not None
+    hurried = request.own_answers and not engine_only
+    first = replace(request, spec=replace(spec, no_build=True)) if hurried else request
     try:
-        return await open_docker(request)
+        return await open_docker(first)
     except SandboxError as error:
-        no_fallback = request.spec.reuse_containers or request.spec.runtime is not None
         no_engine = isinstance(error, NoSandboxError)
-        if no_fallback or not (no_engine or request.own_answers):
+        if engine_only or not (no_engine or request.own_answers):
             raise
-        return await _open_without_engine(request, error)
+        try:
+            return await _open_without_engine(request, error)
+        except NoSandboxError:
+            if no_engine or spec.no_build:
+                raise
+    return await open_docker(request)
 
 
 async def _open_without_engine(request: OpenRequest, no_docker: SandboxError) -> Sandbox:
@@ -58,8 +71,8 @@ async def _open_without_engine(request: OpenRequest, no_docker: SandboxError) ->
             raise NoSandboxError(
                 f"generated code is never run unconfined: {no_docker}; {no_bubblewrap}"
             ) from None
-        request.notify(f"recorded answers run as plain processes: {no_docker}; {no_bubblewrap}")
-    else:
-        request.notify(f"tests run under bubblewrap: {no_docker}")
-        return sandbox
-    return await ProcessSandbox.open(request.runners, request.notify)
+        process = await ProcessSandbox.open(request.runners, request.notify)
+        request.warn(f"recorded answers run as plain processes: {no_docker}; {no_bubblewrap}")
+        return process
+    request.warn(f"tests run under bubblewrap: {no_docker}")
+    return sandbox

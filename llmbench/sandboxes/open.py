@@ -20,18 +20,20 @@ async def open_sandbox(
     run_id: str,
     own_answers: bool,
     notify: Callable[[str], None],
+    warn: Callable[[str], None] | None = None,
 ) -> Sandbox:
     """Open a sandbox that serves the languages of these runners.
 
     `own_answers` is True if every answer is a recorded one of llmbench, which may run unconfined.
-    `notify` is called with each line that the user should read.
+    `notify` is called with each line about progress, and `warn` (default: the same) with each line
+    that the user must read.
 
     Raises:
         UsageError: options of the spec exclude each other, one is missing, or an extra of llmbench
             is not installed.
         RunnerFileError: a runner names an unknown report format.
         NoSandboxError: no sandbox of this kind works here; says why, and what to do.
-        SandboxError: the engine has no image of a language; says how to build it.
+        SandboxError: the engine has no image of a language, and it cannot be built.
     """
     kind = check_spec(spec)
     _check_report_formats(runners)
@@ -44,7 +46,8 @@ async def open_sandbox(
             f"--sandbox {spec.kind} needs more packages",
             hint=f"pip install 'llmbench[{kind.extra}]'",
         ) from None
-    sandbox: Sandbox = await opener(OpenRequest(spec, runners, run_id, own_answers, notify))
+    request = OpenRequest(spec, runners, run_id, own_answers, notify, warn or notify)
+    sandbox: Sandbox = await opener(request)
     logger.info("opened sandbox %s for %s", sandbox.name, ", ".join(runners))
     return sandbox
 

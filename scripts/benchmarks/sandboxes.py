@@ -37,8 +37,8 @@ from llmbench.plan import TEST_TIMEOUT_SECONDS, bundled_dir
 from llmbench.records import AttemptKey, Outcome, Submission
 from llmbench.runners import AUTHORING, Runner, load_runners
 from llmbench.sandboxes.base import Sandbox
-from llmbench.sandboxes.docker.client import addresses
 from llmbench.sandboxes.docker.container import DockerSandbox
+from llmbench.sandboxes.docker.endpoints import find_endpoints
 from llmbench.sandboxes.docker.warm import WarmDockerSandbox
 from llmbench.sandboxes.launch import Launch, pack
 from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
@@ -193,7 +193,7 @@ async def compare(lang: str, work: list[Submission], rounds: int) -> dict[str, R
         confined = await BubblewrapSandbox.open(runners, print)
         for sandbox in (fresh, warm, confined):
             stack.push_async_callback(sandbox.aclose)
-        engine = await stack.enter_async_context(aiodocker.Docker(addresses()[0]))
+        engine = await stack.enter_async_context(aiodocker.Docker(find_endpoints()[0].url))
         raw = raw_engine(engine, fresh, runner)
         ways = {
             "docker run": docker_run(runner),

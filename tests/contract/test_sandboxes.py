@@ -27,6 +27,7 @@ from llmbench.runners import load_runners
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.docker import client, container, owner
 from llmbench.sandboxes.docker.container import DockerSandbox
+from llmbench.sandboxes.docker.endpoints import find_endpoints
 from llmbench.sandboxes.docker.warm import WarmDockerSandbox
 from llmbench.sandboxes.local import process
 from llmbench.sandboxes.local.process import ProcessSandbox
@@ -361,7 +362,7 @@ async def test_only_containers_of_dead_runs_are_removed_at_a_start(place: Place)
     dead = owner.owner_label().split("/")
     dead[2] = "4194305"  # above the highest possible process id
     run = f"contract-{os.getpid()}"
-    async with aiodocker.Docker(client.addresses()[0]) as docker:
+    async with aiodocker.Docker(find_endpoints()[0].url) as docker:
         for label in ("/".join(dead), owner.owner_label()):
             labels = {client.OWNER_LABEL: label, client.RUN_LABEL: run}
             await docker.containers.create({"Image": image, "Labels": labels})

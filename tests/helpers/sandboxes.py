@@ -23,9 +23,9 @@ GVISOR = pytest.param("docker-runsc", marks=pytest.mark.docker)
 """Docker with gVisor as its runtime."""
 
 SPECS = {
-    "docker": SandboxSpec("docker"),
-    "docker-warm": SandboxSpec("docker", reuse_containers=True),
-    "docker-runsc": SandboxSpec("docker", runtime="runsc"),
+    "docker": SandboxSpec("docker", no_build=True),
+    "docker-warm": SandboxSpec("docker", reuse_containers=True, no_build=True),
+    "docker-runsc": SandboxSpec("docker", runtime="runsc", no_build=True),
     "bubblewrap": SandboxSpec("bubblewrap"),
 }
 RUNNERS = load_runners(bundled_dir("runners"))

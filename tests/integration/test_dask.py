@@ -14,15 +14,16 @@ import pytest
 from helpers.cli import command, environment, interrupted, journaled_rows, run
 from helpers.dask_cluster import Cluster, cluster
 
-from llmbench.errors import NoSandboxError, UsageError
+from llmbench.errors import NoSandboxError, SandboxError, UsageError
 from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Outcome, Problem
-from llmbench.runners import load_runners
+from llmbench.runners import load_all, load_runners
 from llmbench.sandboxes.base import SandboxSpec
 from llmbench.sandboxes.dask import sandbox as dask
 from llmbench.sandboxes.dask import worker
 from llmbench.sandboxes.dask.worker import WorkerRequest
 from llmbench.sandboxes.docker import client
+from llmbench.sandboxes.docker.endpoints import find_endpoints
 from llmbench.sandboxes.open import open_sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.docker]
@@ -107,6 +108,26 @@ async def test_a_worker_that_might_judge_differently_is_not_used_and_reported_fi
     assert both.err.index(reason) < both.err.index("1 attempts")
 
 
+async def test_a_language_of_ones_own_runs_on_workers_that_have_its_folder(
+    empty: Cluster, tmp_path: Path
+) -> None:
+    folder = tmp_path / "languages" / "own"
+    shutil.copytree(bundled_dir("runners") / "python", folder)
+    runners = {"own": load_all([folder])["own"]}
+    empty.start_worker("only")
+    spec = SandboxSpec("dask", scheduler=empty.address, no_build=True)
+    problem = Problem("p", "own", "-", {"test_it.py": "def test_it(): pass"})
+    submission = runners["own"].submission(AttemptKey("t", "p", 1), problem, "", 20.0)
+    sandbox = await open_sandbox(spec, runners, run_id="r", own_answers=False, notify=print)
+    try:
+        assert (await sandbox.run(submission)).outcome is Outcome.PASSED
+    finally:
+        await sandbox.aclose()
+    request = WorkerRequest("r", spec, {"own": "another digest"}, own=(str(folder),))
+    with pytest.raises(SandboxError, match=f"has another runners/own: copy {folder} there"):
+        await worker._open(request)
+
+
 async def test_ctrl_c_twice_leaves_nothing_on_the_workers(empty: Cluster, tmp_path: Path) -> None:
     empty.start_worker("only")
     ran = await interrupted(
@@ -122,7 +143,7 @@ async def test_ctrl_c_twice_leaves_nothing_on_the_workers(empty: Cluster, tmp_pa
 
 async def containers_of(folder: Path) -> int:
     """Containers of the runs in a folder."""
-    async with aiodocker.Docker(client.addresses()[0]) as docker:
+    async with aiodocker.Docker(find_endpoints()[0].url) as docker:
         runs = [path.name for path in (folder / "_work").iterdir()]
         return sum(
             [len(await client.list_containers(docker, client.RUN_LABEL, name)) for name in runs]
@@ -187,7 +208,7 @@ async def test_a_worker_closes_the_sandbox_of_a_run_that_died(
     submission = RUNNERS["python"].submission(key, problem, "", 20.0)
     verdict = await worker.grade(request, submission)
     assert verdict.outcome is Outcome.PASSED
-    async with aiodocker.Docker(client.addresses()[0]) as docker:
+    async with aiodocker.Docker(find_endpoints()[0].url) as docker:
         with anyio.fail_after(20):
             while await client.list_containers(docker, client.RUN_LABEL, request.run_id):
                 await anyio.sleep(0.05)

@@ -86,7 +86,7 @@ async def test_images_are_compared_with_the_runner_folders(
     assert findings[f"{first.lang} image"]["detail"].endswith(": run.sh")
     assert state(findings, f"{second.lang} image") == "missing"
     for runner in (first, second):
-        build = f"docker build -t {runner.config.image} {runner.folder}"
+        build = f"llmbench images build --langs {runner.lang}"
         assert findings[f"{runner.lang} image"]["fix"] == build
     assert "docker" not in findings["usable"]
     assert engine.containers("-a") == []

@@ -35,14 +35,16 @@ RUN_LINES = [
 ]
 PROBLEMS = [line for line in COMMAND_LINES if line.startswith("python -m llmbench problems")]
 GRADES = [line for line in COMMAND_LINES if line.startswith("python -m llmbench grade")]
+IMAGES = [line for line in COMMAND_LINES if line.startswith("python -m llmbench images")]
 MODELS = [line for line in COMMAND_LINES if line.startswith("python -m llmbench models")]
-RESULTS = [line for line in COMMAND_LINES if line not in RUN_LINES + PROBLEMS + GRADES + MODELS]
+RESULTS = [
+    line for line in COMMAND_LINES if line not in RUN_LINES + PROBLEMS + GRADES + MODELS + IMAGES
+]
 RUNS = [line for line in RUN_LINES if line not in RESUMES]
 TESTED_ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
     "python3 scripts/test.py",  # runs this test
     "scripts/nightly.sh sweep.yaml nights",  # test_sweep.py runs it
-    "docker compose build",  # scripts/test.py runs it
     "export OPENROUTER_API_KEY=…",  # the runs below set it
 }
 (ANSWERS,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
@@ -67,7 +69,7 @@ def test_a_flag_is_listed_by_its_short_and_its_current_name() -> None:
 def test_every_command_line_is_run_by_a_test() -> None:
     assert set(SHELL) - set(COMMAND_LINES) == TESTED_ELSEWHERE
     assert len(RUNS) >= 5
-    assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES + MODELS} == set(
+    assert {shlex.split(line)[3] for line in RESULTS + PROBLEMS + GRADES + MODELS + IMAGES} == set(
         COMMANDS
     ) - {RUN}
 
@@ -138,6 +140,17 @@ async def test_a_command_of_the_readme_lists_the_models(tmp_path: Path, line: st
         ran = await run(tmp_path, *shlex.split(line)[3:], "--base-url", server.base_url)
     assert ran.code == 0, ran.err
     assert {line.split()[0] for line in ran.out.splitlines() if line.strip()} >= {"near", "far"}
+
+
+@pytest.mark.docker
+@pytest.mark.anyio
+@pytest.mark.parametrize("line", IMAGES)
+async def test_a_command_of_the_readme_lists_the_images(tmp_path: Path, line: str) -> None:
+    runners = load_runners(bundled_dir("runners"))
+    async with opened("docker", runners):
+        ran = await run(tmp_path, *shlex.split(line)[3:])
+    assert ran.code == 0, ran.err
+    assert {row.split()[0] for row in ran.out.splitlines() if row.strip()} >= set(runners)
 
 
 @pytest.mark.bubblewrap

@@ -6,18 +6,29 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import anyio
+import polars as pl
 import pytest
+from helpers.sandboxes import opened
+
+from llmbench.runners import load_all
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with the wheel, which borrows our dependencies."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    """The interpreter of an environment with the wheel, which borrows our dependencies."""
+    folder = wheel.parent
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
     python = folder / "env/bin/python"
     site_packages = subprocess.run(
@@ -72,3 +83,25 @@ def test_the_wheel_runs_the_demo_without_a_docker_engine(installed: Path, tmp_pa
     assert ran.returncode == 0, ran.stderr
     assert len((tmp_path / "r.csv").read_text().splitlines()) > 3
     assert "no model was asked" in ran.stdout
+
+
+@pytest.mark.anyio
+@pytest.mark.docker
+async def test_uvx_installs_the_wheel_in_an_empty_place_and_runs_the_demo(
+    wheel: Path, tmp_path: Path
+) -> None:
+    python = {"python": load_all()["python"]}
+    async with opened("docker", python):
+        pass
+    uv = Path(sys.executable).with_name("uv")
+    tool = [uv, "tool", "run", "--constraints", ROOT / "requirements.lock", "--from", wheel]
+    flags = ["--provider", "demo", "--only", "python-lru-*", "--runs", "1", "--out", "r.csv"]
+    env = {**os.environ, "UV_TOOL_DIR": str(tmp_path / "tools"), "PYTHONPATH": ""}
+    done = await anyio.run_process(
+        [*map(str, tool), "llmbench", *flags], cwd=tmp_path, env=env, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert "no model was asked" in done.stdout.decode()
+    rows = pl.read_csv(tmp_path / "r.csv")
+    assert set(rows["sandbox"]) == {"docker"}
+    assert rows["score"].null_count() == 0

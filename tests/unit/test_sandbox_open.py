@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -128,7 +129,7 @@ async def test_the_error_without_an_engine_names_the_address(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(NoSandboxError, match=r"none\.sock: start Docker, or set DOCKER_HOST"):
+    with pytest.raises(NoSandboxError, match=r"none\.sock \(DOCKER_HOST\): start Docker"):
         await DockerSandbox.open({"any": RUNNER}, "r")
 
 
@@ -233,3 +234,36 @@ def test_every_option_of_a_kind_is_a_field_with_a_flag() -> None:
     assert set(SANDBOX_OPTIONS) == fields
     for kind in SANDBOX_KINDS.values():
         assert kind.required <= kind.options <= fields
+
+
+@pytest.mark.anyio
+async def test_a_fallback_is_a_warning_and_not_a_note_about_progress(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Openers(monkeypatch, docker=NO_ENGINE)
+    notes: list[str] = []
+    warnings: list[str] = []
+    await open_sandbox(
+        SandboxSpec(), {}, run_id="r", own_answers=False, notify=notes.append, warn=warnings.append
+    )
+    assert (notes, warnings) == ([], ["tests run under bubblewrap: no engine"])
+
+
+@pytest.mark.anyio
+async def test_recorded_answers_have_their_images_built_only_if_nothing_else_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    openers = Openers(monkeypatch, bubblewrap=NO_BWRAP, process=NoSandboxError("no node"))
+    builds: list[bool] = []
+
+    async def open_docker(*arguments: Any) -> object:
+        builds.append(arguments[-1].build)
+        if not builds[-1]:
+            raise NO_IMAGE
+        return SimpleNamespace(name="docker")
+
+    monkeypatch.setattr(DockerSandbox, "open", open_docker)
+    assert await openers.open("auto", own_answers=True) == "docker"
+    assert builds == [False, True]
+    with pytest.raises(NoSandboxError, match="no node"):
+        await openers.open(SandboxSpec(no_build=True), own_answers=True)

@@ -2,16 +2,18 @@
 
 import logging
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 import yaml
 
 from llmbench.errors import NoSandboxError
 from llmbench.plan import bundled_dir
 from llmbench.runners import Runner, load_runners
-from llmbench.sandboxes.local.toolchains import set_up
+from llmbench.sandboxes.local.toolchains import find_programs, set_up
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +50,9 @@ async def test_setup_runs_once_for_each_state_of_the_folder(write_runner: WriteR
         ready = await set_up(write_runner(setup='echo made >"$1/here"'), notes.append)
     assert (ready["tongue"].support / "here").read_text() == "made\n"
     await set_up(write_runner(setup='echo again >"$1/here"'), notes.append)
-    assert len(notes) == 2
+    beginnings = [note for note in notes if note.startswith("setting up Tongue, once, in ")]
+    assert len(beginnings) == 2
+    assert re.fullmatch(r"set up Tongue in \d+\.\d s", notes[1])
 
 
 async def test_setups_are_logged_with_their_seconds(
@@ -80,9 +84,37 @@ async def test_the_output_of_a_failed_check_is_reported_each_time(
 async def test_a_failed_setup_reports_its_last_lines_and_leaves_nothing(
     write_runner: WriteRunner, tmp_path: Path
 ) -> None:
-    with pytest.raises(NoSandboxError, match="failed with exit 3: no network"):
+    with pytest.raises(NoSandboxError, match=r"setup\.sh failed after 0 s with exit 3: no network"):
         await set_up(write_runner(setup="echo no network; exit 3"), print)
     assert list((tmp_path / "cache").rglob("*tongue*")) == []
+
+
+async def test_a_setup_that_another_process_makes_is_waited_for_and_used(
+    write_runner: WriteRunner,
+) -> None:
+    runners, notes = write_runner(setup='sleep 0.5; echo made >>"$1/here"'), list[str]()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(set_up, runners, notes.append)
+    assert sum(note.startswith("setting up Tongue, once") for note in notes) == 1
+    assert sum("waiting for process" in note for note in notes) == 2
+    ready = await set_up(runners, notes.append)
+    assert (ready["tongue"].support / "here").read_text() == "made\n"
+
+
+async def test_a_registry_that_does_not_answer_is_reported_within_a_minute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    runners = {"typescript": load_runners(bundled_dir("runners"))["typescript"]}
+    if None in find_programs(runners["typescript"]).values():
+        pytest.skip("needs node")
+    with socket.create_server(("127.0.0.1", 0)) as silent, anyio.fail_after(60):
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("npm_config_registry", f"http://127.0.0.1:{port}/")
+        with pytest.raises(NoSandboxError, match=f"timeout at: http://127.0.0.1:{port}") as caught:
+            await set_up(runners, print)
+    assert "\n" not in str(caught.value)
 
 
 async def test_missing_packages_refuse_the_language(

@@ -3,7 +3,8 @@
 from attrs import field, frozen
 
 from llmbench.cli.command import Command, with_format
-from llmbench.options import Options, option
+from llmbench.options import option
+from llmbench.runs.options import RunnerOptions
 
 DESCRIPTION = """\
 Check this machine: the container engine with its limits, runtimes and images, bubblewrap, the
@@ -18,7 +19,7 @@ FORMATS = ("text", "json")
 
 
 @frozen(kw_only=True, slots=False)
-class DoctorOptions(Options):
+class DoctorOptions(RunnerOptions):
     """Repairs, and the form of the output."""
 
     fix: bool = field(

@@ -6,8 +6,8 @@ from attrs import field, frozen
 
 from llmbench.cli.command import Command
 from llmbench.importers import FORMATS
-from llmbench.options import Options, option, optional_path, whole_number
-from llmbench.runs.options import ProblemOptions, SandboxOptions
+from llmbench.options import option, optional_path, whole_number
+from llmbench.runs.options import ProblemOptions, RunnerOptions, SandboxOptions
 
 DESCRIPTION = """\
 List, show, write, check and import the problems that models are asked."""
@@ -19,12 +19,12 @@ your first problem:
 
 
 @frozen(kw_only=True, slots=False)
-class ListOptions(ProblemOptions):
+class ListOptions(ProblemOptions, RunnerOptions):
     """The problems to list."""
 
 
 @frozen(kw_only=True, slots=False)
-class ShowOptions(ProblemOptions):
+class ShowOptions(ProblemOptions, RunnerOptions):
     """The problem to show."""
 
     id: str = field(metadata=option("id of the problem", "ID", positional=True))
@@ -39,7 +39,7 @@ class ShowOptions(ProblemOptions):
 
 
 @frozen(kw_only=True, slots=False)
-class NewOptions(Options):
+class NewOptions(RunnerOptions):
     """The problem to write."""
 
     id: str = field(metadata=option("id of the new problem", "ID", positional=True))
@@ -59,7 +59,7 @@ class NewOptions(Options):
 
 
 @frozen(kw_only=True, slots=False)
-class CheckOptions(ProblemOptions, SandboxOptions):
+class CheckOptions(ProblemOptions, RunnerOptions, SandboxOptions):
     """The problems to check, and how thoroughly."""
 
     repeat: int = field(
@@ -91,7 +91,7 @@ class CheckOptions(ProblemOptions, SandboxOptions):
 
 
 @frozen(kw_only=True, slots=False)
-class ImportOptions(Options):
+class ImportOptions(RunnerOptions):
     """The collection to import, and the file to write."""
 
     format: str = field(

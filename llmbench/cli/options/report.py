@@ -5,8 +5,9 @@ from pathlib import Path
 from attrs import field, frozen
 
 from llmbench.cli.command import Command
-from llmbench.options import Options, option, optional_path, paths
+from llmbench.options import option, optional_path, paths
 from llmbench.plan import bundled_dir
+from llmbench.runs.options import RunnerOptions
 
 DESCRIPTION = """\
 Write one HTML page about results, complete in itself: leaderboard, heat map of problems, cost,
@@ -24,7 +25,7 @@ examples:
 
 
 @frozen(kw_only=True, slots=False)
-class ReportOptions(Options):
+class ReportOptions(RunnerOptions):
     """Results, the folders of their runs, and the page to write."""
 
     results: tuple[Path, ...] = field(

@@ -5,8 +5,9 @@ from pathlib import Path
 from attrs import field, frozen
 
 from llmbench.cli.command import Command
-from llmbench.options import Check, Options, option, optional_path, paths
+from llmbench.options import Check, option, optional_path, paths
 from llmbench.plan import WORK_FOLDER, bundled_dir
+from llmbench.runs.options import RunnerOptions
 
 DESCRIPTION = """\
 Show one attempt: the prompt, the answer, the code found in it, and the test log; then its repairs,
@@ -27,7 +28,7 @@ def _names_a_run(text: str) -> bool:
 
 
 @frozen(kw_only=True, slots=False)
-class ShowOptions(Options):
+class ShowOptions(RunnerOptions):
     """The attempt to show, and the folders of its run."""
 
     result: Path = field(

@@ -10,16 +10,14 @@ from llmbench.cli.options.problems import (
     NewOptions,
     ShowOptions,
 )
-from llmbench.options import Options
-from llmbench.plan import bundled_dir
 from llmbench.records import Problem
-from llmbench.runners import Runner, load_runners
-from llmbench.runs.options import ProblemOptions
+from llmbench.runners import Runner, load_all
+from llmbench.runs.options import ProblemOptions, RunnerOptions
 
 
-def main(options: Options) -> int:
+def main(options: RunnerOptions) -> int:
     """Do one action and return its exit code."""
-    runners = load_runners(bundled_dir("runners"))
+    runners = load_all(options.runners)
     # Each action imports only what it needs.
     match options:
         case CheckOptions():

@@ -37,6 +37,7 @@ async def _check(
         run_id=new_run_id(),
         own_answers=False,
         notify=console.info,
+        warn=console.warn,
     )
     try:
         checker = ProblemChecker(

@@ -87,7 +87,9 @@ class DaskSandbox:
         # Each worker opens the best sandbox of its machine.
         spec = replace(request.spec, kind="auto", scheduler=None)
         digests = {lang: dask_worker.runner_digest(r) for lang, r in request.runners.items()}
-        sandbox = cls(client, WorkerRequest(request.run_id, spec, digests), request.notify)
+        own = tuple(str(r.folder) for r in request.runners.values() if not r.bundled)
+        order = WorkerRequest(request.run_id, spec, digests, own=own)
+        sandbox = cls(client, order, request.notify)
         try:
             await sandbox._probe(await sandbox._refresh_workers())
             if not sandbox._workers:

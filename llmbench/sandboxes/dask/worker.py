@@ -8,15 +8,15 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anyio
 from distributed import Worker
 
-from llmbench import plan
 from llmbench._version import __version__
 from llmbench.errors import SandboxError
 from llmbench.records import Submission, Verdict
-from llmbench.runners import Runner, load_runners
+from llmbench.runners import Runner, load_all
 from llmbench.sandboxes.base import OpenRequest, Sandbox, SandboxSpec
 from llmbench.sandboxes.local import toolchains
 from llmbench.sandboxes.local_kinds import open_auto
@@ -32,13 +32,15 @@ class WorkerRequest:
     """The run that sends submissions to a worker, and its requirements.
 
     `digests` has a hash of each language's runner folder, and `version` is that of llmbench: a
-    worker with other ones might judge differently.
+    worker with other ones might judge differently. `own` are the folders of languages that
+    llmbench does not bring; a worker reads them from the same paths.
     """
 
     run_id: str
     spec: SandboxSpec
     digests: Mapping[str, str]
     version: str = __version__
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +134,16 @@ async def _get_sandbox(request: WorkerRequest) -> _OpenSandbox:
 async def _open(request: WorkerRequest) -> _OpenSandbox:
     if request.version != __version__:
         raise SandboxError(f"has llmbench {__version__}, not {request.version}")
-    runners = load_runners(plan.bundled_dir("runners"))
+    runners = load_all([path for path in map(Path, request.own) if path.is_dir()])
+    own = {Path(path).name: path for path in request.own}
     for lang, digest in request.digests.items():
         if lang not in runners or runner_digest(runners[lang]) != digest:
-            raise SandboxError(
-                f"has another runners/{lang}", hint="install the same llmbench there"
-            )
+            hint = f"copy {own[lang]} there" if lang in own else "install the same llmbench there"
+            raise SandboxError(f"has another runners/{lang}", hint=hint)
     notes: list[str] = []
     needed = {lang: runners[lang] for lang in request.digests}
     sandbox = await open_auto(
-        OpenRequest(request.spec, needed, request.run_id, own_answers=False, notify=notes.append)
+        OpenRequest(request.spec, needed, request.run_id, False, notes.append, notes.append)
     )
     logger.info("opened sandbox %s of run %s", sandbox.name, request.run_id)
     return _OpenSandbox(sandbox, tuple(notes))

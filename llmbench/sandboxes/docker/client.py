@@ -2,9 +2,8 @@
 
 import json
 import logging
-import os
 from collections.abc import Awaitable, Mapping
-from pathlib import Path
+from errno import ECONNREFUSED, ENOENT
 from typing import Any, TypeVar
 
 import aiodocker
@@ -15,6 +14,7 @@ from aiodocker.containers import DockerContainer
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.runners import Runner
 from llmbench.sandboxes.docker import owner
+from llmbench.sandboxes.docker.endpoints import Endpoint, find_endpoints
 
 T = TypeVar("T")
 
@@ -31,68 +31,46 @@ PING_SECONDS = 5.0
 API_SECONDS = 30.0
 """Longest wait for one answer of a busy engine, so that a stuck one is an error and no hang."""
 REMOVE_SECONDS = 10.0
+REASON_CHARACTERS = 200
+
+_NOTHING_LISTENS = frozenset({ENOENT, ECONNREFUSED})
 
 
-def addresses() -> list[str]:
-    """Return the addresses where an engine may listen, in the order of trying."""
-    if host := os.environ.get("DOCKER_HOST"):
-        return [host]
-    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
-    sockets = [
-        Path("/var/run/docker.sock"),
-        Path.home() / ".docker/run/docker.sock",
-        runtime / "docker.sock",
-        runtime / "podman/podman.sock",
-        Path("/run/podman/podman.sock"),
-    ]
-    return [f"unix://{path}" for path in sockets if path.is_socket()]
-
-
-async def connect() -> tuple[str, aiodocker.Docker]:
-    """Return the address of the first engine that answers, and an open client.
+async def connect() -> tuple[Endpoint, aiodocker.Docker]:
+    """Return the first endpoint whose engine answers, and an open client.
 
     Raises:
-        NoSandboxError: no engine answers, or the environment names one in a wrong way.
+        NoSandboxError: no engine answers; says where it was tried, and why if that is known.
     """
-    candidates = addresses()
-    for address in candidates:
-        docker = open_client(address)
-        if await ping(docker):
-            logger.info("container engine found at %s", address)
-            return address, docker
-        logger.debug("no engine answers at %s", address)
+    failures = []
+    for endpoint in find_endpoints():
+        docker = open_client(endpoint)
+        reason = await ping(docker)
+        if reason is None:
+            logger.info("container engine found at %s", endpoint)
+            return endpoint, docker
         await close_client(docker)
-    tried = ", ".join(candidates)
-    where = f"at {tried}" if tried else "and no socket of Docker or Podman was found"
+        failures.append(f"{endpoint}, {reason}" if reason else str(endpoint))
+        logger.debug("no engine answers at %s", failures[-1])
+    where = f"at {'; '.join(failures)}" if failures else "and no socket of Docker or Podman is here"
     raise NoSandboxError(
         f"no Docker engine answers {where}", hint="start Docker, or set DOCKER_HOST"
     )
 
 
-def open_client(address: str) -> aiodocker.Docker:
-    """Return a client of the engine at an address; it sends nothing yet.
+def open_client(endpoint: Endpoint) -> aiodocker.Docker:
+    """Return a client of an engine; it sends nothing yet.
 
     Raises:
-        NoSandboxError: the address is malformed, or the certificates for it are missing.
+        NoSandboxError: a certificate is missing or invalid.
     """
-    scheme, separator, place = address.partition("://")
-    if scheme not in SCHEMES or not separator or not place:
-        raise NoSandboxError(
-            f"DOCKER_HOST {address}: not an address like unix:///PATH or tcp://HOST:PORT",
-            hint="change it; ssh -L forwards the socket of an engine elsewhere",
-        )
+    # Each attached container holds a connection: the usual limit of 100 would stall the others.
+    scheme, _, path = endpoint.url.partition("://")
     if scheme == "unix":
-        # Each attached container holds a connection: the usual limit of 100 would stall the others.
-        connector = aiohttp.UnixConnector(place, limit=0)
-        return aiodocker.Docker("unix://localhost", connector=connector)
-    try:
-        return aiodocker.Docker(address)
-    except (OSError, ValueError):
-        folder = os.environ.get("DOCKER_CERT_PATH", "")
-        raise NoSandboxError(
-            f"DOCKER_CERT_PATH {folder}: no usable ca.pem, cert.pem and key.pem in it",
-            hint="name the folder of the engine's certificates, or unset DOCKER_TLS_VERIFY",
-        ) from None
+        unix = aiohttp.UnixConnector(path, limit=0)
+        return aiodocker.Docker("unix://localhost", connector=unix)
+    tcp = aiohttp.TCPConnector(ssl=endpoint.ssl_context() or True, limit=0)
+    return aiodocker.Docker(endpoint.url, connector=tcp)
 
 
 async def close_client(docker: aiodocker.Docker) -> None:
@@ -101,14 +79,27 @@ async def close_client(docker: aiodocker.Docker) -> None:
     await docker.connector.close()
 
 
-async def ping(docker: aiodocker.Docker) -> bool:
-    """True if the engine answers in time."""
+async def ping(docker: aiodocker.Docker) -> str | None:
+    """Return None if the engine answers in time, else the reason: empty if nothing listens."""
     try:
         with anyio.fail_after(PING_SECONDS):
             await docker.version()
-    except (aiodocker.DockerError, aiohttp.ClientError, OSError, ValueError):
-        return False
-    return True
+    except TimeoutError:
+        return f"no answer in {PING_SECONDS:g} s"
+    except (aiodocker.DockerError, aiohttp.ClientError, OSError, ValueError) as error:
+        return _reason(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """The reason why an engine does not answer; empty if nothing listens at its address."""
+    failed = error.__context__ if isinstance(error, aiodocker.DockerError) else error
+    if isinstance(failed, aiohttp.ClientConnectorError):
+        failed = failed.os_error
+    if isinstance(failed, OSError) and failed.errno in _NOTHING_LISTENS:
+        return ""
+    text = (isinstance(failed, OSError) and failed.strerror) or str(failed or error)
+    return " ".join(text.split())[:REASON_CHARACTERS] or type(error).__name__
 
 
 async def call(action: str, request: Awaitable[T]) -> T:
@@ -177,16 +168,6 @@ async def remove_orphans(docker: aiodocker.Docker) -> None:
         logger.info("removed %d containers of dead runs", len(orphans))
 
 
-async def image_tags(docker: aiodocker.Docker) -> set[str]:
-    """Return the tags of all images.
-
-    Raises:
-        SandboxError: the engine did not list them.
-    """
-    images = await call("list images", docker.images.list())
-    return {tag for image in images for tag in image.get("RepoTags") or ()}
-
-
 async def image_digest(docker: aiodocker.Docker, runner: Runner) -> str:
     """Return the digest of a language's image.
 
@@ -201,14 +182,3 @@ def engine_version(info: Mapping[str, Any]) -> str:
     """Return name and version of an engine, from its answer to `version`."""
     parts = info.get("Components") or [{"Name": "Engine", "Version": info.get("Version")}]
     return f"{parts[0]['Name']} {parts[0]['Version']}"
-
-
-def has_image(tags: set[str], image: str) -> bool:
-    """True if an image is among these tags, as Docker or Podman writes it."""
-    tagged = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
-    return bool({tagged, f"localhost/{tagged}"} & tags)
-
-
-def build_command(runner: Runner) -> str:
-    """Return the command that builds the image of a language."""
-    return f"docker build -t {runner.config.image} {runner.folder}"

@@ -17,8 +17,10 @@ from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission
 from llmbench.runners import Runner
 from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, BaseSandbox
-from llmbench.sandboxes.docker import client, owner
+from llmbench.sandboxes.docker import client, images, owner
 from llmbench.sandboxes.docker.client import OWNER_LABEL, RUN_LABEL, call
+from llmbench.sandboxes.docker.endpoints import Endpoint
+from llmbench.sandboxes.docker.images import Builds, Connection
 from llmbench.sandboxes.launch import CGROUP, WORK, Capture, Launch, pack
 from llmbench.sandboxes.verdict import Execution
 
@@ -45,14 +47,14 @@ class DockerSandbox(BaseSandbox):
 
     def __init__(
         self,
-        connection: tuple[str, aiodocker.Docker],
+        connection: tuple[Endpoint, aiodocker.Docker],
         runners: Mapping[str, Runner],
         run_id: str,
         runtime: str | None = None,
     ) -> None:
-        """Use the engine at an address over an open connection, which `aclose` closes."""
+        """Use the engine of an open connection, which `aclose` closes."""
         super().__init__(runners)
-        self._address, self._docker = connection
+        self._endpoint, self._docker = connection
         self._runtime = runtime
         self._labels = {RUN_LABEL: run_id, OWNER_LABEL: owner.owner_label()}
         self._recovery = anyio.Lock()
@@ -60,25 +62,30 @@ class DockerSandbox(BaseSandbox):
 
     @classmethod
     async def open(
-        cls, runners: Mapping[str, Runner], run_id: str, runtime: str | None = None
+        cls,
+        runners: Mapping[str, Runner],
+        run_id: str,
+        runtime: str | None = None,
+        builds: Builds | None = None,
     ) -> Self:
         """Connect to the engine, remove containers of dead runs, and check the images.
 
-        `runtime` is the engine's name of the containers' OCI runtime (None: its default).
+        `runtime` is the engine's name of the containers' OCI runtime (None: its default). `builds`
+        says if missing images are built (None: they are not).
 
         Raises:
             NoSandboxError: no engine answers, or it lacks the runtime.
-            SandboxError: an image is missing; names the command that builds it.
+            SandboxError: an image is missing or cannot be built; names the command that builds it.
         """
-        address, docker = await client.connect()
+        endpoint, docker = await client.connect()
         try:
             await client.remove_orphans(docker)
             await _check_runtime(docker, runtime)
-            await _check_images(docker, runners)
+            await images.prepare(Connection(endpoint, docker), runners, builds or Builds())
         except BaseException:
             await client.close_client(docker)
             raise
-        return cls((address, docker), runners, run_id, runtime)
+        return cls((endpoint, docker), runners, run_id, runtime)
 
     async def execute(self, submission: Submission, runner: Runner) -> Execution:
         """Run once in a fresh container.
@@ -113,9 +120,9 @@ class DockerSandbox(BaseSandbox):
 
     async def _can_reconnect(self) -> bool:
         """True if a new connection works: an engine that is stopping still serves the old ones."""
-        docker = client.open_client(self._address)
+        docker = client.open_client(self._endpoint)
         try:
-            return await client.ping(docker)
+            return await client.ping(docker) is None
         finally:
             await client.close_client(docker)
 
@@ -127,13 +134,13 @@ class DockerSandbox(BaseSandbox):
         """
         version = await call("report its version", self._docker.version())
         info = await call("describe itself", self._docker.system.info())
-        images = {
+        digests = {
             f"{lang} image": f"{image}@{await client.image_digest(self._docker, runner)}"
             for lang, runner in self.runners.items()
             for image in [runner.config.image]
         }
         runtime = self._runtime or info.get("DefaultRuntime") or "?"
-        return {"engine": client.engine_version(version), "runtime": runtime} | images
+        return {"engine": client.engine_version(version), "runtime": runtime} | digests
 
     async def aclose(self) -> None:
         """Remove the containers of this run, and close the connection."""
@@ -313,12 +320,3 @@ async def _check_runtime(docker: aiodocker.Docker, runtime: str | None) -> None:
     if runtime not in known:
         names = ", ".join(sorted(known))
         raise NoSandboxError(f"the engine has no runtime {runtime}", hint=f"choose from {names}")
-
-
-async def _check_images(docker: aiodocker.Docker, runners: Mapping[str, Runner]) -> None:
-    tags = await client.image_tags(docker)
-    missing = [r for r in runners.values() if not client.has_image(tags, r.config.image)]
-    if missing:
-        names = ", ".join(runner.config.image for runner in missing)
-        build = " && ".join(map(client.build_command, missing))
-        raise SandboxError(f"the engine has no image {names}", hint=build)

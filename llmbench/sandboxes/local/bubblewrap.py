@@ -85,6 +85,8 @@ class BubblewrapSandbox(ProcessSandbox):
             NoSandboxError: bwrap is missing or may not make namespaces here, or a language
                 cannot be set up; says what to do.
         """
+        if sys.platform != "linux":
+            raise NoSandboxError("bubblewrap works on Linux only", hint="use Docker")
         if shutil.which("bwrap") is None:
             raise NoSandboxError("bwrap is not installed", hint="install the package bubblewrap")
         trial = ["bwrap", *_confinement(16), *_views(), "--chdir", WORK, "true"]

@@ -38,6 +38,9 @@ STOP_SECONDS = 0.2
 LOG_END_SECONDS = 1.0
 """Longest wait for the end of a log whose writers were killed."""
 
+UPTIME = "/proc/uptime"
+"""Without this file and its neighbours the time and memory of tests cannot be measured."""
+
 CHUNK = 2**16
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -73,6 +76,8 @@ class ProcessSandbox(BaseSandbox):
         Raises:
             NoSandboxError: a program is missing; says how to install it.
         """
+        if not os.access(UPTIME, os.R_OK):
+            raise NoSandboxError(f"this system has no {UPTIME}", hint="use Docker")
         for program in ("sh", "tar", "head", "timeout"):
             if shutil.which(program) is None:
                 raise NoSandboxError(f"no program {program}", hint="install tar and coreutils")

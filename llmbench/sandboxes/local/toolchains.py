@@ -4,15 +4,14 @@ import hashlib
 import logging
 import os
 import shutil
-import signal
 import site
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import anyio
 
 from llmbench.errors import NoSandboxError
 from llmbench.runners import AUTHORING, CHECK, SETUP, Runner
+from llmbench.sandboxes.commands import exclusive, run_visibly
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ async def set_up(
     """Find and check each language's programs; run `setup.sh` once per state of its folder.
 
     The output of `setup.sh` is in the user's cache folder. A folder there is always complete: it
-    is built under a temporary name, and the first process to finish renames it.
+    is built under a temporary name. One process makes it, and `notify` says that others wait.
 
     Raises:
         NoSandboxError: a program is missing or a setup failed; says what to do.
@@ -70,13 +70,11 @@ async def set_up(
         folder = cache_dir() / f"{lang}-{digest(runner.folder, paths)}"
         toolchain = Toolchain(paths, folder / "runner", folder / "support")
         await check(runner, toolchain.search_path)
-        if folder.is_dir():
-            with suppress(OSError):
-                os.utime(folder)  # the time of its last use
-            logger.debug("using the setup of %s in %s", lang, folder)
-        else:
-            notify(f"setting up {runner.config.title}, once, in {folder}")
-            await _set_up(runner, toolchain, folder)
+        if not _is_made(folder):
+            await _make(runner, toolchain, folder, notify)
+        with suppress(OSError):
+            os.utime(folder)  # the time of its last use
+        logger.debug("using the setup of %s in %s", lang, folder)
         ready[lang] = toolchain
     return ready
 
@@ -138,30 +136,62 @@ def digest(folder: Path, programs: Iterable[Path]) -> str:
     return state.hexdigest()[:16]
 
 
-async def _set_up(runner: Runner, toolchain: Toolchain, folder: Path) -> None:
+async def _make(
+    runner: Runner, toolchain: Toolchain, folder: Path, notify: Callable[[str], None]
+) -> None:
+    """Make a setup, unless another process makes it, which is waited for."""
+    title = f"setting up {runner.config.title}"
     began = time.monotonic()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        async with exclusive(folder.with_name(f".{folder.name}.lock"), title, notify):
+            if _is_made(folder):
+                return
+            notify(f"{title}, once, in {folder}")
+            with _fresh(folder) as fresh:
+                await _fill(fresh, runner, toolchain, notify)
     except OSError as error:
         raise NoSandboxError(
             f"{folder}: cannot be made: {error}", hint="set XDG_CACHE_HOME"
         ) from None
+    seconds = time.monotonic() - began
+    notify(f"set up {runner.config.title} in {seconds:.1f} s")
+    logger.info("set up %s in %s in %.1f s", runner.lang, folder, seconds)
+
+
+def _is_made(folder: Path) -> bool:
+    return folder.is_dir()
+
+
+@contextmanager
+def _fresh(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, which becomes `folder` if the block succeeds."""
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        source, support = fresh / toolchain.runner.name, fresh / toolchain.support.name
-        shutil.copytree(runner.folder, source, ignore=shutil.ignore_patterns(AUTHORING))
-        support.mkdir()
-        if (source / SETUP).exists():
-            await _run_setup(runner, source / SETUP, support, toolchain.search_path)
-        _rename(fresh, folder)
+        yield fresh
+        fresh.rename(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    logger.info("set up %s in %s in %.1f s", runner.lang, folder, time.monotonic() - began)
 
 
-def _rename(fresh: Path, folder: Path) -> None:
-    with suppress(OSError):  # another process was first, with the same content
-        fresh.rename(folder)
+async def _fill(
+    fresh: Path, runner: Runner, toolchain: Toolchain, notify: Callable[[str], None]
+) -> None:
+    """Copy the runner's folder, and run its setup.sh.
+
+    Raises:
+        NoSandboxError: setup.sh failed, with the reason of the program that failed.
+    """
+    source, support = fresh / toolchain.runner.name, fresh / toolchain.support.name
+    shutil.copytree(runner.folder, source, ignore=shutil.ignore_patterns(AUTHORING))
+    support.mkdir()
+    if not (source / SETUP).exists():
+        return
+    env = {**os.environ, "PATH": toolchain.search_path}
+    command = ["sh", str(source / SETUP), str(support)]
+    result = await run_visibly(command, f"setting up {runner.config.title}", notify, env)
+    if result.code:
+        where = f"{runner.folder / SETUP} failed after {result.seconds:.0f} s"
+        raise NoSandboxError(f"{where} with exit {result.code}: {result.reason}")
 
 
 async def check(runner: Runner, path: str) -> None:
@@ -171,34 +201,9 @@ async def check(runner: Runner, path: str) -> None:
         NoSandboxError: something is missing or too old; says what to do.
     """
     if (runner.folder / CHECK).exists():
-        code, output = await _shell(path, runner.folder / CHECK)
-        if code:
-            raise NoSandboxError(f"{runner.config.title}: {output}", hint=INSTALL)
-
-
-async def _run_setup(runner: Runner, script: Path, support: Path, path: str) -> None:
-    code, output = await _shell(path, script, support)
-    if code:
-        raise NoSandboxError(f"{runner.folder / SETUP} failed with exit {code}: {output}")
-
-
-async def _shell(path: str, *command: Path) -> tuple[int, str]:
-    """Exit code and last lines of a shell script; cancelling kills all that it started."""
-    process = await anyio.open_process(
-        ["sh", *map(str, command)],
-        env={**os.environ, "PATH": path},
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    async with process:
-        assert process.stdout
-        try:
-            output = b"".join([chunk async for chunk in process.stdout])
-            code = await process.wait()
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-    lines = output.decode("utf-8", "replace").split("\n")[-5:]
-    return code, " | ".join(lines).strip(" |")[-400:]
+        command = ["sh", str(runner.folder / CHECK)]
+        env = {**os.environ, "PATH": path}
+        title = f"checking {runner.config.title}"
+        result = await run_visibly(command, title, lambda line: None, env)
+        if result.code:
+            raise NoSandboxError(f"{runner.config.title}: {result.reason}", hint=INSTALL)
