@@ -120,8 +120,9 @@ class Options:
         """
         current = current_names(cls, values)
         for name, value in current.items():
-            if any(map(_is_empty, value if isinstance(value, (list, tuple)) else [value])):
-                raise UsageError(f"{name}: is empty", hint="give a value, or leave it out")
+            for each in value if isinstance(value, (list, tuple)) else [value]:
+                if fault := _fault_of_text(each):
+                    raise UsageError(f"{name}: {fault}")
         options = cls(**current)
         object.__setattr__(options, "explicit", current)
         return options
@@ -335,8 +336,8 @@ def _reader(kind: Any, declared: Option) -> Callable[[str], Any]:
             value = kind(text)
         except ValueError:
             value = text
-        if _is_empty(text):
-            raise argparse.ArgumentTypeError("is empty: give a value, or leave it out")
+        if fault := _fault_of_text(text):
+            raise argparse.ArgumentTypeError(fault)
         check = declared.check
         if text != declared.bare and check is not None and not check.accepts(value):
             raise argparse.ArgumentTypeError(f"{text!r} is not {check.description}")
@@ -352,9 +353,17 @@ def _plain(declared: Any) -> Any:
     return declared
 
 
-def _is_empty(value: object) -> bool:
-    """True for a text, or a list in a text, that holds nothing."""
-    return isinstance(value, str) and not value.strip(" ,")
+def _fault_of_text(value: object) -> str | None:
+    """Return why a text, or a list in a text, cannot be a value; None for any other value."""
+    if not isinstance(value, str):
+        return None
+    if not value.strip(" ,"):
+        return "is empty: give a value, or leave it out"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"{value!r} is not UTF-8"
+    return "holds a NUL" if "\0" in value else None
 
 
 _KINDS: Mapping[Any, str] = {
