@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NoReturn, Self, get_args, get_origin
 import attrs
 
 from llmbench.errors import UsageError
+from llmbench.texts import fault_of_text
 
 Strings = str | Sequence[str]
 Paths = str | Path | Sequence[str | Path]
@@ -121,8 +122,9 @@ class Options:
             if field.default is attrs.NOTHING and field.name not in current:
                 raise UsageError(f"{field.name} is missing", hint=f"give the {declared.help}")
         for name, value in current.items():
-            if any(map(_is_empty, value if isinstance(value, (list, tuple)) else [value])):
-                raise UsageError(f"{name}: is empty", hint="give a value, or leave it out")
+            for each in value if isinstance(value, (list, tuple)) else [value]:
+                if fault := fault_of_text(each):
+                    raise UsageError(f"{name}: {fault}")
         options = cls(**current)
         object.__setattr__(options, "explicit", current)
         return options
@@ -351,8 +353,8 @@ def _reader(kind: Any, declared: Option) -> Callable[[str], Any]:
             value = kind(text)
         except ValueError:
             value = text
-        if _is_empty(text):
-            raise argparse.ArgumentTypeError("is empty: give a value, or leave it out")
+        if fault := fault_of_text(text):
+            raise argparse.ArgumentTypeError(fault)
         if text != declared.bare and (check := declared.check) and not check.accepts(value):
             raise argparse.ArgumentTypeError(f"{text!r} is not {check.description}")
         return value
@@ -365,11 +367,6 @@ def _plain(declared: Any) -> Any:
     if isinstance(declared, UnionType):
         return next(kind for kind in get_args(declared) if kind is not type(None))
     return declared
-
-
-def _is_empty(value: object) -> bool:
-    """True for a text, or a list in a text, that holds nothing."""
-    return isinstance(value, str) and not value.strip(" ,")
 
 
 _KINDS: Mapping[Any, str] = {

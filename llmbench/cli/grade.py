@@ -1,7 +1,6 @@
 """`llmbench grade`: test answers from a file, write, print."""
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,12 +49,17 @@ def _file(answers: Path) -> Iterator[Path]:
     if answers != STDIN:
         yield answers
         return
-    with tempfile.TemporaryDirectory(prefix="llmbench-") as folder:
-        path = Path(folder, STDIN_NAME)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="llmbench-")
+    except OSError as error:
+        raise UsageError(f"{STDIN_NAME}: cannot be kept: {error.strerror}: set TMPDIR") from None
+    with folder:
+        path = Path(folder.name, STDIN_NAME)
         try:
-            with path.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
+            # By its number: Python has no object for a standard input that is closed.
+            with open(0, "rb", closefd=False) as stdin, path.open("wb") as file:
+                shutil.copyfileobj(stdin, file)
         except OSError as error:
             reason = error.strerror
-            raise UsageError(f"{STDIN_NAME}: cannot be kept in {folder}: {reason}") from None
+            raise UsageError(f"{STDIN_NAME}: cannot be kept in {folder.name}: {reason}") from None
         yield path

@@ -166,6 +166,10 @@ class ErrorMapper:
         if isinstance(cause, aiohttp.ClientSSLError):
             detail = self._redact(str(cause))
             return self._target_error("no trusted connection", detail, "check --base-url")
+        own_host = httpx.URL(self.base_url).raw_host.decode("ascii")
+        if isinstance(cause, aiohttp.ClientConnectorError) and cause.host != own_host:
+            hint = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
+            return UnreachableError(f"cannot reach the proxy {cause.host}:{cause.port}", hint=hint)
         if isinstance(cause, aiohttp.ClientConnectorDNSError):
             return UnreachableError(
                 f"cannot reach {self.base_url} (no such host)", hint="check --base-url"

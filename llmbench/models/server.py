@@ -203,9 +203,9 @@ def _proxy(url: str) -> str | None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     try:
-        address = httpx.URL(proxy)
-        valid = address.scheme in ("http", "https") and address.host
-    except httpx.InvalidURL:
+        address = urlsplit(proxy)
+        valid = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:
         valid = False
     if not valid:
         no_password = (

@@ -202,3 +202,14 @@ def test_a_value_of_another_type_is_refused(values: dict[str, object]) -> None:
     (name,) = values
     with pytest.raises(UsageError, match=f"^{name}: .* is not "):
         RunOptions.from_values(values)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [("a\udcff", r"'a\\udcff' is not UTF-8"), ("a\0b", "holds a NUL")]
+)
+def test_a_text_that_no_file_can_hold_is_refused(value: str, reason: str) -> None:
+    for flag in ("--model", "--out", "--resume"):
+        with pytest.raises(UsageError, match=reason):
+            parse(flag, value)
+    with pytest.raises(UsageError, match=f"^model: {reason}"):
+        RunOptions.from_values({"model": ["b", value]})

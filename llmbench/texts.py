@@ -1,0 +1,14 @@
+"""Checks of texts that people give."""
+
+
+def fault_of_text(value: object) -> str | None:
+    """Return why a text, or a list in a text, cannot be a value; None for any other value."""
+    if not isinstance(value, str):
+        return None
+    if not value.strip(" ,"):
+        return "is empty: give a value, or leave it out"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"{value!r} is not UTF-8"
+    return "holds a NUL" if "\0" in value else None
