@@ -191,14 +191,15 @@ async def test_a_wrong_variable_is_named(tmp_path: Path, env: dict[str, str], li
 @pytest.mark.parametrize(
     ("env", "line"),
     [
-        ({"DOCKER_HOST": "ssh://me@h"}, "DOCKER_HOST ssh://me@h: not an address like unix://"),
-        ({"DOCKER_HOST": "npipe:////./p"}, "DOCKER_HOST npipe:////./p: not an address like"),
-        ({"DOCKER_HOST": "unix://"}, "DOCKER_HOST unix://: not an address like"),
+        ({"DOCKER_HOST": "ssh://me@h"}, "ssh://me@h (DOCKER_HOST): llmbench opens no SSH"),
+        ({"DOCKER_HOST": "npipe:////./p"}, "npipe:////./p (DOCKER_HOST): a named pipe"),
+        ({"DOCKER_HOST": "unix://"}, "unix:// (DOCKER_HOST): not an address of an engine"),
         (
             {"DOCKER_HOST": "tcp://h:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/no"},
-            "DOCKER_CERT_PATH /no: no usable ca.pem, cert.pem and key.pem in it",
+            "https://h:1 (DOCKER_HOST): no usable certificates in /no",
         ),
-        ({"DOCKER_HOST": "tcp://127.0.0.1:99999"}, "no Docker engine answers at tcp://"),
+        ({"DOCKER_HOST": "tcp://127.0.0.1:99999"}, "tcp://127.0.0.1:99999 (DOCKER_HOST): not an"),
+        ({"DOCKER_HOST": "tcp://127.0.0.1:9"}, "no Docker engine answers at http://127.0.0.1:9"),
     ],
 )
 async def test_a_wrong_engine_is_named(tmp_path: Path, env: dict[str, str], line: str) -> None:

@@ -1,6 +1,5 @@
 """Systems without what llmbench needs are refused in one line that says what to do."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from llmbench.errors import NoSandboxError
-from llmbench.sandboxes.docker import owner
 from llmbench.sandboxes.local import process
 from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.local.process import ProcessSandbox
@@ -45,13 +43,3 @@ async def test_plain_processes_are_refused_without_proc(
     monkeypatch.setattr(process, "UPTIME", str(tmp_path / "none"))
     with pytest.raises(NoSandboxError, match=r"this system has no .*none: use Docker"):
         await ProcessSandbox.open({}, print)
-
-
-def test_without_proc_a_process_is_dead_if_its_number_is_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(owner, "_start_time", lambda pid: None)
-    label = owner.owner_label()
-    assert not owner.is_dead(label)
-    free = label.replace(f"/{os.getpid()}/", "/4194305/")  # above the highest possible process id
-    assert owner.is_dead(free)
