@@ -51,7 +51,7 @@ async def done(ended: Path, tmp_path: Path) -> Path:
 async def test_first_answers_and_repairs_have_tables_of_their_own(done: Path) -> None:
     first, repairs = pl.read_parquet(done / "r.parquet"), pl.read_parquet(done / "r.repair.parquet")
     for table, name in ((first, "r.csv"), (repairs, "r.repair.csv")):
-        assert table.equals(pl.read_csv(done / name, schema=tables.SCHEMA), null_equal=True)
+        assert table.equals(tables.read(done / name), null_equal=True)
     assert set(first["round"]) == {1}
     for target, rounds in PASSING_ROUNDS.items():
         passed = first.filter(target=target).sort("run")["passed"].to_list()

@@ -47,7 +47,7 @@ async def test_a_demo_run_in_three_languages_has_every_outcome(tmp_path: Path) -
     ran = await run(tmp_path, "--provider", "demo", "--runs", "5", "--concurrency", "8", *files)
     assert ran.code == 0, ran.err
     rows = pl.read_parquet(tmp_path / "r.parquet")
-    assert rows.equals(pl.read_csv(tmp_path / "r.csv", schema=tables.SCHEMA), null_equal=True)
+    assert rows.equals(tables.read(tmp_path / "r.csv"), null_equal=True)
     assert len(rows) == rows.select("target", "problem_id", "run").n_unique() == 3 * 13 * 5
     assert set(rows["outcome"]) == {o.value for o in Outcome if not o.is_infrastructure}
     assert rows["lang"].unique().sort().to_list() == ["go", "python", "typescript"]
