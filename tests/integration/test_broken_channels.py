@@ -5,7 +5,7 @@ import os
 import pty
 import signal
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -215,7 +215,16 @@ LONG = (
 )
 
 
+@pytest.fixture
+def hangup_heeded() -> Iterator[None]:
+    """Let processes heed a hangup, also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.bubblewrap
+@pytest.mark.usefixtures("hangup_heeded")
 async def test_a_hangup_is_one_ctrl_c_however_often_it_comes(tmp_path: Path) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
@@ -228,6 +237,7 @@ async def test_a_hangup_is_one_ctrl_c_however_often_it_comes(tmp_path: Path) -> 
 
 
 @pytest.mark.bubblewrap
+@pytest.mark.usefixtures("hangup_heeded")
 async def test_a_terminal_that_is_closed_leaves_the_table(tmp_path: Path) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
