@@ -69,14 +69,14 @@ def test_a_folder_of_an_earlier_version_counts_if_it_holds_the_same_answer(
     tmp_path: Path, answer: str, is_shown: bool
 ) -> None:
     work = RunDirectory(tmp_path)
-    asked = attempt(model="qwen3:8b")
-    ours = row(model="qwen3:8b", target=asked.target.label)
+    original = attempt(model="qwen3:8b")
+    ours = row(model="qwen3:8b", target=original.target.label)
     with Journal(work.path) as journal:
-        journal.append(CompletionEntry(asked.key, Completion("mine")))
+        journal.append(CompletionEntry(original.key, Completion("mine")))
         journal.append(ResultEntry(ours))
     folder = work.path / "lmstudio_qwen3_8b" / "add" / "1"
     folder.mkdir(parents=True)
     (folder / "answer.md").write_text(answer)
     (folder / "log.txt").write_text("log")
-    ((_, found),) = artifacts.find_artifacts([ours], iter([work.path]))
-    assert ("log.txt" in found.files) == is_shown
+    ((_, artifact),) = artifacts.find_artifacts([ours], iter([work.path]))
+    assert ("log.txt" in artifact.files) == is_shown
