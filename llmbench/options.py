@@ -96,7 +96,8 @@ def option(
 class Options:
     """Base of all groups of options.
 
-    `TITLE` heads the group in `--help`. `explicit` holds the options that were set explicitly.
+    `TITLE` heads the options in `--help` that the class itself declares. `explicit` holds the
+    options that were set explicitly.
     """
 
     TITLE: ClassVar[str] = "options"
@@ -268,12 +269,14 @@ class Parser(argparse.ArgumentParser):
 def fill(
     parser: argparse.ArgumentParser, options: type[Options], *, everyday: bool = False
 ) -> None:
-    """Add the options of a class to a parser, a group for each class that declares some.
+    """Add the options of a class to a parser, a group for each title.
 
     A parsed namespace holds explicit options only. With `everyday`, help shows everyday options.
     """
-    for part in groups(options):
-        group = parser.add_argument_group(part.TITLE)
+    titles = {part: vars(part).get("TITLE", Options.TITLE) for part in groups(options)}
+    sections = {title: parser.add_argument_group(title) for title in dict.fromkeys(titles.values())}
+    for part, title in titles.items():
+        group = sections[title]
         for field, declared in own_options(part):
             hidden = everyday and not declared.everyday
             add_argument = parser.add_argument if declared.positional else group.add_argument

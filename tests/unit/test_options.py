@@ -1,6 +1,7 @@
 """Options: one declaration makes flags, keywords and entries of YAML files."""
 
 import inspect
+import re
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import llmbench
 from llmbench.cli import COMMANDS, load_command
 from llmbench.cli.command import Command
 from llmbench.errors import UsageError
-from llmbench.options import as_json, declared_options
+from llmbench.options import Parser, as_json, declared_options
 from llmbench.runs.options import GradeOptions, RunOptions, available_cores
 
 
@@ -143,6 +144,14 @@ def test_explicit_options_are_converted_to_json() -> None:
 def commands() -> list[Command]:
     loaded = [load_command(name) for name in COMMANDS]
     return [each for command in loaded for each in (command.actions or {"": command}).values()]
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.prog)
+def test_each_title_of_help_heads_one_group(command: Command) -> None:
+    parser = Parser(prog=command.prog)
+    command.fill(parser)
+    titles = [line for line in parser.format_help().splitlines() if re.match(r"\w.*:$", line)]
+    assert len(titles) == len(set(titles)) > 0
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.prog)

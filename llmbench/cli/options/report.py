@@ -5,9 +5,8 @@ from pathlib import Path
 from attrs import field, frozen
 
 from llmbench.cli.command import Command
-from llmbench.options import option, optional_path, paths
-from llmbench.plan import bundled_dir
-from llmbench.runs.options import RunnerOptions
+from llmbench.cli.options.attempt_texts import AttemptTextOptions
+from llmbench.options import option, paths
 
 DESCRIPTION = """\
 Write one HTML page about results, complete in itself: leaderboard, heat map of problems, cost,
@@ -25,7 +24,7 @@ examples:
 
 
 @frozen(kw_only=True, slots=False)
-class ReportOptions(RunnerOptions):
+class ReportOptions(AttemptTextOptions):
     """Results, the folders of their runs, and the page to write."""
 
     results: tuple[Path, ...] = field(
@@ -41,30 +40,6 @@ class ReportOptions(RunnerOptions):
         converter=Path,
         metadata=option("page to write", "PAGE", default="report.html", short="-o"),
     )
-    work_dir: Path | None = field(
-        default=None,
-        converter=optional_path,
-        metadata=option(
-            "folder that holds the runs' folders",
-            "FOLDER",
-            default="_work beside the files, and here",
-            former=["--work"],
-        ),
-    )
-    problems: tuple[Path, ...] = field(
-        default=(),
-        converter=paths,
-        metadata=option(
-            "problem file or folder that has the prompts; repeatable",
-            "PATH",
-            default="the bundled problems",
-        ),
-    )
-
-    @property
-    def problem_paths(self) -> tuple[Path, ...]:
-        """The problem files and folders to read."""
-        return self.problems or (bundled_dir("problems"),)
 
 
 COMMAND = Command("llmbench report", DESCRIPTION, ReportOptions, EPILOG)

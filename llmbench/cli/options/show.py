@@ -5,9 +5,9 @@ from pathlib import Path
 from attrs import field, frozen
 
 from llmbench.cli.command import Command
-from llmbench.options import Check, option, optional_path, paths
-from llmbench.plan import WORK_FOLDER, bundled_dir
-from llmbench.runs.options import RunnerOptions
+from llmbench.cli.options.attempt_texts import AttemptTextOptions
+from llmbench.options import Check, option
+from llmbench.plan import WORK_FOLDER
 
 DESCRIPTION = """\
 Show one attempt: the prompt, the answer, the code found in it, and the test log; then its repairs,
@@ -28,7 +28,7 @@ def _names_a_run(text: str) -> bool:
 
 
 @frozen(kw_only=True, slots=False)
-class ShowOptions(RunnerOptions):
+class ShowOptions(AttemptTextOptions):
     """The attempt to show, and the folders of its run."""
 
     result: Path = field(
@@ -52,25 +52,6 @@ class ShowOptions(RunnerOptions):
             default="the only one in the file",
         ),
     )
-    work_dir: Path | None = field(
-        default=None,
-        converter=optional_path,
-        metadata=option(
-            "folder that holds the runs' folders",
-            "FOLDER",
-            default="_work beside the file, and here",
-            former=["--work"],
-        ),
-    )
-    problems: tuple[Path, ...] = field(
-        default=(),
-        converter=paths,
-        metadata=option(
-            "problem file or folder that has the prompt; repeatable",
-            "PATH",
-            default="the bundled problems",
-        ),
-    )
 
     @property
     def problem_id(self) -> str:
@@ -86,11 +67,6 @@ class ShowOptions(RunnerOptions):
     def work_dirs(self) -> tuple[Path, ...]:
         """The folders that may hold the run's folder."""
         return (self.work_dir or self.result.parent / WORK_FOLDER, WORK_FOLDER)
-
-    @property
-    def problem_paths(self) -> tuple[Path, ...]:
-        """The problem files and folders to read."""
-        return self.problems or (bundled_dir("problems"),)
 
 
 COMMAND = Command("llmbench show", DESCRIPTION, ShowOptions, EPILOG)

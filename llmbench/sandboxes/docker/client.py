@@ -20,9 +20,6 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-SCHEMES = ("unix", "tcp", "http", "https")
-"""Schemes of the addresses of engines that can be reached."""
-
 RUN_LABEL = "llmbench.run"
 OWNER_LABEL = "llmbench.owner"
 
