@@ -6,14 +6,13 @@ from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
 
-from llmbench.extraction import reasoning_tags
 from llmbench.extraction.fences import MARK, Fence, find_fences
-from llmbench.extraction.reasoning_tags import Tag, end_of_reasoning, find_tags
+from llmbench.extraction.reasoning_marks import CLOSING, Mark, find_marks
 
 MAX_MARKS = 10_000
-"""Most fences, and most reasoning tags, that are read; an answer with more repeats itself."""
+"""Most fences, and most reasoning marks, that are read; an answer with more repeats itself."""
 
-_CLOSING_TAG_BEFORE_FENCE = re.compile(rf"(?:{reasoning_tags.CLOSE})(?=[ \t]*(?:```|~~~))")
+_CLOSING_BEFORE_FENCE = re.compile(rf"(?:{CLOSING})(?=[ \t]*(?:```|~~~))")
 _FENCE_BEHIND_CODE = re.compile(r"(?<=[^\s`])`{3,}[ \t]*$", re.MULTILINE)
 # Where a long string or a comment begins or ends. A quoted edge is matched first, to be skipped.
 _EDGE = re.compile(
@@ -37,20 +36,20 @@ class Parts(NamedTuple):
 
 
 def normalize(text: str) -> str:
-    r"""Return the text with \n after each line, and after a reasoning tag before a fence."""
+    r"""Return the text with \n after each line, and after a reasoning mark before a fence."""
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    return _CLOSING_TAG_BEFORE_FENCE.sub(r"\g<0>\n", text) if MARK.search(text) else text
+    return _CLOSING_BEFORE_FENCE.sub(r"\g<0>\n", text) if MARK.search(text) else text
 
 
 def split(text: str, tags: frozenset[str]) -> Parts:
     """Return the blocks of a normalized text that have code, and the text before them.
 
-    Reasoning is left out. A reasoning tag inside a block belongs to the code, except for a closing
-    tag alone on its line before a fence that opens a block. Then the block is an unclosed draft.
+    Reasoning is left out. A reasoning mark inside a block belongs to the code, except for a closing
+    mark alone on its line before a fence that opens a block. Then the block is an unclosed draft.
     """
     fences = list(islice(find_fences(text, tags), MAX_MARKS))
-    reasoning = islice(find_tags(text), MAX_MARKS)
-    marks: list[Fence | Tag] = sorted([*fences, *reasoning], key=itemgetter(0))
+    reasoning = islice(find_marks(text), MAX_MARKS)
+    marks: list[Fence | Mark] = sorted([*fences, *reasoning], key=itemgetter(0))
     ends = _BlockEnds(text, fences)
     blocks: list[Block] = []
     head: list[str] = []
@@ -71,7 +70,7 @@ def split(text: str, tags: frozenset[str]) -> Parts:
                     blocks.append(Block(mark.tag, code + "\n"))
         elif mark.opens:
             if not inside:
-                position = end_of_reasoning(text, mark.end)
+                position = mark.reasoning_end
         elif not inside or (
             mark.alone and next_fence < len(fences) and fences[next_fence].may_nest
         ):

@@ -1,7 +1,8 @@
 """Reasoning around the code is removed; reasoning tags inside the code stay."""
 
 import pytest
-from helpers.answers import CODE, WRONG, extract_code, fenced
+from helpers.answers import CODE, TS, TYPESCRIPT, WRONG, extract_code, fenced
+from helpers.reasoning import FORMS, QUOTATION
 
 from llmbench.extraction import Extraction, ExtractionMethod
 
@@ -67,3 +68,38 @@ def test_bare_code_keeps_the_reasoning_tags_in_its_strings(quote: str, prefix: s
         f"    return s.split({prefix}{quote}a</think>{quote})\n"
     )
     assert extract_code(code) == Extraction(code, ExtractionMethod.WHOLE_TEXT)
+
+
+@pytest.mark.parametrize(("opening", "closing"), FORMS.values(), ids=FORMS)
+def test_reasoning_in_every_known_form_is_removed(opening: str, closing: str) -> None:
+    thought = f"First a draft.\n{fenced(WRONG)}No, that is wrong.\n"
+    for answer in (f"Here it is:\n\n{fenced(CODE)}", fenced(CODE)):
+        assert extract_code(opening + thought + closing + answer).code == CODE
+
+
+@pytest.mark.parametrize("closing", ["</thinking>", "[/THINK]", "<channel|>", "<unused95>"])
+def test_reasoning_that_the_prompt_opened_is_removed(closing: str) -> None:
+    assert extract_code(f"{fenced(WRONG)}No.\n{closing}\n{fenced(CODE)}").code == CODE
+
+
+def test_reasoning_in_a_quotation_is_removed() -> None:
+    assert extract_code(QUOTATION + fenced(CODE)).code == CODE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("analysis of the task: one line will do", id="a sentence"),
+        pytest.param(
+            "Here is my thought process: one line will do", id="a heading without its pair"
+        ),
+        pytest.param("It prints Error: <reason> and ends", id="a placeholder"),
+    ],
+)
+def test_words_of_prose_open_no_reasoning(text: str) -> None:
+    assert extract_code(f"{text}.\n\n{fenced(CODE)}").code == CODE
+
+
+def test_a_generic_type_opens_no_reasoning() -> None:
+    code = f"const all: Map<string, Array<Thought>> = new Map();\nlet one: Set<Reason>;\n{TS}"
+    assert extract_code(code, TYPESCRIPT).code == code

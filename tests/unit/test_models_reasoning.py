@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from helpers.reasoning import FORMS, QUOTATION
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,10 @@ def start_piece(*pieces: str) -> float | None:
         (["Hm.</think>", "x"], 2),
         (["<think>", "never closed"], None),
         (["<think>a</think>"], None),
+        (["<think>a</think>", "\n", "<think>b</think>", "x"], 4),
+        (["Hm.", "[/", "THINK", "]", "x"], 5),
+        (["analysis", " of it", "."], 1),
+        (["<"], 1),
         ([], None),
     ],
 )
@@ -50,6 +55,21 @@ def test_the_answer_begins_at_the_same_character_wherever_the_text_is_split(
     begins = start_piece(*pieces)
     assert begins is not None
     assert "X" in pieces[int(begins) - 1]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+@pytest.mark.parametrize(("opening", "closing"), FORMS.values(), ids=FORMS)
+def test_the_answer_begins_after_reasoning_in_every_known_form(
+    opening: str, closing: str, size: int
+) -> None:
+    text = f"{opening}First. If a < b:\n```python\nx\n```\nNo.\n{closing}"
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    begins = start_piece(*pieces, "\n", "Answer")
+    assert begins == len(pieces) + 2
+
+
+def test_the_answer_begins_after_a_quotation() -> None:
+    assert start_piece(*QUOTATION, "Answer") == len(QUOTATION) + 1
 
 
 def test_tokens_are_estimated_from_bytes_and_rounded_up() -> None:
