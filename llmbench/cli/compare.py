@@ -32,7 +32,7 @@ def main(options: CompareOptions) -> int:
         return 0
     regressions = comparison.regressions(options.points).to_dicts()
     for line in regressions:
-        console.warn(f"regression: {comparison_report.verdict(line)}")
+        console.warn(f"regression: {comparison_report.regression(line)}")
     for sentence in comparison.incomparable:
         console.warn(sentence)
     if regressions:

@@ -47,15 +47,39 @@ def verdict(line: Mapping[str, Any]) -> str:
     """Return one line of `differences` as a sentence."""
     points = 100 * line["difference"]
     names = f"{single_line(line['candidate'])} against {single_line(line['baseline'])}"
-    p = fmt.p_value(line["p_adjusted"])
-    figures = f"{INTERVAL_TITLE} {_interval(line)}, p {p if p.startswith('<') else f'= {p}'}"
+    figures = f"{INTERVAL_TITLE} {_interval(line)}, p {_equals(line['p_adjusted'])}"
     if points == 0:
         return f"{names}: the same pass rate, {line['pass_rate_baseline']:.1%} ({figures})"
     direction = "better" if points > 0 else "worse"
     sentence = f"{names}: {abs(points):.1f} points {direction} ({figures})"
     if line["p_adjusted"] <= stats.ALPHA:
         return sentence
+    if _is_regression(line):
+        p = _equals(line["p_regression_adjusted"])
+        return (
+            f"{sentence}: these same problems pass less often than before (p {p}), which says "
+            "little of other problems like these"
+        )
     return f"{sentence}: chance alone may explain it"
+
+
+def regression(line: Mapping[str, Any]) -> str:
+    """Return one line of `differences` as the message of a regression."""
+    names = f"{single_line(line['candidate'])} against {single_line(line['baseline'])}"
+    rates = f"{line['pass_rate_baseline']:.1%} → {line['pass_rate_candidate']:.1%}"
+    return (
+        f"{names}: {abs(100 * line['difference']):.1f} points worse on the same "
+        f"{line['problems']} problems ({rates}, p {_equals(line['p_regression_adjusted'])})"
+    )
+
+
+def _is_regression(line: Mapping[str, Any]) -> bool:
+    return bool(line["difference"] < 0 and line["p_regression_adjusted"] <= stats.ALPHA)
+
+
+def _equals(p: float) -> str:
+    text = fmt.p_value(p)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _numbered(comparison: Comparison) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -75,7 +99,7 @@ def _without_numbers(grid: Grid) -> Grid:
 
 
 def _style(line: Mapping[str, Any]) -> str:
-    if line["p_adjusted"] > stats.ALPHA:
+    if line["p_adjusted"] > stats.ALPHA and not _is_regression(line):
         return "bold"
     return "bold green" if line["difference"] > 0 else "bold red"
 
@@ -153,7 +177,14 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     fewest = min(line["problems"] for line in lines)
     lowest = stats.min_p_value(fewest)
     if lowest > stats.ALPHA:
-        yield f"{fewest} problems can show no difference: p is at least {lowest:.3g}"
+        yield (
+            f"{fewest} problems can show no difference on problems like these: p is at least "
+            f"{lowest:.3g}"
+        )
+    yield (
+        "p: is the candidate better or worse on problems like these? --fail-on-regression asks "
+        "instead: do these same problems pass less often than before?"
+    )
     if not all(line["p_value_exact"] for line in lines):
         yield "*: there are too many sign patterns to count, so some were drawn (with a fixed seed)"
     yield from _unscored(lines)

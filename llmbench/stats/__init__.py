@@ -37,6 +37,7 @@ from llmbench.stats.rates import (
     summarize,
 )
 from llmbench.stats.repairs import repair_rounds
+from llmbench.stats.within import Passes, fewer_passes
 
 __all__ = [
     "ALPHA",
@@ -45,6 +46,7 @@ __all__ = [
     "POWER",
     "Comparison",
     "Interval",
+    "Passes",
     "bootstrap",
     "by_tag",
     "clustered_error",
@@ -52,6 +54,7 @@ __all__ = [
     "compare",
     "cost_interval",
     "difference_interval",
+    "fewer_passes",
     "history",
     "holm",
     "latest",

@@ -19,6 +19,7 @@ from llmbench.stats.paired import (
     sign_flip,
 )
 from llmbench.stats.rates import ANSWERED
+from llmbench.stats.within import Passes, fewer_passes
 
 ALPHA = 1 - CONFIDENCE
 """Significance level: a difference with a p-value up to this is significant."""
@@ -49,6 +50,9 @@ DIFFERENCES: _Schema = {
     "p_value": pl.Float64,
     "p_adjusted": pl.Float64,
     "p_value_exact": pl.Boolean,
+    "p_regression": pl.Float64,
+    "p_regression_adjusted": pl.Float64,
+    "p_regression_exact": pl.Boolean,
     "mcnemar_p": pl.Float64,
     "min_detectable_difference": pl.Float64,
 }
@@ -91,9 +95,13 @@ class Comparison:
         differences: a line per pair, over the problems that have a score in both under one hash.
             `attempts_…` count attempts with a score, `unscored_…` those of the whole result
             without. Pass rates and their `difference` are means over problems, 0..1, with the
-            interval `ci_low` to `ci_high`. `p_value` is that of a permutation test by problem, and
-            `p_value_exact` is False where permutations were drawn. `p_adjusted` is Holm's for the
-            number of pairs. `mcnemar_p` is null unless each problem ran once in both.
+            interval `ci_low` to `ci_high`. `p_value` asks whether the candidate is better or worse
+            on problems like these: a two-sided test that permutes the signs of the problems'
+            differences. `p_regression` asks whether these same problems pass less often than
+            before: a one-sided test that permutes the runs within each problem. `…_exact` is False
+            where permutations were drawn, and `…_adjusted` is Holm's for the number of pairs
+            (`p_adjusted` that of `p_value`). `mcnemar_p` is null unless each problem ran once in
+            both.
             `min_detectable_difference` is the smallest difference that this design detects in 8 of
             10 cases.
         flips: a line per problem that is now `broken` (never passes), `fixed` (always passes) or
@@ -117,11 +125,12 @@ class Comparison:
     def regressions(self, points: float | None = None) -> pl.DataFrame:
         """Return the lines of `differences` whose candidate is worse than the baseline.
 
-        Without `points`, those that are significant after Holm's correction. With `points`, those
-        whose pass rate fell by more than so many percentage points, significant or not.
+        Without `points`, those whose problems pass significantly less often than before
+        (`p_regression_adjusted`). With `points`, those whose pass rate fell by more than so many
+        percentage points, significant or not.
         """
         if points is None:
-            worse = (pl.col("difference") < 0) & (pl.col("p_adjusted") <= ALPHA)
+            worse = (pl.col("difference") < 0) & (pl.col("p_regression_adjusted") <= ALPHA)
         else:
             worse = pl.col("difference") * 100 < -points - 1e-9
         return self.differences.filter(worse)
@@ -172,8 +181,9 @@ def compare(results: Sequence[tuple[str, pl.DataFrame]], baseline: str | None = 
         excluded += [pair | {"problem_id": id_, "reason": reason} for id_, reason in reasons]
     if not differences:
         raise ResultFileError("\n".join(incomparable))
-    for line, adjusted in zip(differences, holm([d["p_value"] for d in differences]), strict=True):
-        line["p_adjusted"] = adjusted
+    for name, of_all in (("p_adjusted", "p_value"), ("p_regression_adjusted", "p_regression")):
+        for line, p in zip(differences, holm([d[of_all] for d in differences]), strict=True):
+            line[name] = p
     paired = {side.name for pair_ in pairs for side in pair_}
     return Comparison(
         _frame(differences, DIFFERENCES),
@@ -276,6 +286,9 @@ def _difference(common: _Common) -> dict[str, Any]:
     )
     low, high = difference_interval(differences)
     p = sign_flip(exact)
+    regression = fewer_passes(
+        [Passes(old["n"], old["c"], new["n"], new["c"]) for old, new in common]
+    )
     once = all(old["n"] == new["n"] == 1 for old, new in common)
     return {
         "problems": len(common),
@@ -288,6 +301,8 @@ def _difference(common: _Common) -> dict[str, Any]:
         "ci_high": high,
         "p_value": p.value,
         "p_value_exact": p.exact,
+        "p_regression": regression.value,
+        "p_regression_exact": regression.exact,
         "mcnemar_p": mcnemar(exact.count(Fraction(-1)), exact.count(Fraction(1))) if once else None,
         "min_detectable_difference": min_detectable_difference(differences),
     }

@@ -63,8 +63,9 @@ def test_a_significant_difference_is_not_called_chance() -> None:
 
 
 def test_a_note_warns_of_too_few_problems() -> None:
-    assert "3 problems can show no difference: p is at least 0.25" in as_string(
-        compare({"x": [1], "y": [1], "z": [1]}, {"x": [0], "y": [0], "z": [0]})
+    assert (
+        "3 problems can show no difference on problems like these: p is at least 0.25"
+        in as_string(compare({"x": [1], "y": [1], "z": [1]}, {"x": [0], "y": [0], "z": [0]}))
     )
 
 
@@ -117,3 +118,22 @@ def test_the_tables_of_several_pairs_fit_into_80_columns() -> None:
     views = [part for part in parts if isinstance(part, Table)]
     assert len(views) == 3
     assert all(fit_table(view, 80) for view in views)
+
+
+def test_a_regression_of_few_problems_is_not_called_chance() -> None:
+    good, bad = ({f"p{i}": [passed] * 3 for i in range(5)} for passed in (1, 0))
+    compared = compare(good, bad)
+    text = as_string(compared)
+    assert "these same problems pass less often than before (p <0.001)" in " ".join(text.split())
+    assert "chance alone" not in text
+    (line,) = compared.differences.to_dicts()
+    assert comparison.regression(line) == (
+        "1.csv against 0.csv: 100.0 points worse on the same 5 problems (100.0% → 0.0%, p <0.001)"
+    )
+
+
+def test_the_message_of_a_fall_by_more_than_the_points_does_not_speak_of_chance() -> None:
+    compared = compare(alike(x=[1, 1, 1]), alike(x=[1, 1, 0]))
+    (line,) = compared.regressions(1).to_dicts()
+    assert "chance" in comparison.verdict(line)
+    assert "chance" not in comparison.regression(line)

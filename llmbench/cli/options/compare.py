@@ -61,8 +61,8 @@ class CompareOptions(Options):
     fail_on_regression: str | None = field(
         default=None,
         metadata=option(
-            "exit 1 if a pass rate fell by more than POINTS percentage points; without POINTS, by "
-            "more than chance explains",
+            "exit 1 if a pass rate fell by more than POINTS percentage points; without POINTS, if "
+            "the same problems pass less often than before by more than chance explains",
             "POINTS",
             default="exit 0",
             bare=SIGNIFICANT,
