@@ -103,16 +103,23 @@ class BaseSandbox(ABC):
             SandboxError: the sandbox failed `TRIES` times, not the code in it.
         """
         runner = self.runners[submission.lang]
-        for remaining in reversed(range(TRIES)):
+        for _ in range(TRIES - 1):
             try:
-                execution = await self.execute(submission, runner)
+                return await self._run_once(submission, runner)
             except SandboxError as error:
-                if not remaining or not await self.can_retry():
+                if not await self.can_retry():
                     raise
                 logger.info("running %s again: %s", submission.key.problem_id, error)
-            else:
-                break
-        return judge(execution, runner.config.report)
+        return await self._run_once(submission, runner)
+
+    async def _run_once(self, submission: Submission, runner: Runner) -> Verdict:
+        try:
+            return judge(await self.execute(submission, runner), runner.config.report)
+        except (ValueError, LookupError, ArithmeticError, AssertionError) as error:
+            # What comes out of a sandbox is hostile: a surprise in it ends this attempt alone.
+            logger.exception("unreadable output of %s", submission.key.problem_id)
+            name = type(error).__name__
+            raise SandboxError(f"the output of the sandbox cannot be read: {name}") from error
 
     @abstractmethod
     async def execute(self, submission: Submission, runner: Runner) -> Execution:

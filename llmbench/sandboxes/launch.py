@@ -6,18 +6,25 @@ output to a `Capture`. So all sandboxes place files and measure time in the same
 
 import io
 import math
-import re
 import secrets
 import tarfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from llmbench.errors import SandboxError
 from llmbench.problems import is_inside
 from llmbench.records import Submission
 from llmbench.runners import ResourceLimits
+from llmbench.sandboxes.frames import (
+    Ended,
+    Frame,
+    FrameReader,
+    OomKills,
+    ReportEnd,
+    Started,
+    WarmResult,
+)
 from llmbench.sandboxes.verdict import Execution
 
 WORK = "/work"
@@ -31,39 +38,36 @@ BACKSTOP = 1.25
 CLOCK_STEP = 0.03
 """Seconds by which /proc/uptime may be below a wall limit that was reached."""
 
-MARKS_AT_END = 3
-"""Lines with the mark on stderr of a warm sandbox: before the tests, after them, at the end."""
-
 CGROUP = "/sys/fs/cgroup"
 """The path of a container's own cgroup in it."""
 
 # Arguments: size of the archive, wall limit in seconds, processor limit in whole seconds, path of
 # run.sh, cgroup or nothing.
-# The mark comes on stdin and is in no argument or variable of a process, so tests cannot know it.
-# The script prints it before and after the tests, with the uptime of the machine and the processor
-# time of the cgroup. So the start of the sandbox is not counted. The last line has the number of
-# processes killed for memory, which some engines do not report. run.sh reads the canary's name.
+# The marks come on stdin and are in no argument or variable of a process, so tests cannot know
+# them. The script writes a frame (see `frames`) before and after the tests, with the uptime of the
+# machine and the processor time of the cgroup. So the start of the sandbox is not counted. The last
+# frame has the number of processes killed for memory, which some engines do not report. run.sh
+# reads the canary's name.
 # The processor limit is that of each process; for their sum, see `Capture.execution`.
 # After the tests only builtins of the shell run: processes of the tests may use up the limit.
 LAUNCHER = """
-read -r mark && read -r canary && head -c "$1" | tar -xof - || exit 125
+read -r first mark canary && head -c "$1" | tar -xof - || exit 125
 clock() {
     read -r up _ </proc/uptime
     cpu=
-    for file in ${1:+"$1/cpu.stat" "$1/cpuacct/cpuacct.usage"}; do
+    for file in ${3:+"$3/cpu.stat" "$3/cpuacct/cpuacct.usage"}; do
         if [ -r "$file" ]; then read -r cpu <"$file"; break; fi
     done
-    printf '%s %s %s\\n' "$mark" "$up" "$cpu" >&2
+    printf '%s %s %s %s\\n' "$1" "$2" "$up" "$cpu" >&2
 }
-clock "$5"
+clock "$first" start "$5"
 printf '%s\\n' "$canary" | (ulimit -t "$3" && exec timeout -s KILL "$2" sh "$4")
 code=$?
-echo >&2
-clock "$5"
+clock "$mark" end "$5"
 for file in ${5:+"$5/memory.events" "$5/memory/memory.oom_control"}; do
     [ -r "$file" ] || continue
     while read -r name number; do
-        if [ "$name" = oom_kill ]; then printf '%s oom_kill %s\\n' "$mark" "$number" >&2; fi
+        if [ "$name" = oom_kill ]; then printf '%s oom %s\\n' "$mark" "$number" >&2; fi
     done <"$file"
 done
 exit $code
@@ -72,9 +76,13 @@ exit $code
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One start of the launcher: its arguments and its input."""
+    """One start of the launcher: its arguments and its input.
+
+    The first of its frames begins with `first_mark`, all others with `mark`.
+    """
 
     submission: Submission
+    first_mark: str = field(default_factory=lambda: secrets.token_hex(16))
     mark: str = field(default_factory=lambda: secrets.token_hex(16))
     canary: str = field(default_factory=lambda: f"canary_{secrets.token_hex(16)}")
 
@@ -97,8 +105,8 @@ class Launch:
         return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), wall, cpu, script, cgroup]
 
     def stdin(self, archive: bytes) -> bytes:
-        """Return the input of the launcher: the mark, the canary's name, the archive."""
-        return f"{self.mark}\n{self.canary}\n".encode() + archive
+        """Return the input of the launcher: the marks, the canary's name, the archive."""
+        return f"{self.first_mark} {self.mark} {self.canary}\n".encode() + archive
 
 
 def pack(files: Mapping[str, str]) -> bytes:
@@ -154,79 +162,84 @@ class HeadTailBuffer:
         return bytes(self._head) + note + bytes(self._tail[-self._half :])
 
 
-class WarmResult(NamedTuple):
-    """The end of a test run in a warm sandbox.
-
-    `oom_kills` counts processes killed for memory in the whole life of the sandbox. `clean` is
-    True if nothing of the run remains there.
-    """
-
-    exit_code: int
-    oom_kills: int
-    clean: bool
-
-
 class Capture:
-    """The output of one launch, bounded in size, and the execution that it shows."""
+    """The output of one launch, bounded in size, and the execution that it shows.
+
+    Its bytes are hostile: whatever they are, the only error is `SandboxError`.
+    """
 
     def __init__(self, launch: Launch, limits: ResourceLimits) -> None:
         """Collect the output of this launch."""
-        self._mark = launch.mark.encode()
         self._canary = launch.canary
         self._timeout = launch.submission.timeout
         self._cpu_limit = launch.submission.cpu_seconds
+        self._limits = limits
         self._log = HeadTailBuffer(limits.log_kb * 1024)
         self._report = HeadTailBuffer(limits.report_kb * 1024)
-        self._marks = {"stdout": 0, "stderr": 0}
-        self._ends = {"stdout": b"", "stderr": b""}
-        self._started: float | None = None
+        self._stderr = FrameReader(launch.first_mark, launch.mark)
+        self._stdout = FrameReader(launch.mark)
+        self._began: float | None = None
+        self._first: Started | None = None
+        self._last: Ended | None = None
+        self._oom_kills = 0
+        self._report_complete = False
+        self._warm_result: WarmResult | None = None
 
     @property
     def started(self) -> bool:
         """True once the files are in place and the tests have begun."""
-        return self._started is not None
+        return self._first is not None
 
     @property
     def ended(self) -> bool:
         """True once the tests have ended by the launcher's report."""
-        return self._marks["stderr"] > 1
+        return self._last is not None
 
     @property
-    def finished(self) -> bool:
-        """True once a warm sandbox has printed its last line on both streams."""
-        return self._marks["stderr"] == MARKS_AT_END and self._marks["stdout"] == 1
+    def warm_result(self) -> WarmResult | None:
+        """The end of the test run in a warm sandbox, once both streams have reached it."""
+        return self._warm_result if self._report_complete else None
 
     def stdout(self, data: bytes) -> None:
-        """Add bytes of the report."""
-        self._report.feed(data)
-        self._count("stdout", data)
+        """Add bytes of the report.
+
+        Raises:
+            SandboxError: a line of the launcher is malformed.
+        """
+        for part in self._stdout.feed(data):
+            if isinstance(part, bytes):
+                self._report.feed(part)
+            else:
+                self._add(part)
 
     def stderr(self, data: bytes) -> None:
-        """Add bytes of the log."""
-        self._log.feed(data)
-        self._count("stderr", data)
-        if self._started is None and self._marks["stderr"]:
-            self._started = time.monotonic()
+        """Add bytes of the log.
 
-    def _count(self, stream: str, data: bytes) -> None:
-        window = self._ends[stream] + data
-        self._marks[stream] += window.count(self._mark)
-        # Shorter than a mark, so that none is counted twice.
-        self._ends[stream] = window[1 - len(self._mark) :]
+        Raises:
+            SandboxError: a line of the launcher is malformed.
+        """
+        for part in self._stderr.feed(data):
+            if not isinstance(part, bytes):
+                self._add(part)
+            elif not self.ended:
+                self._log.feed(part)
 
-    def _complete_report(self) -> bytes:
-        report, mark, _ = self._report.contents().partition(self._mark)
-        return report.removesuffix(b"\n") if mark else report
-
-    def _killed_for_memory(self) -> bool:
-        """True if the launcher reports that the kernel killed a process of the tests for memory."""
-        line = re.search(rb"^%s oom_kill [1-9]" % self._mark, self._log.contents(), re.MULTILINE)
-        return line is not None
-
-    def warm_result(self) -> WarmResult:
-        """Return the last line of a warm sandbox that has `finished`, parsed."""
-        code, oom_kills, state = self._log.contents().split(b"\n")[-2].split()[2:]
-        return WarmResult(int(code), int(oom_kills), state == b"clean")
+    def _add(self, frame: Frame) -> None:
+        match frame:
+            case Started() if self._first is None:
+                # What came before the tests is not in their log.
+                self._first, self._log = frame, HeadTailBuffer(self._limits.log_kb * 1024)
+                self._began = time.monotonic()
+            case Ended() if self._first is not None:
+                self._last = frame
+            case OomKills(number):
+                self._oom_kills = number
+            case ReportEnd():
+                self._report_complete = True
+            case WarmResult():
+                self._warm_result = frame
+            case _:
+                raise SandboxError(f"the launcher of the tests wrote a line too early: {frame}")
 
     def execution(
         self,
@@ -245,18 +258,19 @@ class Capture:
         Raises:
             SandboxError: the tests never began.
         """
-        if self._started is None:
-            output = self._log.contents().decode(errors="replace").strip()[-300:] or "none"
+        if not self.ended:
+            self._log.feed(self._stderr.rest())
+        self._report.feed(self._stdout.rest())
+        log = self._log.contents().decode("utf-8", "replace")
+        if self._first is None or self._began is None:
+            output = log.strip()[-300:] or "none"
             raise SandboxError(f"the sandbox ended before the tests began; its output: {output}")
-        seconds = time.monotonic() - self._started
-        log = self._log.contents()
-        lines = list(re.finditer(rb"^%s ([0-9].*)\n?" % self._mark, log, re.MULTILINE))
-        if len(lines) > 1:
-            (start, cpu_start), (end, cpu_end) = _clock(lines[0][1]), _clock(lines[-1][1])
-            seconds = end - start
+        seconds = time.monotonic() - self._began
+        if self._last is not None:
+            (start, cpu_start), (end, cpu_end) = self._first.clock, self._last.clock
+            seconds = max(0.0, end - start)
             if cpu_start is not None and cpu_end is not None:
                 cpu_seconds = cpu_end - cpu_start
-            log = log[: lines[-1].start()].removesuffix(b"\n")
         if cpu_seconds is not None and cpu_seconds >= self._cpu_limit:
             timed_out = True
         if exit_code == KILLED and seconds >= self._timeout - CLOCK_STEP:
@@ -264,23 +278,11 @@ class Capture:
         return Execution(
             exit_code=None if timed_out else exit_code,
             timed_out=timed_out,
-            out_of_memory=out_of_memory or (exit_code != 0 and self._killed_for_memory()),
+            out_of_memory=out_of_memory or (exit_code != 0 and self._oom_kills > 0),
             # A report with a gap may lack the failures.
-            report=b"" if self._report.dropped else self._complete_report(),
+            report=b"" if self._report.dropped else self._report.contents(),
             canary=self._canary,
-            log=log[lines[0].end() :].decode("utf-8", "replace"),
+            log=log,
             seconds=seconds,
             cpu_seconds=cpu_seconds,
         )
-
-
-def _clock(line: bytes) -> tuple[float, float | None]:
-    """Uptime and processor seconds of a line of the launcher.
-
-    Version 1 of cgroups gives nanoseconds, version 2 `usage_usec` and microseconds. Both may be
-    missing.
-    """
-    up, *cpu = line.split()
-    if not cpu:
-        return float(up), None
-    return float(up), int(cpu[-1]) / (1e6 if cpu[0] == b"usage_usec" else 1e9)

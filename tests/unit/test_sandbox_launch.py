@@ -1,4 +1,5 @@
 import io
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -19,6 +20,12 @@ def a_launch(
 ) -> Launch:
     key = AttemptKey("t", "p", 1)
     return Launch(Submission(key, "any", files or {"a.txt": "A"}, timeout, cpu_seconds))
+
+
+def frames(launch: Launch, log: bytes) -> bytes:
+    """The log of tests between the lines of the launcher, 1 s apart."""
+    first, last = f"{launch.first_mark} start 1.00 \n", f"{launch.mark} end 2.00 \n"
+    return first.encode() + log + last.encode()
 
 
 def captured(launch: Launch, log: bytes, exit_code: int | None = 0) -> Execution:
@@ -82,21 +89,21 @@ def test_the_lines_of_the_launcher_give_the_times_and_are_not_in_the_log(
     first: str, last: str, cpu: float | None
 ) -> None:
     launch = a_launch()
-    log = f"{launch.mark} {first}\nhello\nworld\n\n{launch.mark} {last}\n"
+    log = f"{launch.first_mark} start {first}\nhello\nworld\n{launch.mark} end {last}\n"
     execution = captured(launch, log.encode())
     assert (execution.log, execution.seconds, execution.cpu_seconds) == ("hello\nworld\n", 1.5, cpu)
 
 
 def test_a_log_may_contain_bytes_that_are_not_text() -> None:
     launch = a_launch()
-    log = f"{launch.mark} 1.00 \n".encode() + b"\xff\x00ok" + f"\n{launch.mark} 2.00 \n".encode()
+    log = frames(launch, b"\xff\x00ok")
     assert captured(launch, log).log == "\ufffd\x00ok"
 
 
 def test_a_flood_in_the_log_is_cut_and_the_times_remain() -> None:
     launch = a_launch()
     flood = b"x" * 100_000
-    log = f"{launch.mark} 1.00 \n".encode() + flood + f"\n{launch.mark} 2.00 \n".encode()
+    log = frames(launch, flood)
     execution = captured(launch, log)
     assert execution.seconds == 1.0
     assert len(execution.log) < 1100
@@ -115,7 +122,7 @@ def test_the_wall_time_tells_a_timeout_from_another_kill(
     code: int, end: float, timed_out: bool
 ) -> None:
     launch = a_launch(timeout=10.0)
-    log = f"{launch.mark} 100.00 \n\n{launch.mark} {end:.2f} \n"
+    log = f"{launch.first_mark} start 100.00 \n{launch.mark} end {end:.2f} \n"
     execution = captured(launch, log.encode(), code)
     assert execution.timed_out is timed_out
     assert execution.exit_code == (None if timed_out else code)
@@ -126,14 +133,15 @@ def test_the_limit_of_processor_time_holds_for_the_sum_of_all_processes(
     used: int, timed_out: bool
 ) -> None:
     launch = a_launch(cpu_seconds=3.0)
-    log = f"{launch.mark} 1.00 usage_usec 7\n\n{launch.mark} 2.00 usage_usec {used + 7}\n"
+    used += 7
+    log = f"{launch.first_mark} start 1.00 usage_usec 7\n{launch.mark} end 2.00 usage_usec {used}\n"
     assert captured(launch, log.encode()).timed_out is timed_out
 
 
 def test_a_report_that_was_cut_counts_as_empty() -> None:
     launch = a_launch()
     capture = Capture(launch, LIMITS)
-    capture.stderr(f"{launch.mark} 1.00 \n".encode())
+    capture.stderr(f"{launch.first_mark} start 1.00 \n".encode())
     capture.stdout(b"x" * 1024)
     assert capture.execution(0).report == b"x" * 1024
     capture.stdout(b"x")
@@ -220,6 +228,6 @@ def test_the_script_cannot_see_the_mark(tmp_path: Path) -> None:
     execution, whole = run_launcher(
         tmp_path, "env >&2; cat /proc/$PPID/cmdline /proc/*/environ >&2"
     )
-    mark = whole.split()[0].decode()
-    assert len(mark) == 32
-    assert mark not in execution.log
+    marks = re.findall(r"([0-9a-f]{32}) (?:start|end) ", whole.decode())
+    assert len(marks) == 2
+    assert not any(mark in execution.log for mark in marks)

@@ -280,7 +280,7 @@ async def _receive(
     started = capture.started
     try:
         with anyio.move_on_after(start_seconds) as scope:
-            while not capture.finished and (message := await stream.read_out()) is not None:
+            while not capture.warm_result and (message := await stream.read_out()) is not None:
                 (capture.stdout if message.stream == _STDOUT else capture.stderr)(message.data)
                 if capture.started and not started:
                     scope.deadline, started = anyio.current_time() + test_seconds, True

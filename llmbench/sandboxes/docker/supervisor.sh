@@ -2,12 +2,15 @@
 # are to become another user and to kill that user's processes.
 #
 # Arguments: the runner's folder, the container's cgroup. For each submission stdin has a line
-#   MARK CANARY UID SIZE CPU WALL PIDS [NAME=VALUE…]
+#   FIRST MARK CANARY UID SIZE CPU WALL PIDS [NAME=VALUE…]
 # and an archive of SIZE bytes. Limits: seconds of processor time, seconds of wall time, tasks.
 # Tests run as UID. Before the last line all its processes and files are removed. On stderr it writes
-#   MARK UPTIME CPU            before and after the tests; the log is between these two lines
-#   MARK end CODE OOM STATE    exit code, processes killed for memory so far, clean or soiled
-# and on stdout the report, and a line with the mark.
+#   FIRST start UPTIME CPU     before the tests
+#   MARK end UPTIME CPU        after the tests; the log is between these two lines
+#   MARK done CODE OOM STATE   exit code, processes killed for memory so far, clean or soiled
+# and on stdout the report, and after it
+#   MARK report
+# Both marks are secret. A line may follow bytes of the tests that do not end in a newline.
 
 runner=$1
 cgroup=$2
@@ -21,7 +24,7 @@ clock() {
     for file in "$cgroup/cpu.stat" "$cgroup/cpuacct/cpuacct.usage"; do
         if [ -r "$file" ]; then read -r cpu_used <"$file"; break; fi
     done
-    printf '%s %s %s\n' "$mark" "$up" "$cpu_used" >&2
+    printf '%s %s %s %s\n' "$1" "$2" "$up" "$cpu_used" >&2
 }
 
 killed_for_memory() {
@@ -81,14 +84,13 @@ if [ -f "$runner/warm.sh" ]; then
     }
 fi
 
-while read -r mark canary uid size cpu wall pids options; do
+while read -r first mark canary uid size cpu wall pids options; do
     head -c "$size" | become tar -xof - || exit 125
-    clock
+    clock "$first" start
     run
-    echo >&2
-    clock
+    clock "$mark" end
     if sweep; then state=clean; else state=soiled; fi
     killed_for_memory
-    printf '%s end %s %s %s\n' "$mark" "$code" "$killed" "$state" >&2
-    printf '\n%s\n' "$mark"
+    printf '%s done %s %s %s\n' "$mark" "$code" "$killed" "$state" >&2
+    printf '%s report\n' "$mark"
 done

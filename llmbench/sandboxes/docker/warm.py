@@ -107,9 +107,9 @@ class WarmDockerSandbox(DockerSandbox):
         await send(warm.stream, self._request(launch, len(archive), runner) + archive)
         if not await receive(warm.container, warm.stream, capture, submission.timeout):
             return capture.execution(None, timed_out=True), False
-        if not capture.finished:
+        result = capture.warm_result
+        if result is None:
             return await exit_evidence(warm.container, capture, complete=False), False
-        result = capture.warm_result()
         warm.served += 1
         oom_killed = result.oom_kills > warm.oom_kills
         execution = capture.execution(
@@ -121,6 +121,7 @@ class WarmDockerSandbox(DockerSandbox):
         """The line that asks the supervisor to run a submission."""
         submission = launch.submission
         fields = (
+            launch.first_mark,
             launch.mark,
             launch.canary,
             FIRST_USER + next(self._users) % USERS,
