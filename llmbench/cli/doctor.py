@@ -56,7 +56,7 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
 
 async def _check_sandboxes(options: DoctorOptions) -> dict[str, list[Finding]]:
     """The findings of each kind of sandbox that can be checked here."""
-    runners = load_all(options.runners)
+    runners = load_all(options.runner_paths)
     findings: dict[str, list[Finding]] = {}
     for name, kind in SANDBOX_KINDS.items():
         if kind.health is not None:

@@ -32,7 +32,7 @@ def main(options: ImagesOptions) -> int:
 
 
 async def _main(options: ImagesOptions) -> int:
-    known = load_all(options.runners)
+    known = load_all(options.runner_paths)
     runners = [known[lang] for lang in _checked("--langs", options.langs, known) or known]
     console = Console(quiet=False)
     bases = options.bases if isinstance(options, BuildOptions) else {}

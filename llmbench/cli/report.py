@@ -42,7 +42,7 @@ def main(options: ReportOptions) -> int:
     with_repairs = tables.with_repairs(table)
     rounds = stats.repair_rounds(*with_repairs) if with_repairs else None
     rows, sources = tables.rows(table), table[tables.SOURCE].to_list()
-    texts = AttemptSections.load(options.problem_paths, load_all(options.runners))
+    texts = AttemptSections.load(options.problem_paths, load_all(options.runner_paths))
     sections = _sections(options, rows, sources, texts)
     html = page(Report(table, rows, history, rounds, sections, [str(path) for path in paths]))
     try:

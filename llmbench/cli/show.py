@@ -33,7 +33,7 @@ def main(options: ShowOptions) -> int:
     folders = artifacts.work_folders(options.result.parent, options.work_dirs)
     stored = dict(artifacts.find_artifacts(rounds, folders))
     first = stored.get(0, AttemptArtifacts())
-    texts = AttemptSections.load(options.problem_paths, load_all(options.runners))
+    texts = AttemptSections.load(options.problem_paths, load_all(options.runner_paths))
     outcomes = [f"#{each.run} {each.outcome.replace('_', ' ')}" for each in runs]
     console = Console(quiet=False)
     console.print_raw(attempt(row, outcomes, list(texts.sections(row, first))))

@@ -1,4 +1,4 @@
-"""The file in which users describe providers of their own (`llmbench.yaml`)."""
+"""The file in which users describe providers and languages of their own (`llmbench.yaml`)."""
 
 import re
 from collections.abc import Mapping
@@ -82,7 +82,8 @@ class _Entry(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    providers: dict[_Name, _Entry]
+    providers: dict[_Name, _Entry] = {}
+    runners: list[Annotated[str, Field(min_length=1)]] = []
 
 
 _FILE = TypeAdapter(_File)
@@ -96,3 +97,12 @@ def read_entries(path: Path) -> dict[str, dict[str, Any]]:
     """
     entries = yaml_files.load_as(path, _FILE).providers
     return {name: entry.model_dump(exclude_unset=True) for name, entry in entries.items()}
+
+
+def read_runners(path: Path) -> list[str]:
+    """Return the folders of languages that a file names.
+
+    Raises:
+        UsageError: The file cannot be read, or an entry is wrong.
+    """
+    return yaml_files.load_as(path, _FILE).runners

@@ -108,12 +108,12 @@ def load_providers(path: Path | None) -> dict[str, Provider]:
         UsageError: The file cannot be read, or an entry is wrong.
     """
     providers = dict(PROVIDERS)
-    if path is None and not DEFAULT_FILE.exists():
+    path = _config_file(path)
+    if path is None:
         return providers
     # Imported here because it loads pydantic, and --help needs the names alone.
     from llmbench.models.provider_file import read_entries
 
-    path = path or DEFAULT_FILE
     for name, fields in read_entries(path).items():
         like = fields.pop("like", "") or (name if name in providers else "openai-compatible")
         if like not in providers:
@@ -126,6 +126,26 @@ def load_providers(path: Path | None) -> dict[str, Provider]:
             fields["replays"] = False
         providers[name] = replace(providers[like], name=name, **fields)
     return providers
+
+
+def load_runner_paths(path: Path | None) -> tuple[Path, ...]:
+    """Return the folders of languages that a file names; relative ones begin at its folder.
+
+    Raises:
+        UsageError: The file cannot be read, or an entry is wrong.
+    """
+    path = _config_file(path)
+    if path is None:
+        return ()
+    # Imported here because it loads pydantic, and --help needs the names alone.
+    from llmbench.models.provider_file import read_runners
+
+    return tuple(path.parent / runner for runner in read_runners(path))
+
+
+def _config_file(path: Path | None) -> Path | None:
+    """The file that the user gave, else the one in this folder, if there is one."""
+    return path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
 
 
 def get_provider(name: str, providers: Mapping[str, Provider]) -> Provider:

@@ -68,7 +68,7 @@ async def grade(
     Raises:
         LlmbenchError: no answer can be graded, or the run failed.
     """
-    runners = load_all(options.runners)
+    runners = load_all(options.runner_paths)
     known, selected = load_problems(options, runners)
     result_paths.check(options.out)
     path = options.answers

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
+from llmbench.models.providers import load_runner_paths
 from llmbench.options import (
     Options,
     comma_list,
@@ -23,7 +24,7 @@ from llmbench.plan import (
     TEST_TIMEOUT_SECONDS,
     bundled_dir,
 )
-from llmbench.runs.request_options import RequestOptions
+from llmbench.runs.request_options import ConfigOptions, RequestOptions
 from llmbench.sandboxes.base import SandboxSpec
 from llmbench.sandboxes.kinds import SANDBOX_KINDS
 
@@ -69,7 +70,7 @@ class ProblemOptions(Options):
 
 
 @frozen(kw_only=True, slots=False)
-class RunnerOptions(Options):
+class RunnerOptions(ConfigOptions):
     """The languages."""
 
     TITLE: ClassVar[str] = "languages"
@@ -80,9 +81,18 @@ class RunnerOptions(Options):
         metadata=option(
             "folder of a language of your own, or of several; repeatable",
             "PATH",
-            default="the bundled languages alone",
+            default="those of --config, if it names any",
         ),
     )
+
+    @property
+    def runner_paths(self) -> Sequence[Path]:
+        """The folders of languages beside the bundled ones.
+
+        Raises:
+            UsageError: the file of --config cannot be read, or is wrong.
+        """
+        return self.runners or load_runner_paths(self.config)
 
 
 @frozen(kw_only=True, slots=False)

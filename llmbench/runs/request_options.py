@@ -1,4 +1,4 @@
-"""The options of requests: models, cost and waits."""
+"""The options of requests: models, cost and waits, and the file that adds to them."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -21,7 +21,24 @@ _TIMEOUTS = RequestTimeouts()
 
 
 @frozen(kw_only=True, slots=False)
-class ModelOptions(Options):
+class ConfigOptions(Options):
+    """The user's file of providers and languages."""
+
+    TITLE: ClassVar[str] = "configuration"
+
+    config: Path | None = field(
+        default=None,
+        converter=optional_path,
+        metadata=option(
+            "YAML file with more providers and languages",
+            "FILE",
+            default="llmbench.yaml, if there is one",
+        ),
+    )
+
+
+@frozen(kw_only=True, slots=False)
+class ModelOptions(ConfigOptions):
     """Models and the requests to them."""
 
     TITLE: ClassVar[str] = "models and requests"
@@ -53,13 +70,6 @@ class ModelOptions(Options):
             "model of any provider, as in the column target; repeatable, with or without --model",
             "PROVIDER/MODEL",
             default="none",
-        ),
-    )
-    config: Path | None = field(
-        default=None,
-        converter=optional_path,
-        metadata=option(
-            "YAML file with more providers", "FILE", default="llmbench.yaml, if there is one"
         ),
     )
     runs: int = field(

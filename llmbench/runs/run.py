@@ -102,7 +102,7 @@ async def run(
     Raises:
         LlmbenchError: the run cannot begin, or `finish` raises it.
     """
-    runners = load_all(options.runners)
+    runners = load_all(options.runner_paths)
     _, chosen = load_problems(options, runners)
     problems = targets.with_recorded_answers(options, chosen)
     result_paths.check(options.out)

@@ -7,7 +7,14 @@ import pytest
 
 from llmbench.errors import UsageError
 from llmbench.models.protocols import PROTOCOLS
-from llmbench.models.providers import PROVIDERS, get_provider, is_replayed, load_providers
+from llmbench.models.providers import (
+    PROVIDERS,
+    get_provider,
+    is_replayed,
+    load_providers,
+    load_runner_paths,
+)
+from llmbench.runs.options import RunnerOptions
 
 
 def write(folder: Path, text: str) -> Path:
@@ -70,7 +77,7 @@ def test_without_a_file_the_built_in_providers_are_known(
             "providers.x.protocol: there is no protocol 'smoke'; known: chat",
         ),
         ("providers: {x/y: {}}", "String should match pattern"),
-        ("nothing: 1", "Field required"),
+        ("nothing: 1", "nothing: Extra inputs are not permitted"),
         ("[", "not YAML"),
     ],
 )
@@ -147,3 +154,26 @@ def test_extra_parameters_that_json_cannot_express_are_refused(tmp_path: Path, v
     with pytest.raises(UsageError, match=r"p\.yaml: providers\.box\.extra: ") as caught:
         load_providers(path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_file_names_languages_from_its_own_folder(tmp_path: Path) -> None:
+    path = write(tmp_path, "runners: [languages/own, /elsewhere]\n")
+    paths = (tmp_path / "languages/own", Path("/elsewhere"))
+    assert load_runner_paths(path) == paths
+    assert RunnerOptions(config=path).runner_paths == paths
+    flag = RunnerOptions(config=path, runners=(Path("other"),))
+    assert flag.runner_paths == (Path("other"),)
+
+
+def test_a_file_without_languages_names_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_runner_paths(write(tmp_path, "providers: {}\n")) == ()
+    monkeypatch.chdir(tmp_path)
+    assert RunnerOptions().runner_paths == ()
+
+
+@pytest.mark.parametrize("text", ["runners: own", "runners: [1]", "runners: ['']"])
+def test_wrong_languages_of_the_file_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="runners"):
+        load_runner_paths(write(tmp_path, text))

@@ -1,11 +1,10 @@
 """Options of `llmbench models`."""
 
-from pathlib import Path
-
 from attrs import field, frozen
 
 from llmbench.cli.command import Command, with_format
-from llmbench.options import Options, comma_list, option, optional_path
+from llmbench.options import comma_list, option
+from llmbench.runs.request_options import ConfigOptions
 
 DESCRIPTION = """\
 List the chat models that a server offers: which are loaded, how much context they take and what
@@ -21,7 +20,7 @@ FORMATS = ("text", "json")
 
 
 @frozen(kw_only=True, slots=False)
-class ModelsOptions(Options):
+class ModelsOptions(ConfigOptions):
     """The server to ask, and the form of the output."""
 
     provider: str = field(
@@ -29,13 +28,6 @@ class ModelsOptions(Options):
     )
     base_url: str | None = field(
         default=None, metadata=option("address of the server", "URL", default="the provider's")
-    )
-    config: Path | None = field(
-        default=None,
-        converter=optional_path,
-        metadata=option(
-            "YAML file with more providers", "FILE", default="llmbench.yaml, if there is one"
-        ),
     )
     only: tuple[str, ...] = field(
         default=(),

@@ -17,7 +17,7 @@ from llmbench.runs.options import ProblemOptions, RunnerOptions
 
 def main(options: RunnerOptions) -> int:
     """Do one action and return its exit code."""
-    runners = load_all(options.runners)
+    runners = load_all(options.runner_paths)
     # Each action imports only what it needs.
     match options:
         case CheckOptions():
