@@ -57,7 +57,7 @@ def run_all(times: dict[str, float], skipped: Path) -> int:
     python = bootstrap.python(EXTRAS)
     times["environment"] = time.monotonic() - began
     began = time.monotonic()
-    prepare_sandboxes()
+    build_images(python)
     times["images"] = time.monotonic() - began
     for name, check in checks(python).items():
         bootstrap.log(" ".join(map(str, [Path(check[0]).name, *check[1:]])))
@@ -86,15 +86,14 @@ def checks(python: Path) -> dict[str, list[str | Path]]:
     }
 
 
-def prepare_sandboxes() -> None:
+def build_images(python: Path) -> None:
     """Build the images for Docker if an engine answers."""
     docker = shutil.which("docker")
     if not docker or subprocess.run([docker, "info"], capture_output=True).returncode:
         return
-    bootstrap.log("docker compose build")
-    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    build = ["docker", "compose", "build", "--quiet"]
-    if subprocess.run(build, cwd=bootstrap.ROOT, env=environment).returncode:
+    build = ["-m", "llmbench", "images", "build"]
+    bootstrap.log(" ".join(["python", *build]))
+    if subprocess.run([python, *build], cwd=bootstrap.ROOT).returncode:
         raise SystemExit("cannot build the runner images; the lines above say why")
 
 

@@ -78,6 +78,16 @@ def with_format(words: Sequence[str]) -> list[str]:
     return ["--format=json" if word == "--json" else word for word in words]
 
 
+def with_default_action(name: str) -> Callable[[Sequence[str]], Sequence[str]]:
+    """Return a function that adds this action to words that name none and ask for no help."""
+
+    def prepare(words: Sequence[str]) -> Sequence[str]:
+        given = any(not word.startswith("-") or word in ("-h", "--help") for word in words)
+        return words if given else [name, *words]
+
+    return prepare
+
+
 class _StandardError(logging.StreamHandler[TextIO]):
     """Writes to whatever `sys.stderr` is now: a live display puts itself in its place."""
 

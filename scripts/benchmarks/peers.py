@@ -9,7 +9,8 @@ memory, processors, processes and files are the same too.
 Inspect AI (https://inspect.aisi.org.uk) is installed from PyPI into an environment of its own. It
 runs at each of several concurrencies, and the best result counts. Its task is `peers_inspect.py`
 beside this file. The task places all files and runs the tests in one call of its sandbox, which is
-the least that it can do. It needs a Docker engine of version 24.0.6 or newer.
+the least that it can do. It needs a Docker engine of version 24.0.6 or newer, and
+Docker Compose.
 
 Processor seconds are those of the whole machine, because an engine's work is spread over many
 processes. So nothing else should run at the same time. Memory is the sampled peak of the memory

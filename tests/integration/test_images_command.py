@@ -154,6 +154,13 @@ async def test_images_take_another_base_and_are_listed_and_removed(own: Path) ->
         assert "missing" in (await run(own.parent, "images", "list", *flags(own))).out
 
 
+async def test_without_an_action_images_are_listed(tmp_path: Path) -> None:
+    async with engine():
+        alone = await run(tmp_path, "images")
+        assert (alone.code, alone.out) == (0, (await run(tmp_path, "images", "list")).out)
+    assert "ACTION" in (await run(tmp_path, "images", "--help")).out
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from llmbench.cli.command import Command
+from llmbench.cli.command import Command, with_default_action
 from llmbench.errors import UsageError
 from llmbench.options import comma_list, option
 from llmbench.runs.options import RunnerOptions
@@ -17,9 +17,10 @@ EPILOG = """\
 A run builds an image that the engine lacks. The base image of a language comes from --base, else
 from the environment (PYTHON_BASE, GO_BASE, …), else from its Dockerfile; BUILD_NETWORK names the
 network of builds. In a registry, the tag of an image is the state of its runner folder, so that
-everyone with the same llmbench pulls the same image.
+everyone with the same llmbench pulls the same image. Without an action, images are listed.
 
 examples:
+  llmbench images
   llmbench images build
   llmbench images build --langs python --base python=registry.example/python:3.13
   llmbench images push registry.example/team"""
@@ -97,6 +98,7 @@ COMMAND = Command(
     "llmbench images",
     DESCRIPTION,
     epilog=EPILOG,
+    prepare=with_default_action("list"),
     actions={
         "list": Command("llmbench images list", "list images, a line each", ListOptions),
         "build": Command("llmbench images build", "build images anew", BuildOptions),
