@@ -20,7 +20,8 @@ class Command:
     """One command of the command line.
 
     `description` and `epilog` are texts of `--help`. A command has `options`, or `actions` with
-    options of their own. `prepare` changes the words of the command line before they are parsed.
+    options of their own, of which one may be the default. `prepare` changes the words of the
+    command line before they are parsed.
     """
 
     prog: str
@@ -28,6 +29,7 @@ class Command:
     options: type[Options] = Options
     epilog: str = ""
     actions: Mapping[str, "Command"] | None = None
+    default_action: str = ""
     prepare: Callable[[Sequence[str]], Sequence[str]] = lambda words: words
 
     def parser(self, *, everyday: bool = False) -> Parser:
@@ -67,25 +69,23 @@ class Command:
         Raises:
             UsageError: an option is unknown, missing or wrong.
         """
-        values = vars(self.parser().parse_args(list(self.prepare(words))))
+        words = self._with_action(self.prepare(words))
+        values = vars(self.parser().parse_args(words))
         set_up_logging(values.pop("verbose", 0))
         command = self.actions[values.pop("action")] if self.actions else self
         return command.options.from_values(values)
+
+    def _with_action(self, words: Sequence[str]) -> list[str]:
+        """The words, with the default action before flags that name no action and no help."""
+        named = {*(self.actions or ()), "-h", "--help"}.intersection(words)
+        if self.default_action and not named and all(word.startswith("-") for word in words[:1]):
+            return [self.default_action, *words]
+        return list(words)
 
 
 def with_format(words: Sequence[str]) -> list[str]:
     """Return the words with `--format=json` for `--json`, the flag of version 0.1."""
     return ["--format=json" if word == "--json" else word for word in words]
-
-
-def with_default_action(name: str) -> Callable[[Sequence[str]], Sequence[str]]:
-    """Return a function that adds this action to words that name none and ask for no help."""
-
-    def prepare(words: Sequence[str]) -> Sequence[str]:
-        given = any(not word.startswith("-") or word in ("-h", "--help") for word in words)
-        return words if given else [name, *words]
-
-    return prepare
 
 
 class _StandardError(logging.StreamHandler[TextIO]):

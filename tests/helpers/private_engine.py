@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,10 +21,14 @@ class NoEngineError(Exception):
 
 
 class PrivateEngine:
-    """dockerd below `folder`; `host` is its address. Its data root is a tmpfs of `size` MiB."""
+    """dockerd below `folder`; `host` is its address. Its data root is a tmpfs of `size` MiB.
 
-    def __init__(self, folder: Path, size: int) -> None:
+    `flags` are more flags of dockerd.
+    """
+
+    def __init__(self, folder: Path, size: int, flags: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._flags = flags
         self.socket = folder / "s"
         self.host = f"unix://{self.socket}"
         self._data = folder / "data"
@@ -43,6 +47,7 @@ class PrivateEngine:
                     *("--exec-root", str(self.folder / "exec"), "--shutdown-timeout", "5"),
                     *("--pidfile", str(self.folder / "pid"), "-H", self.host),
                     *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
+                    *self._flags,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -187,7 +192,9 @@ def run(*args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def private_engine(*images: str, size: int = 700) -> Iterator[PrivateEngine]:
+def private_engine(
+    *images: str, size: int = 700, flags: Sequence[str] = ()
+) -> Iterator[PrivateEngine]:
     """Run an engine that has these images.
 
     Raises:
@@ -196,7 +203,7 @@ def private_engine(*images: str, size: int = 700) -> Iterator[PrivateEngine]:
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         raise NoEngineError("needs root, and dockerd")
     # A short path: the address of a socket has at most 107 bytes.
-    engine = PrivateEngine(Path(tempfile.mkdtemp(prefix="llmb-")), size)
+    engine = PrivateEngine(Path(tempfile.mkdtemp(prefix="llmb-")), size, flags)
     try:
         engine.start()
         for image in images:

@@ -158,6 +158,8 @@ async def test_without_an_action_images_are_listed(tmp_path: Path) -> None:
     async with engine():
         alone = await run(tmp_path, "images")
         assert (alone.code, alone.out) == (0, (await run(tmp_path, "images", "list")).out)
+        some = await run(tmp_path, "images", "--langs", "python")
+        assert [line.split()[0] for line in some.out.splitlines()] == ["language", "python"]
     assert "ACTION" in (await run(tmp_path, "images", "--help")).out
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from llmbench.cli.command import Command, with_default_action
+from llmbench.cli.command import Command
 from llmbench.errors import UsageError
 from llmbench.options import comma_list, option
 from llmbench.runs.options import RunnerOptions
@@ -98,7 +98,7 @@ COMMAND = Command(
     "llmbench images",
     DESCRIPTION,
     epilog=EPILOG,
-    prepare=with_default_action("list"),
+    default_action="list",
     actions={
         "list": Command("llmbench images list", "list images, a line each", ListOptions),
         "build": Command("llmbench images build", "build images anew", BuildOptions),
