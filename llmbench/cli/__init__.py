@@ -38,9 +38,16 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
+
+    SIGTERM and SIGHUP are a Ctrl-C, so that whatever the command started ends with it.
+    """
     if "_ARGCOMPLETE" in os.environ:
         _complete()
+    if argv is None:
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                _take_as_interrupt(getattr(signal, name))
     with standard_channels() as (out, err):
         code = _run(list(sys.argv[1:] if argv is None else argv))
         code = _finish_output(out, err, code)
@@ -98,6 +105,12 @@ def _run(words: list[str]) -> int:
         _print_error(f"a fault of llmbench: {reason}: please report it; -v shows where it is")
         return FAILED
     return code
+
+
+def _take_as_interrupt(number: signal.Signals) -> None:
+    """Take a signal as a Ctrl-C; one that is ignored, as a hangup under nohup, stays ignored."""
+    if signal.getsignal(number) is signal.SIG_DFL:
+        signal.signal(number, signal.default_int_handler)
 
 
 def _print_error(text: str) -> None:

@@ -3,16 +3,18 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
+import anyio
 import polars as pl
 import pytest
 import yaml
-from helpers.cli import environment, run
+from helpers.cli import command, environment, run
 from helpers.sandboxes import opened
 
 from llmbench.plan import bundled_dir
@@ -137,6 +139,36 @@ async def test_a_failed_build_is_one_line_with_the_reason(own: Path) -> None:
         assert f"llmbench images build --langs own --runners {own}" in line
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
+async def test_a_signal_ends_a_build_with_all_its_processes(
+    own: Path, number: signal.Signals
+) -> None:
+    async with engine():
+        with (own / "Dockerfile").open("a") as file:
+            file.write(f"RUN sleep 300 # {IMAGE} {number}\n")
+        words = command("images", "build", *flags(own))
+        async with await anyio.open_process(words, cwd=own.parent, stdout=None) as process:
+            assert process.stderr is not None
+            with anyio.fail_after(60):
+                while not processes_with(IMAGE):
+                    await anyio.sleep(0.1)
+                await anyio.sleep(0.5)
+                process.send_signal(number)
+                assert await process.wait() == 130
+                while processes_with(IMAGE):
+                    await anyio.sleep(0.1)
+
+
+def processes_with(word: str) -> list[str]:
+    """Numbers of the processes whose command line has this word."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if word.encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
+
+
 async def test_images_take_another_base_and_are_listed_and_removed(own: Path) -> None:
     async with engine():
         docker("tag", "llmbench-python", f"{IMAGE}-base")
@@ -159,7 +191,7 @@ async def test_without_an_action_images_are_listed(tmp_path: Path) -> None:
         alone = await run(tmp_path, "images")
         assert (alone.code, alone.out) == (0, (await run(tmp_path, "images", "list")).out)
         some = await run(tmp_path, "images", "--langs", "python")
-        assert [line.split()[0] for line in some.out.splitlines()] == ["language", "python"]
+        assert some.out.split()[6:8] == ["python", "llmbench-python"]
     assert "ACTION" in (await run(tmp_path, "images", "--help")).out
 
 
