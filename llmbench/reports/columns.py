@@ -72,8 +72,9 @@ STATISTICS = (
     Statistic("p", ("p_value",), fmt.two_digits, Place.HISTORY),
     Statistic("broken", ("broken",), fmt.count, Place.HISTORY),
     Statistic("fixed", ("fixed",), fmt.count, Place.HISTORY),
+    Statistic("agreement", ("agreement",), fmt.percent, needs="agreement"),
     Statistic("std_score", ("std_score",), fmt.decimal, Place.SUMMARY | Place.LEADERBOARD),
-    Statistic("flaky", ("flaky",), fmt.whole_percent),
+    Statistic("flaky", ("flaky",), fmt.whole_percent, Place.LEADERBOARD | Place.HISTORY),
     Statistic("scored", ("scored", "attempts"), fmt.ratio),
     Statistic("TTFT", ("ttft_seconds",), fmt.seconds),
     Statistic("tokens/s", ("tokens_per_second",), fmt.count),
@@ -81,6 +82,23 @@ STATISTICS = (
     COST_PER_SOLVED,
 )
 """The statistics of a target, in the order of their columns."""
+
+STABILITY_STATISTICS = (
+    Statistic("agreement", ("agreement",), fmt.percent),
+    Statistic(INTERVAL_TITLE, ("agreement_ci_low", "agreement_ci_high"), fmt.interval),
+    Statistic("k", ("k",), fmt.count),
+    Statistic("pass@k", ("pass_at_k",), fmt.percent),
+    Statistic("pass^k", ("pass_hat_k",), fmt.percent),
+    Statistic("between problems", ("between",), fmt.whole_percent),
+)
+"""The statistics of a target's repeated runs, in the order of their columns."""
+
+STABILITY_NOTE = (
+    "agreement: two runs of the same problem end alike; pass@k: at least one of k answers passes; "
+    "pass^k: all k do; between problems: the share of the variance that lies between problems, not "
+    "between runs of the same one"
+)
+"""Explains the columns of stability."""
 
 REPAIR_STATISTICS = (
     Statistic("round", ("round",), fmt.count),

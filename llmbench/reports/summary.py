@@ -12,6 +12,8 @@ from llmbench.records import Outcome
 from llmbench.reports.columns import (
     REPAIR_STATISTICS,
     REPLAY_NOTICE,
+    STABILITY_NOTE,
+    STABILITY_STATISTICS,
     STATISTICS,
     Place,
     row_cells,
@@ -24,7 +26,7 @@ from llmbench.reports.console import fit_table
 def summary(
     table: pl.DataFrame, width: int, repairs: pl.DataFrame | None = None
 ) -> Iterator[RenderableType]:
-    """Yield tables by target, outcome, language, problem and round, and what to do next.
+    """Yield tables by target, outcome, stability, language, problem and round, and what to do next.
 
     `table` holds the rows of first answers, `repairs` those of repairs, which count in the table of
     rounds alone. Where the names of the targets do not fit into `width` columns of text, numbers
@@ -46,6 +48,7 @@ def summary(
             fit_table(view, width)
         yield Text("\n".join(f"{rank} {target}" for target, rank in names.items()))
     yield from views
+    yield from _stability(table, names, width)
     yield from _matrix(table, "lang", names, width)
     yield from _matrix(table, "problem_id", names, width)
     yield from _infrastructure(table, "attempts were not scored: not the models' failure, and in "
@@ -86,6 +89,37 @@ def _outcomes(lines: pl.DataFrame, names: Mapping[str, str]) -> Table:
             style = "red" if outcome.is_infrastructure else ""
             view.add_row(outcome.value, *(str(count or "") for count in counts), style=style)
     return view
+
+
+def _stability(table: pl.DataFrame, names: Mapping[str, str], width: int) -> Iterator[Table | Text]:
+    """Yield what repeated runs of the same problem tell, and what would narrow the intervals."""
+    by_target = {line["target"]: line for line in stats.stability(table, ["target"]).to_dicts()}
+    if not by_target:
+        return
+    view = Table(title="by target: repeated runs of the same problem", title_justify="left")
+    view.add_column("#" if _numbered(names) else "target", overflow="fold")
+    for title in titles(STABILITY_STATISTICS):
+        view.add_column(title, justify="right", no_wrap=True)
+    lines = [(name, by_target[target]) for target, name in names.items() if target in by_target]
+    for name, line in lines:
+        view.add_row(name, *row_cells(STABILITY_STATISTICS, line))
+    fit_table(view, width)
+    yield view
+    yield Text(STABILITY_NOTE)
+    for more, less in (("problems", "runs"), ("runs", "problems")):
+        better = [name for name, line in lines if _narrows(line, more, less)]
+        if better:
+            of = "" if len(better) == len(lines) else f" of {', '.join(better)}"
+            yield Text(
+                f"{stats.MORE} more {more} narrow the interval of pass_rate{of} more than "
+                f"{stats.MORE} more {less}."
+            )
+
+
+def _narrows(line: Mapping[str, float | None], more: str, less: str) -> bool:
+    """True if 10 `more` leave a smaller error than 10 `less`."""
+    one, other = line[f"error_more_{more}"], line[f"error_more_{less}"]
+    return one is not None and other is not None and one < other
 
 
 def _matrix(table: pl.DataFrame, by: str, names: Mapping[str, str], width: int) -> Iterator[Table]:

@@ -37,12 +37,14 @@ from llmbench.stats.rates import (
     summarize,
 )
 from llmbench.stats.repairs import repair_rounds
+from llmbench.stats.stability import MORE, run_agreement, stability, variance_split
 from llmbench.stats.within import Passes, fewer_passes
 
 __all__ = [
     "ALPHA",
     "CHANGES",
     "CONFIDENCE",
+    "MORE",
     "POWER",
     "Comparison",
     "Interval",
@@ -67,9 +69,12 @@ __all__ = [
     "pass_rates_at",
     "percentiles",
     "repair_rounds",
+    "run_agreement",
     "sign_flip",
+    "stability",
     "summarize",
     "t_interval",
     "t_quantile",
+    "variance_split",
     "wilson",
 ]

@@ -57,7 +57,9 @@ def summarize(
         std_error, ci_low, ci_high: of the pass rate, the interval at `confidence`. They are
             clustered by problem; in a group of a single problem they are over its runs.
         flaky: share of the problems with two or more scored runs that neither always pass nor
-            always fail.
+            always fail; it grows with the number of runs.
+        agreement: probability that two runs of the same problem end alike, 0..1, as a mean over
+            the same problems; `stability` has its interval.
         ttft_seconds, tokens_per_second: medians.
         cost_usd: sum; null where no row has a cost.
         cost_per_solved_usd: cost of the scored answers over the number that passed, which is the
@@ -72,13 +74,17 @@ def summarize(
 
 
 def _clusters(table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Return passes `c` and scored attempts `n` of each group's problems, and the flaky share."""
+    """Return passes `c` and scored attempts `n` of each group's problems, flaky and agreement."""
     c, n = pl.col("c"), pl.col("n")
     flaky = ((c > 0) & (c < n)).filter(n > 1).mean().alias("flaky")
-    return _passes(table, by).group_by(by, maintain_order=True).agg(c, n, flaky)
+    alike = 1 - 2 * c * (n - c) / (n * (n - 1))
+    agreement = alike.filter(n > 1).mean().alias("agreement")
+    return (
+        passes_by_problem(table, by).group_by(by, maintain_order=True).agg(c, n, flaky, agreement)
+    )
 
 
-def _passes(table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+def passes_by_problem(table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Return scored attempts `n` and passes `c` of each problem of each group."""
     keys = [*by, *(["problem_id"] if "problem_id" not in by else [])]
     return (
@@ -184,14 +190,14 @@ def pass_rates_at(
     """
     estimators = {"pass_at_k": pass_at_k, "pass_hat_k": pass_hat_k}
     lines = []
-    for key, problems in _passes(table, by).group_by(by, maintain_order=True):
+    for key, problems in passes_by_problem(table, by).group_by(by, maintain_order=True):
         for k in ks:
             counts = [(n, c) for n, c in problems.select("n", "c").iter_rows() if n >= k]
             line = dict(zip(by, key, strict=True)) | {"k": k, "problems": len(counts)}
             for name, estimate in estimators.items():
                 values = [estimate(n, c, k) for n, c in counts]
                 runs = min((n for n, _ in counts), default=0)
-                low, high = _mean_interval(values, runs, confidence)
+                low, high = mean_interval(values, runs, confidence)
                 line |= {name: fmean(values) if values else None}
                 line |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
             lines.append(line)
@@ -200,7 +206,7 @@ def pass_rates_at(
     return pl.DataFrame(lines, schema=schema | dict.fromkeys(columns, pl.Float64), orient="row")
 
 
-def _mean_interval(
+def mean_interval(
     values: Sequence[float], runs: int, confidence: float
 ) -> Interval | tuple[None, None]:
     """Return the interval of the mean of estimates, each from `runs` runs of a problem or more."""

@@ -101,7 +101,7 @@ def test_every_plot_is_drawn_and_has_a_table_and_no_request_leaves_the_page(
     hostile: Path, opened: Opened
 ) -> None:
     page = opened(hostile)
-    assert draw_all(page) == 10
+    assert draw_all(page) == 11
     for figure in page.locator("figure:has([data-figure])").all():
         assert figure.locator("tbody tr").count() > 0
         assert figure.locator("[data-figure]").get_attribute("aria-label")

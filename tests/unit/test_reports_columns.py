@@ -38,14 +38,16 @@ def test_a_new_statistic_is_in_summary_leaderboard_and_history(
 @pytest.mark.parametrize(
     ("place", "expected"),
     [
-        (Place.SUMMARY, "pass_rate,95% interval,std_score,flaky,scored,TTFT,tokens/s,cost"),
+        (Place.SUMMARY, "pass_rate,95% interval,agreement,std_score,scored,TTFT,tokens/s,cost"),
         (
             Place.LEADERBOARD,
-            "pass_rate,95% interval,std_score,flaky,scored,TTFT,tokens/s,cost,cost per solved",
+            "pass_rate,95% interval,agreement,std_score,flaky,scored,TTFT,tokens/s,cost,"
+            "cost per solved",
         ),
         (
             Place.HISTORY,
-            "pass_rate,95% interval,points,p,broken,fixed,flaky,scored,TTFT,tokens/s,cost",
+            "pass_rate,95% interval,points,p,broken,fixed,agreement,flaky,scored,TTFT,tokens/s,"
+            "cost",
         ),
     ],
 )

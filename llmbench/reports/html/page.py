@@ -84,7 +84,12 @@ def _parts(
     yield "Cost and latency", [cost_charts.cost(table, lines), cost_charts.latency(table, lines)]
     speeds = [cost_charts.distribution(table, targets, speed) for speed in cost_charts.SPEEDS]
     yield "Speed", speeds
-    stability = [cost_charts.per_run(table, targets), cost_charts.pass_at_k(table, targets)]
+    repeated = score_charts.agreement(table, targets)
+    stability = [
+        *repeated,
+        cost_charts.per_run(table, targets),
+        cost_charts.pass_at_k(table, targets),
+    ]
     yield "Stability", stability
     if rounds is not None:
         yield "Repairs", [repair_charts.repairs(_escaped(rounds), targets)]

@@ -13,6 +13,8 @@ from llmbench.reports.columns import (
     INTERVAL,
     INTERVAL_TITLE,
     PASS_RATE,
+    STABILITY_NOTE,
+    STABILITY_STATISTICS,
     STATISTICS,
     Place,
     row_cells,
@@ -86,6 +88,36 @@ def leaderboard(lines: pl.DataFrame) -> Figure:
         ["target", *titles(statistics)],
         [[line["target"], *row_cells(statistics, line)] for line in lines.iter_rows(named=True)],
         open=True,
+    )
+
+
+def agreement(table: pl.DataFrame, targets: Sequence[str]) -> Iterator[Figure]:
+    """Yield the figure of the agreement between runs, where problems ran repeatedly."""
+    known = {line["target"]: line for line in stats.stability(table, ["target"]).to_dicts()}
+    lines = [known[target] for target in targets if target in known]
+    if not lines:
+        return
+    rows = alt.Y("target:N", sort=list(targets), title=None, axis=NAMES)
+    base = alt.Chart(ROWS).encode(y=rows, color=by_target(targets, legend=False))
+    bounds = alt.X("agreement_ci_low:Q"), alt.X2("agreement_ci_high:Q")
+    rate = alt.X("agreement:Q", title="agreement", axis=PERCENT, scale=WHOLE)
+    tooltip = ["target:N", alt.Tooltip("agreement:Q", format=".1%"), "problems:Q"]
+    chart = alt.layer(
+        base.mark_rule(size=3, opacity=0.45).encode(*bounds),
+        base.mark_point(filled=True, size=130, opacity=1).encode(rate, tooltip=tooltip),
+    ).properties(height=ROW * len(lines))
+    names = ["target", "problems", "agreement", "agreement_ci_low", "agreement_ci_high"]
+    yield Figure(
+        "agreement",
+        "Agreement of runs",
+        f"{STABILITY_NOTE[0].upper()}{STABILITY_NOTE[1:]}.",
+        spec(
+            chart,
+            pl.DataFrame(lines).select(names),
+            "Agreement between two runs of the same problem, with its interval",
+        ),
+        ["target", *titles(STABILITY_STATISTICS)],
+        [[line["target"], *row_cells(STABILITY_STATISTICS, line)] for line in lines],
     )
 
 
