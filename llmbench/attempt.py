@@ -18,7 +18,16 @@ from llmbench.events import (
 from llmbench.fingerprint import Fingerprint
 from llmbench.models.base import Model
 from llmbench.plan import Plan
-from llmbench.records import LOG_HEAD_CHARS, Attempt, Completion, Message, Outcome, Row, Verdict
+from llmbench.records import (
+    LOG_HEAD_CHARS,
+    ONLY_REASONING,
+    Attempt,
+    Completion,
+    Message,
+    Outcome,
+    Row,
+    Verdict,
+)
 from llmbench.runners import Runner
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.time_limits import TimeLimits
@@ -27,6 +36,11 @@ from llmbench.store.run_dir import RunDirectory
 
 PASSED_OR_UNGRADED = (Outcome.PASSED, Outcome.SANDBOX_ERROR)
 """Outcomes that an answer keeps although it was cut at the token limit."""
+
+ONLY_REASONING_LOG = (
+    "the answer holds no code: the server sent all of its text as reasoning, none as the answer. "
+    "If reasoning.md holds the answer, choose the reasoning parser of this model at the server"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +159,11 @@ class AttemptPipeline:
             code_patterns=runner.config.code_patterns,
         )
         files = _texts(attempt, completion)
-        if extracted.code is None:
+        method = str(extracted.method)
+        if extracted.code is None and completion.reasoning.strip() and not completion.text.strip():
+            method = ONLY_REASONING
+            verdict = Verdict(Outcome.NO_CODE, log=ONLY_REASONING_LOG)
+        elif extracted.code is None:
             verdict = Verdict(Outcome.NO_CODE, log="the answer holds no code")
         else:
             files[runner.config.solution] = extracted.code
@@ -154,7 +172,7 @@ class AttemptPipeline:
         if completion.truncated and verdict.outcome not in PASSED_OR_UNGRADED:
             verdict = replace(verdict, outcome=Outcome.TRUNCATED)
         self.directory.keep(attempt, files)
-        row = self._row(attempt, completion, verdict, str(extracted.method))
+        row = self._row(attempt, completion, verdict, method)
         self._finish(attempt, answered.request_hash, row)
         if row.passed is not False or attempt.round > self.plan.max_repairs:
             return None

@@ -72,11 +72,15 @@ class ModelError(RunError):
 
     The text begins with `source`, the target or server that failed; `reason` is the text without
     it. `requests` counts the requests sent for the answer; `cost_usd` is their cost as far as the
-    server reported one, or None.
+    server reported one, or None. `refusal` is the server's text without numbers, if another request
+    may meet the same refusal; it is empty for faults of one prompt and for those that pass. `lasts`
+    is True if nothing in it hints that the refusal may pass.
     """
 
     requests = 0
     cost_usd: float | None = None
+    refusal = ""
+    lasts = False
 
     def __init__(self, message: str, *, hint: str = "", source: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -95,7 +99,7 @@ class TransientError(ModelError):
     """A fault that another request may not meet.
 
     `retry_after` is the wait in seconds that the server requested, or None; `overload` is True if
-    the server refused because of its rate limit or load.
+    the server refused because of its rate limit or load, `loading` if it still loads the model.
     """
 
     def __init__(
@@ -106,10 +110,12 @@ class TransientError(ModelError):
         source: str = "",
         retry_after: float | None = None,
         overload: bool = False,
+        loading: bool = False,
     ) -> None:
         super().__init__(message, hint=hint, source=source)
         self.retry_after = retry_after
         self.overload = overload
+        self.loading = loading
 
 
 class UnreachableError(TransientError):

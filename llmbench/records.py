@@ -10,12 +10,13 @@ from functools import cache, cached_property
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
+from llmbench.finish_reasons import Ending, ending
+
 LOG_HEAD_CHARS = 2000
 """Maximum length of `log_head` in a row. The whole log is kept in the work folder."""
 
-CUT_REASONS = frozenset({"length", "max_tokens", "model_length"})
-"""Finish reasons, in lower case, of an answer that was cut at a token limit."""
-
+ONLY_REASONING = "only_reasoning"
+"""Value of the column `extraction` for an answer whose whole text came as reasoning."""
 
 SLUG_CHARS = 120
 """Maximum length of a target's folder name; file systems allow 255, with suffixes."""
@@ -234,7 +235,7 @@ class Completion:
     @property
     def truncated(self) -> bool:
         """True if the answer was cut at the token limit or at the end of the context."""
-        return (self.finish_reason or "").lower() in CUT_REASONS
+        return ending(self.finish_reason) is Ending.CUT
 
     @property
     def tokens_per_second(self) -> float | None:

@@ -6,9 +6,10 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
+from itertools import chain, repeat
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from llmbench.errors import AttemptError, ModelError, TargetError, TransientErro
 from llmbench.models.errors import ErrorBody, parse_error
 from llmbench.models.limits import Permit
 from llmbench.models.pricing import Price
+from llmbench.models.refusals import RepeatedRefusals
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
 from llmbench.models.stream import CompletionReader
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 REPLACEMENTS: Mapping[str, str | None] = {
     "stream_options": None,
+    "stream": None,
     "max_tokens": "max_completion_tokens",
     "temperature": None,
     "seed": None,
@@ -42,8 +45,15 @@ WARM_UP_MESSAGES = (Message("user", "Hi"),)
 
 _UNSUPPORTED = re.compile(
     r"unsupported|not support|unknown|unrecogni[sz]ed|unexpected|not allowed|not permitted"
-    r"|only the default|deprecated|may only be|extra_forbidden|no longer"
+    r"|only the default|deprecated|may only be|extra_forbidden|no longer|only \S+ is allowed"
 )
+_INSTEAD = re.compile(r"\b(use|instead|replaced|renamed)\b")
+
+LOADING_WAITS = (1.0, 2.0, 5.0)
+"""Waits in seconds between requests to a server that loads its model; the last one is repeated."""
+
+MAX_LOADING_WAIT = 30.0
+"""Longest such wait that a server may request."""
 
 
 class ChatModel:
@@ -74,6 +84,7 @@ class ChatModel:
         self._waiting = WaitingRequests()
         self._failed_in_a_row = 0
         self._outage_began = math.inf
+        self._refusals = RepeatedRefusals(self._retry)
         self._unsupported = {name: REPLACEMENTS[name] for name in server.provider.refuses}
 
     @property
@@ -97,11 +108,13 @@ class ChatModel:
         except TransientError as error:
             self._failed_in_a_row += 1
             self._outage_began = min(self._outage_began, began)
-            raise self._outage_error(error) or error from None
-        except AttemptError:
+            refused = self._refusals.on_error(error, messages)
+            raise refused or self._outage_error(error) or error from None
+        except AttemptError as error:
             self._reset_outage()
-            raise
+            raise self._refusals.on_error(error, messages) or error from None
         self._reset_outage()
+        self._refusals.on_answer()
         return completion
 
     def drain(self) -> int:
@@ -128,11 +141,22 @@ class ChatModel:
         return stop
 
     async def _try(self, messages: Sequence[Message], run: int, waiter: Waiter) -> Completion:
-        """Send one request when the rate limit permits it."""
-        await self._warm_up()
-        permit = await self._server.limiter.rate_limiter.acquire()
-        with waiter.sending():
-            return await self._send(messages, run, permit)
+        """Send one request when the rate limit permits it, again once a model has loaded."""
+        give_up_at = time.monotonic() + self._server.timeouts.first_token
+        refused = 0
+        while True:
+            await self._warm_up()
+            permit = await self._server.limiter.rate_limiter.acquire()
+            try:
+                with waiter.sending():
+                    completion = await self._send(messages, run, permit)
+                    return replace(completion, requests=completion.requests + refused)
+            except TransientError as error:
+                error.requests += refused
+                if not error.loading or time.monotonic() >= give_up_at:
+                    raise
+                refused = error.requests
+            self._needs_warm_up = True
 
     async def _send(self, messages: Sequence[Message], run: int, permit: Permit) -> Completion:
         """Send one request, at once again without each parameter that the server refuses."""
@@ -180,29 +204,58 @@ class ChatModel:
         if not self._needs_warm_up:
             return
         async with self._warm_up_lock:
+            waits = chain(LOADING_WAITS, repeat(LOADING_WAITS[-1]))
+            give_up_at = time.monotonic() + self._server.timeouts.first_token
             while self._needs_warm_up:
                 logger.debug("loading %s before it is timed", self.target.label)
-                with suppress(AttemptError):  # the real prompt will show the error
+                try:
                     body = self._body(WARM_UP_MESSAGES, 1, max_tokens=1)
-                    if await self._request(body, 1) is None:
+                    if await self._request(body, 1, warm_up=True) is None:
                         continue
+                except AttemptError:  # the real prompt will show the error
+                    pass
+                except TransientError as error:
+                    if not error.loading:
+                        raise
+                    await self._wait_for_model(error, next(waits), give_up_at)
+                    continue
                 self._needs_warm_up = False
+
+    async def _wait_for_model(
+        self, error: TransientError, seconds: float, give_up_at: float
+    ) -> None:
+        """Wait before the next look at a server that loads its model.
+
+        Raises:
+            TargetError: It has loaded for longer than the limit of a first token.
+        """
+        seconds = max(seconds, min(error.retry_after or 0.0, MAX_LOADING_WAIT))
+        if time.monotonic() + seconds > give_up_at:
+            limit = self._server.timeouts.first_token
+            raise TargetError(
+                f"{error.message}; the model has not loaded within {limit:g} s",
+                hint="allow more with --first-token-timeout",
+                source=error.source,
+            ) from None
+        self._retry.notify(seconds, error)
+        await anyio.sleep(seconds)
 
     def _body(
         self, messages: Sequence[Message], run: int, *, max_tokens: int | None = None
     ) -> dict[str, Any]:
         sampling = self.target.sampling
+        streamed = "stream" not in self._unsupported
         params = {
-            "stream_options": {"include_usage": True},
+            "stream_options": {"include_usage": True} if streamed else None,
             "max_tokens": max_tokens or sampling.max_tokens,
             "temperature": sampling.temperature,
             "seed": None if sampling.seed is None else sampling.seed + run - 1,
         }
         body: dict[str, Any] = {
+            **self._extra,
             "model": self.target.model,
             "messages": [message._asdict() for message in messages],
-            "stream": True,
-            **self._extra,
+            "stream": streamed,
         }
         for name, value in params.items():
             supported_name = self._unsupported.get(name, name)
@@ -210,7 +263,9 @@ class ChatModel:
                 body[supported_name] = value
         return body
 
-    async def _request(self, body: dict[str, Any], run: int) -> Completion | None:
+    async def _request(
+        self, body: dict[str, Any], run: int, *, warm_up: bool = False
+    ) -> Completion | None:
         """Return the answer to one request, or None if a parameter was found to be unsupported.
 
         Raises:
@@ -218,7 +273,9 @@ class ChatModel:
         """
         url = f"{self._server.base_url}/chat/completions"
         logger.debug("POST %s: model %s, run %d", url, self.target.model, run)
-        reader = CompletionReader(self._errors, self._server.timeouts)
+        reader = CompletionReader(
+            self._errors, self._server.timeouts, streamed=body["stream"], may_be_empty=warm_up
+        )
         try:
             return await self._exchange(reader, body)
         except ModelError as error:
@@ -270,10 +327,16 @@ class ChatModel:
 def unsupported_param(body: Mapping[str, Any], error: ErrorBody) -> str | None:
     """Return the parameter of a request that the server does not support by its error, or None."""
     for name, replacement in REPLACEMENTS.items():
-        if name not in body:
+        if name not in body or body[name] is False:
             continue
-        is_named = error.param == name or re.search(rf"\b{name}\b", error.kind)
-        is_refused = replacement in error.kind if replacement else _UNSUPPORTED.search(error.kind)
+        pattern = "stream(ing)?" if name == "stream" else name
+        is_named = error.param == name or re.search(rf"\b{pattern}\b", error.kind)
+        if replacement:
+            is_refused = replacement in error.kind and (
+                _INSTEAD.search(error.kind) or _UNSUPPORTED.search(error.kind)
+            )
+        else:
+            is_refused = _UNSUPPORTED.search(error.kind)
         if is_named and (is_refused or name == "stream_options"):
             return name
     return None

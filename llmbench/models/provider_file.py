@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 from llmbench import yaml_files
 from llmbench.models.protocols import PROTOCOLS
 
-_Parameter = Literal["stream_options", "max_tokens", "temperature", "seed"]
+_Parameter = Literal["stream_options", "stream", "max_tokens", "temperature", "seed"]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
 _SECRET_NAME = re.compile(
     r"(^|[_-])(api[_-]?key|secret([_-]key)?|passw(or)?d|authorization|bearer|credentials?"
@@ -54,6 +54,22 @@ def _refuse_other_than_json(value: Any) -> Any:
     return value
 
 
+OWN_FIELDS: Mapping[str, str] = {
+    "model": "name models with --model or --target",
+    "messages": "they are the prompt of each problem",
+    "stream": "write `refuses: [stream]` for a server that does not stream",
+}
+"""Fields of a request that `extra` may not replace, each with the way to what it may be for."""
+
+
+def _refuse_own_fields(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse fields of the request that llmbench sets itself."""
+    for name, hint in OWN_FIELDS.items():
+        if name in value:
+            raise ValueError(f"{name} may not be replaced: {hint}")
+    return value
+
+
 def _known_protocol(name: str) -> str:
     if name not in PROTOCOLS:
         raise ValueError(f"there is no protocol {name!r}; known: {', '.join(PROTOCOLS)}")
@@ -75,7 +91,10 @@ class _Entry(BaseModel):
     tpm: Annotated[float, Field(gt=0)] = 1
     refuses: list[_Parameter] = []
     extra: Annotated[
-        dict[str, Any], AfterValidator(_refuse_secrets), AfterValidator(_refuse_other_than_json)
+        dict[str, Any],
+        AfterValidator(_refuse_secrets),
+        AfterValidator(_refuse_other_than_json),
+        AfterValidator(_refuse_own_fields),
     ] = {}
 
 

@@ -34,7 +34,9 @@ class RetryPolicy:
     server requests (Retry-After) is a lower bound, itself bounded by `max_server_wait`. `sleep`
     does the waiting. `notify` is called before each wait with its seconds and the error that caused
     it. A target is stopped once `outage_attempts` in a row failed in all their tries, the first of
-    them at least `outage_seconds` ago.
+    them at least `outage_seconds` ago. It is also stopped once the server refused
+    `refusal_prompts` different prompts in the same words without an answer between; if the words do
+    not show that the refusal lasts, the first must be at least `refusal_seconds` ago.
     """
 
     max_tries: int = 5
@@ -43,6 +45,8 @@ class RetryPolicy:
     max_server_wait: float = 120.0
     outage_attempts: int = 5
     outage_seconds: float = 300.0
+    refusal_prompts: int = 3
+    refusal_seconds: float = 60.0
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     notify: Callable[[float, TransientError], None] = lambda seconds, error: None
 
@@ -123,10 +127,13 @@ def _raise_last(state: RetryCallState) -> None:
     tries = state.attempt_number
     if tries == 1:
         raise error
-    raise type(error)(
+    last = type(error)(
         f"{error.message} (after {tries} tries)",
         hint=error.hint,
         source=error.source,
         retry_after=error.retry_after,
         overload=error.overload,
+        loading=error.loading,
     )
+    last.refusal, last.lasts = error.refusal, error.lasts
+    raise last

@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
-from httpx_aiohttp import HttpxAiohttpClient
+from httpx_aiohttp import AiohttpTransport
 
 from llmbench.errors import ModelError, UsageError
 from llmbench.models.errors import ErrorMapper
@@ -33,6 +33,9 @@ LIST_TIMEOUT_SECONDS = 30.0
 
 KEEP_ALIVE_SECONDS = 4.0
 """An idle connection is closed after this, before the 5 s after which common servers do so."""
+
+HEADER_BYTES = 65536
+"""Longest header of a response that is read; some proxies send long traces."""
 
 ERROR_BODY_BYTES = 65536
 MAX_MODELS_LISTED = 20
@@ -143,6 +146,18 @@ class Server:
         await self.aclose()
 
 
+class _Transport(AiohttpTransport):
+    """A transport without a bound of connections, which reads headers of up to HEADER_BYTES."""
+
+    def get_client(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=self.ssl_context
+        )
+        return aiohttp.ClientSession(
+            connector=connector, max_line_size=HEADER_BYTES, max_field_size=HEADER_BYTES
+        )
+
+
 def connect(
     provider: Provider,
     base_url: str | None = None,
@@ -169,14 +184,15 @@ def connect(
     if key:
         headers["Authorization"] = f"Bearer {key}"
     try:
-        client = HttpxAiohttpClient(
+        client = httpx.AsyncClient(
             base_url=address or url,
             headers=headers,
             timeout=httpx.Timeout(None, connect=timeouts.connect),
-            # In this transport 0 connections means no bound.
-            limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_SECONDS),
-            verify=_certificates() if url.startswith("https") or proxy else False,
-            proxy=proxy,
+            transport=_Transport(
+                verify=_certificates() if url.startswith("https") or proxy else False,
+                proxy=httpx.Proxy(proxy) if proxy else None,
+                trust_env=False,
+            ),
             trust_env=False,
         )
     except (httpx.InvalidURL, ValueError):

@@ -1,41 +1,39 @@
 """The answer to one request, read from its stream and timed."""
 
 import json
+import logging
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from json import JSONDecodeError
 from typing import Any
 
 import anyio
 import httpx
 
+from llmbench.errors import ModelError
+from llmbench.finish_reasons import Ending, ending
+from llmbench.models.body import DONE_CHARS, first_bytes, is_done, json_values, rest
+from llmbench.models.content import (
+    REPEAT_CHARS,
+    is_active,
+    joined,
+    other_reasoning,
+    parse_content,
+    reasoning_text,
+)
 from llmbench.models.errors import ErrorMapper
 from llmbench.models.reasoning import AnswerStartDetector
-from llmbench.models.server import TRANSPORT_ERRORS
+from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS
 from llmbench.models.sse import EventDecoder
-from llmbench.models.usage import get_number, parse_usage
+from llmbench.models.usage import parse_cost, parse_usage
 from llmbench.plan import RequestTimeouts
 from llmbench.records import Completion, Usage
 
-DONE = b"[DONE]"
+logger = logging.getLogger(__name__)
 
-ACTIVITY_FIELDS = ("tool_calls", "function_call", "reasoning_details")
-"""Fields of a delta without text that show the model at work: tool calls, encrypted reasoning."""
-
-FILTERED_REASONS = frozenset(
-    {
-        "content_filter",
-        "safety",
-        "recitation",
-        "blocklist",
-        "prohibited_content",
-        "spii",
-        "sensitive",
-    }
-)
-"""Finish reasons, in lower case, of an answer that a content filter stopped."""
-
-FAILED_REASONS = frozenset({"error", "abort", "insufficient_system_resource", "network_error"})
-"""Finish reasons, in lower case, of an answer that the server failed to complete."""
+DECODED = frozenset({"", "identity", "gzip", "deflate"})
+"""Content encodings that are decoded. No other is asked for."""
 
 DRAIN_SECONDS = 0.5
 """Wait for the end of a stream after its last event; only a connection read to its end is
@@ -45,21 +43,39 @@ DEADLINE_SLACK = 0.1
 """Share of a time limit by which a stall may be noticed late, so that most tokens need not move
 the deadline."""
 
+_NAMES_ERROR = re.compile(
+    rb"\b(error|exception|traceback|failed|failure|fatal|overloaded|out of memory|unauthorized"
+    rb"|forbidden|timed out|too many requests)\b",
+    re.IGNORECASE,
+)
+_PART_OF_ANSWER = re.compile(rb"\"(choices|delta|content)\"")
+
 
 class CompletionReader:
     """Reads the response to one request into a completion; its clock starts when it is created.
 
-    The request must be made inside `scope`, which is cancelled when a time limit is over.
+    The request must be made inside `scope`, which is cancelled when a time limit is over. An answer
+    that is not `streamed` comes as a whole, so the time to its first token is not limited. An
+    answer that `may_be_empty` is whole without a token.
     """
 
-    def __init__(self, errors: ErrorMapper, timeouts: RequestTimeouts) -> None:
+    def __init__(
+        self,
+        errors: ErrorMapper,
+        timeouts: RequestTimeouts,
+        *,
+        streamed: bool = True,
+        may_be_empty: bool = False,
+    ) -> None:
         self._errors = errors
         self._timeouts = timeouts
+        self._may_be_empty = may_be_empty
         self._started = time.perf_counter()
         self._extend_at = 0.0
-        self._answer_deadline = anyio.current_time() + timeouts.answer
-        first = anyio.current_time() + timeouts.first_token
-        self.scope = anyio.CancelScope(deadline=min(first, self._answer_deadline))
+        now = anyio.current_time()
+        self._answer_deadline = now + timeouts.answer
+        self._first_deadline = now + timeouts.first_token if streamed else self._answer_deadline
+        self.scope = anyio.CancelScope(deadline=min(self._first_deadline, self._answer_deadline))
         self._first_token: float | None = None
         self._finished: float | None = None
         self._ended: float | None = None
@@ -70,22 +86,31 @@ class CompletionReader:
         self._model: str | None = None
         self._provider: str | None = None
         self._answer_start = AnswerStartDetector()
+        self._is_active = False  # a token of any kind came
+        self._whole = False  # the answer came as one piece, which needs no finish reason
+        self._unread: str | None = None  # content of an unknown form
+        self._other: Mapping[str, Any] | None = None  # the first object without choices
+        self._passed_over: str | None = None  # the first event that is no object
 
     async def read(self, response: httpx.Response) -> Completion:
-        """Read a whole response, streamed or not.
+        """Read a whole response: events or JSON, whatever its content type says.
 
         Raises:
             ModelError: The answer is not whole, was filtered, or is no chat completion.
         """
-        if response.headers.get("content-type", "").startswith("application/json"):
-            self._read_chunk(await response.aread())
-            if self._is_empty:
-                raise self._errors.unexpected_content("JSON")
-            # The whole came in one piece, so the time of its first token is unknown.
-            self._first_token = self._answer_start.started_at = None
-            self._ended = time.perf_counter()
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in DECODED:
+            raise self._errors.unknown_encoding(encoding)
+        content_type = response.headers.get("content-type", "")
+        chunks = response.aiter_bytes()
+        start = await first_bytes(chunks)
+        if start.startswith((b"{", b"[")):
+            await self._read_document(start, chunks)
+        elif start.startswith(b"<"):
+            page = start + await rest(chunks, ERROR_BODY_BYTES)
+            raise self._errors.web_page(page)
         else:
-            await self._read_events(response)
+            await self._read_events(start, chunks, content_type)
         return self._completion()
 
     def on_timeout(self) -> Completion:
@@ -99,7 +124,7 @@ class CompletionReader:
             return self._completion()
         if self.scope.deadline == self._answer_deadline:  # the clock itself may be read late
             raise self._errors.answer_timeout(self._timeouts)
-        if self._first_token is None:
+        if self._first_token is None and self.scope.deadline == self._first_deadline:
             raise self._errors.first_token_timeout(self._timeouts)
         raise self._errors.token_timeout(self._timeouts)
 
@@ -111,110 +136,223 @@ class CompletionReader:
     @property
     def cost_usd(self) -> float | None:
         """The cost reported by the server so far, or None."""
-        return get_number(self._usage, "cost")
+        return parse_cost(self._usage)
 
     @property
     def _is_empty(self) -> bool:
-        return self._finish_reason is None and self._first_token is None
+        return self._finish_reason is None and not self._is_active
 
-    async def _read_events(self, response: httpx.Response) -> None:
+    async def _read_document(self, start: bytes, chunks: AsyncIterator[bytes]) -> None:
+        """Read a body of JSON: one reply, or a line for each chunk."""
+        body, broken = [start], None
+        try:
+            async for chunk in chunks:
+                body.append(chunk)
+        except TRANSPORT_ERRORS as error:
+            broken = error
+        self._read_data(document := b"".join(body))
+        if broken is not None and self._finish_reason is None:
+            raise broken
+        if self._is_empty:
+            raise self._no_answer("JSON")
+        if self._finish_reason is None and not self._whole and b"\n{" in document:
+            raise self._errors.interrupted("the stream ended before the answer did")
+        # The whole came in one piece, so the time of its first token is unknown.
+        self._first_token = self._answer_start.started_at = None
+        self._ended = time.perf_counter()
+
+    async def _read_events(
+        self, start: bytes, chunks: AsyncIterator[bytes], content_type: str
+    ) -> None:
         decoder = EventDecoder()
         try:
             with anyio.CancelScope() as scope:
-                async for chunk in response.aiter_bytes():
-                    for data in decoder.feed(chunk):
-                        if data == DONE:
-                            self._ended = time.perf_counter()
-                            scope.deadline = anyio.current_time() + DRAIN_SECONDS
-                        elif self._ended is None:
-                            self._read_chunk(data)
+                self._read_each(decoder.feed(start), scope)
+                async for chunk in chunks:
+                    self._read_each(decoder.feed(chunk), scope)
         except TRANSPORT_ERRORS:
             if self._finish_reason is None and self._ended is None:
                 raise
-        self._read_tail(decoder)
+        # A last event without its end is read, unless the event itself is cut.
+        tail = [data for data in decoder.close() if is_done(data) or data.endswith(b"}")]
+        self._read_each(tail, scope)
         if self._ended is not None:
             return
-        if decoder.events == 0 and "event-stream" not in response.headers.get("content-type", ""):
-            raise self._errors.unexpected_content(response.headers.get("content-type", ""))
+        if decoder.events == 0 and "event-stream" not in content_type:
+            raise self._errors.unexpected_content(content_type)
         if decoder.events == 0:
             raise self._errors.interrupted("sent an empty stream: its own log may say why")
         if self._finish_reason is None:
+            if self._is_empty:
+                raise self._no_answer()
             raise self._errors.interrupted("the stream ended before the answer did")
         self._ended = time.perf_counter()
 
-    def _read_tail(self, decoder: EventDecoder) -> None:
-        """Read a last event without its end, unless the event itself is cut."""
-        for data in decoder.close():
-            if data == DONE:
+    def _read_each(self, events: list[bytes], scope: anyio.CancelScope) -> None:
+        for data in events:
+            if len(data) < DONE_CHARS and is_done(data):
                 self._ended = time.perf_counter()
-            elif self._ended is None and data.endswith(b"}"):
-                self._read_chunk(data)
+                scope.deadline = anyio.current_time() + DRAIN_SECONDS
+            elif self._ended is None:
+                self._read_data(data)
 
-    def _read_chunk(self, data: bytes) -> None:
-        """Read one chunk, or a whole reply. Runs for every token, so it does little."""
+    def _read_data(self, data: bytes) -> None:
+        """Read the JSON of one event or more. After a finish reason no fault counts."""
         try:
-            chunk = json.loads(data)
-            if chunk.get("error") or chunk.get("object") == "error":
-                raise self._errors.from_event(chunk)
-            for choice in chunk.get("choices") or ():
-                delta = choice.get("delta")
-                if delta is None:  # beside a delta, the message repeats the whole text so far
-                    delta = choice.get("message")
-                if delta:
-                    self._read_delta(delta)
-                if choice.get("finish_reason"):
-                    self._finish_reason = str(choice["finish_reason"])
-                    self._finished = time.perf_counter()
-            usage = chunk.get("usage")
-            if isinstance(usage, dict):
-                self._usage = usage
-            if self._model is None:
-                self._model = chunk.get("model")
-                self._provider = chunk.get("provider")
-        except (ValueError, AttributeError, TypeError) as error:
-            start = data[:80].decode("utf-8", "replace")
-            raise self._errors.malformed_chunk(start) from error
+            try:
+                self._read_value(json.loads(data), data)
+            except JSONDecodeError:
+                values, remainder = json_values(data.decode())
+                for value in values:
+                    self._read_value(value, data)
+                self._pass_over(remainder.encode())
+        except ModelError:
+            if ending(self._finish_reason) in (Ending.OPEN, Ending.BROKEN):
+                raise
+            ignored = self._errors.quote(data[:200].decode("utf-8", "replace"))
+            logger.debug("an error after the end of the answer is ignored: %s", ignored)
+        except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
+            self._pass_over(data)
+
+    def _read_value(self, value: Any, data: bytes) -> None:
+        """Read a JSON value: a chunk, some chunks in a list, or anything else."""
+        if isinstance(value, dict):
+            self._read_chunk(value)
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            for item in value:
+                self._read_chunk(item)
+        else:
+            self._pass_over(data)
+
+    def _read_chunk(self, chunk: dict[str, Any]) -> None:
+        """Read one chunk, or a whole reply. Runs for every token, so it does little."""
+        if chunk.get("error") or chunk.get("object") == "error":
+            raise self._errors.from_event(chunk)
+        choices = chunk.get("choices")
+        for choice in choices or ():
+            if choice.get("index"):  # one answer was asked for: the first
+                continue
+            delta = choice.get("delta")
+            if delta:
+                self._read_delta(delta)
+            else:
+                self._read_whole(choice)
+            if choice.get("finish_reason"):
+                self._read_end(choice, chunk)
+        usage = chunk.get("usage")
+        if isinstance(usage, dict):
+            self._read_usage(usage)
+        elif not choices and self._other is None:
+            self._other = chunk
+        if self._model is None:
+            self._model = chunk.get("model")
+            self._provider = chunk.get("provider")
 
     def _read_delta(self, delta: Mapping[str, Any]) -> None:
         text = delta.get("content") or delta.get("refusal")
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-        if not text and not reasoning and not any(map(delta.get, ACTIVITY_FIELDS)):
-            return
         now = time.perf_counter()
-        if self._first_token is None:
-            self._first_token = now
+        if not text and not reasoning:
+            reasoning = other_reasoning(delta)
+        if self._first_token is None and (text or reasoning or is_active(delta)):
+            self._first_token, self._extend_at, self._is_active = now, 0.0, True
         if now >= self._extend_at:
             self._extend_deadline(now)
-        if isinstance(text, list):  # content in typed parts
-            reasoning = "".join(_texts(part.get("thinking")) for part in text) or reasoning
-            text = _texts(text)
-        if isinstance(text, str):
+        if text and not isinstance(text, str):
+            text, more = self._read_content(text)
+            reasoning = reasoning or more
+        if text:
             self._text.append(text)
             self._answer_start.feed(text, now)
-        if isinstance(reasoning, str):
-            self._reasoning.append(reasoning)
+        if reasoning:
+            self._reasoning.append(
+                reasoning if isinstance(reasoning, str) else reasoning_text(reasoning)
+            )
+
+    def _read_content(self, value: Any) -> tuple[str, str]:
+        """Return the text and the reasoning in content that is no text."""
+        content = parse_content(value)
+        if content.unread and self._unread is None:
+            self._unread = self._errors.quote(str(value))
+            logger.info("content of an unknown form: %s", self._unread)
+        return content.text, content.reasoning
+
+    def _read_whole(self, choice: Mapping[str, Any]) -> None:
+        """Read a choice without a delta: a message, or the text of the older completions."""
+        message = choice.get("message") or choice.get("text")
+        if not message:
+            return
+        delta = message if isinstance(message, dict) else {"content": message}
+        self._whole = True
+        text, so_far = delta.get("content"), "".join(self._text)
+        if isinstance(text, str) and so_far and _is_repeat(choice, text, so_far):
+            self._text = [text if text.startswith(so_far) else so_far]
+        else:
+            self._read_delta(delta)
+
+    def _read_end(self, choice: Mapping[str, Any], chunk: Mapping[str, Any]) -> None:
+        """Read the finish reason of a choice, and what some servers send beside it."""
+        reason = str(choice["finish_reason"])
+        if ending(reason) is Ending.OPEN:
+            return
+        self._finish_reason = reason
+        self._finished = time.perf_counter()
+        groq = chunk.get("x_groq")
+        if isinstance(groq, dict) and isinstance(groq.get("usage"), dict):
+            self._read_usage(groq["usage"])
+        if choice.get("error") and ending(reason) is Ending.BROKEN:
+            raise self._errors.from_event({"error": choice["error"]})
+
+    def _read_usage(self, usage: Mapping[str, Any]) -> None:
+        """Keep the latest counts; counts of zero after others say nothing."""
+        if not self._usage or usage.get("completion_tokens") or usage.get("cost"):
+            self._usage = usage
+
+    def _pass_over(self, data: bytes) -> None:
+        """Ignore an event that is no chunk, unless it names an error or held a part of the answer.
+
+        Raises:
+            ModelError: It does so, before a finish reason.
+        """
+        text = data[:200].decode("utf-8", "replace").strip()
+        if not text or self._finish_reason is not None:
+            return
+        if _NAMES_ERROR.search(data):
+            raise self._errors.from_event({"error": text})
+        if _PART_OF_ANSWER.search(data):
+            raise self._errors.malformed_chunk(text)
+        logger.debug("an event that is no chunk is passed over: %s", self._errors.quote(text))
+        self._passed_over = self._passed_over or text
+
+    def _no_answer(self, content_type: str | None = None) -> ModelError:
+        """Return the error of a response without an answer, in the server's own words if any."""
+        if self._other is not None and self._errors.has_words(self._other):
+            return self._errors.from_event(self._other)
+        if content_type is not None:
+            return self._errors.unexpected_content(content_type)
+        if self._passed_over is not None:
+            return self._errors.malformed_chunk(self._passed_over)
+        return self._errors.interrupted("sent no answer")
 
     def _extend_deadline(self, now: float) -> None:
-        """Extend the deadline after a token."""
+        """Extend the deadline after a sign of life; before the first token it never shrinks."""
         limit = self._timeouts.between_tokens
         self._extend_at = now + DEADLINE_SLACK * limit
-        self.scope.deadline = min(
-            anyio.current_time() + (1 + DEADLINE_SLACK) * limit, self._answer_deadline
-        )
+        deadline = anyio.current_time() + (1 + DEADLINE_SLACK) * limit
+        if self._first_token is None:
+            deadline = max(deadline, self.scope.deadline)
+        self.scope.deadline = min(deadline, self._answer_deadline)
 
     def _completion(self) -> Completion:
         if self._is_empty:
-            raise self._errors.interrupted("sent no answer")
-        reason = (self._finish_reason or "").lower()
-        if reason in FILTERED_REASONS:
-            raise self._errors.content_filtered()
-        if reason in FAILED_REASONS:
-            raise self._errors.interrupted(f"ended the answer with finish_reason {reason}")
+            raise self._no_answer()
+        text, reasoning = joined(self._text), joined(self._reasoning)
+        self._check_end(is_empty=not text and not reasoning)
         ended = self._started if self._ended is None else self._ended
         answer_start = self._answer_start.started_at
         return Completion(
-            text=_joined(self._text),
-            reasoning=_joined(self._reasoning),
+            text=text,
+            reasoning=reasoning,
             finish_reason=self._finish_reason,
             usage=self.usage,
             cost_usd=self.cost_usd,
@@ -225,17 +363,25 @@ class CompletionReader:
             provider=self._provider if isinstance(self._provider, str) else None,
         )
 
+    def _check_end(self, *, is_empty: bool) -> None:
+        """Refuse an answer that the server withheld, broke off, or never made.
 
-def _texts(parts: object) -> str:
-    """Join the texts of content that is a list of typed parts."""
-    return "".join(part.get("text") or "" for part in parts) if isinstance(parts, list) else ""
+        Raises:
+            ModelError: It is one of these.
+        """
+        meaning, reason = ending(self._finish_reason), self._errors.quote(self._finish_reason or "")
+        if meaning is Ending.FILTERED:
+            raise self._errors.content_filtered()
+        if meaning is Ending.BROKEN:
+            raise self._errors.interrupted(f"ended the answer with finish_reason {reason}")
+        if is_empty and self._unread is not None:
+            raise self._errors.interrupted(f"sent content of an unknown form: {self._unread}")
+        made_nothing = is_empty and not self._is_active and not self.usage.completion_tokens
+        if made_nothing and meaning is not Ending.CUT and not self._may_be_empty:
+            raise self._errors.interrupted(f"sent no token, but finish_reason {reason}")
 
 
-def _joined(texts: list[str]) -> str:
-    """Join the text; a character that was escaped in two halves, one per chunk, is restored."""
-    text = "".join(texts)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+def _is_repeat(choice: Mapping[str, Any], text: str, so_far: str) -> bool:
+    """True if the message of a choice repeats the text of the deltas before or beside it."""
+    is_end = choice.get("finish_reason") or len(so_far) >= REPEAT_CHARS
+    return choice.get("delta") is not None or bool(is_end and text.startswith(so_far))

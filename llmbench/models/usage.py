@@ -12,27 +12,50 @@ BYTES_PER_TOKEN = 4
 (https://help.openai.com/en/articles/4936856). Code and other languages differ by a factor of up
 to two, so estimates do not compare models."""
 
+MAX_TOKENS = 10**9
+"""A larger token count of one answer is a fault of the server: no model reads or writes as much."""
+
+MAX_COST_USD = 10_000.0
+"""A higher cost of one request is a fault of the server."""
+
 
 def parse_usage(usage: Mapping[str, Any]) -> Usage:
-    """Return the token counts of a `usage` object; None for each that is missing or no number.
+    """Return the token counts of a `usage` object; None for each that is missing or implausible.
 
-    Some servers (xAI, Gemini) exclude reasoning from the completion tokens, and only their total
-    shows it. The excess of the total over prompt and completion is then added to the completion.
+    Some servers exclude a part of the tokens, and only their total shows it. An excess of the total
+    over prompt and completion belongs to the prompt if it equals the tokens that were read from a
+    cache or written to it (Anthropic). Otherwise it is reasoning (xAI, Gemini), a part of the
+    completion.
     """
-    details = usage.get("completion_tokens_details")
     prompt, completion = get_count(usage, "prompt_tokens"), get_count(usage, "completion_tokens")
-    reasoning = get_count(details, "reasoning_tokens")
-    cached = get_count(usage.get("prompt_tokens_details"), "cached_tokens")
-    excess = (get_count(usage, "total_tokens") or 0) - (prompt or 0) - (completion or 0)
-    if prompt is not None and completion is not None and excess > 0:
-        completion += excess
-        reasoning = excess if reasoning is None else reasoning
+    reasoning = get_count(usage.get("completion_tokens_details"), "reasoning_tokens")
+    if reasoning is None:
+        reasoning = get_count(usage, "reasoning_tokens")
+    cached = _first_count(
+        (usage.get("prompt_tokens_details"), "cached_tokens"),
+        (usage, "prompt_cache_hit_tokens"),
+        (usage, "cache_read_input_tokens"),
+    )
+    if prompt is not None and completion is not None:
+        excess = (get_count(usage, "total_tokens") or 0) - prompt - completion
+        written = get_count(usage, "cache_creation_input_tokens") or 0
+        if excess > 0 and excess in {cached or 0, written, (cached or 0) + written}:
+            prompt += excess
+        elif excess > 0:
+            completion += excess
+            reasoning = excess if reasoning is None else reasoning
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
-        reasoning_tokens=reasoning,
-        cached_tokens=get_count(usage, "prompt_cache_hit_tokens") if cached is None else cached,
+        reasoning_tokens=_at_most(reasoning, completion),
+        cached_tokens=_at_most(cached, prompt),
     )
+
+
+def parse_cost(usage: Mapping[str, Any]) -> float | None:
+    """Return the cost in USD in a `usage` object; None if it is missing or implausible."""
+    cost = get_number(usage, "cost")
+    return cost if cost is not None and 0 <= cost <= MAX_COST_USD else None
 
 
 def with_estimates(completion: Completion, messages: Sequence[Message]) -> Completion:
@@ -60,12 +83,26 @@ def estimate(*texts: str) -> int:
 def get_number(mapping: object, name: str) -> float | None:
     """Return the finite number under a name, or None."""
     value = mapping.get(name) if isinstance(mapping, Mapping) else None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # JSON knows whole numbers of any length
+        return None
+    return number if math.isfinite(number) else None
 
 
 def get_count(mapping: object, name: str) -> int | None:
-    """Return the number under a name as an integer if it is at least 0, or None."""
+    """Return the whole number from 0 to MAX_TOKENS under a name, or None."""
     value = get_number(mapping, name)
-    return None if value is None or value < 0 else int(value)
+    return int(value) if value is not None and 0 <= value <= MAX_TOKENS else None
+
+
+def _first_count(*places: tuple[object, str]) -> int | None:
+    counts = (get_count(mapping, name) for mapping, name in places)
+    return next((count for count in counts if count is not None), None)
+
+
+def _at_most(part: int | None, whole: int | None) -> int | None:
+    """Return a part of a count; None if it is more than the whole."""
+    return None if part is not None and whole is not None and part > whole else part

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmbench import stats
-from llmbench.records import Outcome
+from llmbench.records import ONLY_REASONING, Outcome
 from llmbench.reports.columns import (
     REPAIR_STATISTICS,
     REPLAY_NOTICE,
@@ -197,6 +197,22 @@ def _advice(table: pl.DataFrame) -> Iterator[Text]:
     cut = (table["outcome"] == Outcome.TRUNCATED.value).sum()
     if cut and not table["replayed"].any():
         yield Text(f"{cut} answers were cut at the token limit: try a larger --max-tokens.")
+    yield from _only_reasoning(table)
     slow = (table["outcome"] == Outcome.TIMEOUT.value).mean()
     if isinstance(slow, float) and slow > 0.2:
         yield Text(f"{slow:.0%} of the attempts timed out: try a larger --docker-timeout.")
+
+
+def _only_reasoning(table: pl.DataFrame) -> Iterator[Text]:
+    """Yield a warning for each target that has answers whose whole text came as reasoning."""
+    is_empty = (pl.col("extraction") == ONLY_REASONING) & (
+        pl.col("outcome") == Outcome.NO_CODE.value
+    )
+    for (target,), rows in table.group_by("target", maintain_order=True):
+        count, answers = rows.filter(is_empty).height, rows["extraction"].count()
+        if count:
+            yield Text(
+                f"{target}: {count} of {answers} answers ({count / answers:.0%}) came as "
+                "reasoning alone: choose the reasoning parser of this model at the server, or turn "
+                "its reasoning off."
+            )

@@ -69,7 +69,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.alone]
             TargetError,
             "sent JSON, which is no chat completion: check --base-url",
         ),
-        (Script([b"<html>Hi</html>"], 200, "text/html"), TargetError, "text/html"),
+        (Script([b"<html>Hi</html>"], 200, "text/html"), TargetError, "sent a web page"),
         (Script([b"data: [1, 2]\n\n"]), TransientError, "no chat completion chunk"),
         (Script([b'data: {"choices": 3}\n\n']), TransientError, "no chat completion chunk"),
         (Script([b"data: {oh\n\n"]), TransientError, "no chat completion chunk: {oh"),

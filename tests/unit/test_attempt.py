@@ -247,6 +247,31 @@ async def test_a_parameter_that_was_not_sent_is_null_in_its_row(tmp_path: Path) 
     assert (row.max_tokens, row.temperature, row.seed) == (4096, None, None)
 
 
+@pytest.mark.parametrize(
+    ("completion", "outcome", "extraction", "log"),
+    [
+        (
+            Completion("", "Hm. " + CODE),
+            "no_code",
+            "only_reasoning",
+            "its text as reasoning",
+        ),
+        (Completion(" \n", "Hm."), "no_code", "only_reasoning", "choose the reasoning parser"),
+        (Completion("", "Hm.", "length"), "truncated", "only_reasoning", "text as reasoning"),
+        (Completion("No.", "Hm."), "no_code", "none", "the answer holds no code"),
+        (Completion(""), "no_code", "none", "the answer holds no code"),
+        (Completion(CODE, "Hm."), "passed", "fence", ""),
+    ],
+)
+async def test_an_answer_whose_whole_text_is_reasoning_is_marked(
+    tmp_path: Path, completion: Completion, outcome: str, extraction: str, log: str
+) -> None:
+    (row,) = (await run(tmp_path, [completion])).rows
+    assert (row.outcome, row.extraction) == (outcome, extraction)
+    assert log in row.log_head
+    assert ("reasoning" in row.log_head) == (extraction == "only_reasoning")
+
+
 async def test_a_completion_is_journaled_before_it_is_graded(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion(CODE)])
     kinds = [

@@ -108,6 +108,22 @@ def test_a_key_among_the_parameters_is_refused_and_not_repeated(tmp_path: Path, 
     assert "sesame" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("extra", "hint"),
+    [
+        ("{model: other}", "--model"),
+        ("{messages: []}", "the prompt of each problem"),
+        ("{stream: false}", r"refuses: \[stream\]"),
+    ],
+)
+def test_parameters_cannot_replace_model_messages_or_stream(
+    tmp_path: Path, extra: str, hint: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"may not be replaced: .*{hint}") as caught:
+        load_providers(write(tmp_path, f"providers: {{x: {{extra: {extra}}}}}"))
+    assert "\n" not in str(caught.value)
+
+
 def test_parameters_that_only_sound_like_keys_are_sent(tmp_path: Path) -> None:
     extra = "{prompt_cache_key: a, max_tokens: 1, stop_token_ids: [2], user: sketch, tokens: [x]}"
     box = load_providers(write(tmp_path, f"providers: {{x: {{extra: {extra}}}}}"))["x"]

@@ -28,6 +28,11 @@ def decode(*chunks: bytes) -> list[bytes]:
         (b'error: {"code": 500}\n\n', [b'{"error": {"code": 500}}']),
         (b"event: x\nid: 7\nretry: 1\ndata: a\n\n", [b"a"]),
         (b"data: a\n\ndata: [DONE]", [b"a", b"[DONE]"]),
+        (b"data: a\r\rdata: b\r\r", [b"a", b"b"]),
+        (b'data: {"a": 1}\ndata: {"b": 2}\ndata: [DONE]\n', [b'{"a": 1}', b'{"b": 2}', b"[DONE]"]),
+        (b"event: error\ndata: gone\n\ndata: a\n\n", [b'{"error": "gone"}', b"a"]),
+        (b'event: error\ndata: {"error": "x"}\n\n', [b'{"error": "x"}']),
+        (b"data:\n\n", [b""]),
         (b"\n\n\n", []),
         (b"data\n\n", []),
         (b"", []),
@@ -41,12 +46,14 @@ def test_an_event_is_returned_as_soon_as_it_is_whole() -> None:
     decoder = EventDecoder()
     assert decoder.feed(b"data: a\n\ndata: b\n") == [b"a"]
     assert decoder.feed(b"\n") == [b"b"]
+    assert decoder.feed(b'data: {"a": 1}\n') == [b'{"a": 1}']
+    assert decoder.feed(b"\n") == []
 
 
 @given(
     texts=st.lists(st.text(), min_size=1, max_size=5),
     cuts=st.lists(st.integers(0, 400), max_size=8),
-    end=st.sampled_from([b"\n", b"\r\n"]),
+    end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
 )
 def test_the_events_are_the_same_wherever_the_network_splits_the_stream(
     texts: list[str], cuts: list[int], end: bytes

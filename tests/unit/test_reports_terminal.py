@@ -53,6 +53,22 @@ def test_pass_rate_and_std_score_follow_from_the_scores(passes: list[bool]) -> N
     assert line["std_score"] == pytest.approx(statistics.pstdev(scores), abs=1e-9)
 
 
+def test_answers_that_came_as_reasoning_alone_are_reported_with_their_share_and_advice() -> None:
+    empty = {"outcome": "no_code", "score": 0.0, "passed": False, "extraction": "only_reasoning"}
+    rows = [
+        row(),
+        row(**empty),
+        row(**empty),
+        row(outcome="provider_error", extraction=None, **INFRASTRUCTURE),
+    ]
+    rows.append(row(target="b/c", **(empty | {"outcome": "truncated"})))
+    text = " ".join(summarize(rows).split())
+    target = rows[0].target
+    assert f"{target}: 2 of 3 answers (67%) came as reasoning alone" in text
+    assert "choose the reasoning parser of this model" in text
+    assert text.count("reasoning alone") == 1
+
+
 def test_infrastructure_errors_are_in_no_rate() -> None:
     rows = [row(), failed(), row(outcome="provider_error", **INFRASTRUCTURE)]
     (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
