@@ -11,7 +11,9 @@ from llmbench.reports.render import Document, Grid, Line, Paragraph
 from llmbench.reports.sanitize import single_line
 from llmbench.stats import Comparison
 
-STYLES = {"broken": "red", "newly flaky": "yellow", "fixed": "green"}
+STYLES = {"broken": "red", "worse": "red", "newly flaky": "yellow"}
+"""Styles of changes; the others are improvements."""
+
 FRAMES = ("differences", "flips", "metrics", "excluded")
 
 
@@ -36,7 +38,7 @@ def _blocks(comparison: Comparison) -> Iterator[Paragraph | Grid]:
         ]
     )
     grids = [_differences(comparison)]
-    grids += [_flips(comparison)] if len(comparison.flips) else []
+    grids += [_flips(comparison)] if comparison.flips["finding"].any() else []
     grids += [_metrics(comparison)] if len(comparison.metrics) else []
     single = len(comparison.differences) == 1
     yield from (_without_numbers(grid) if single else grid for grid in grids)
@@ -130,19 +132,21 @@ def _differences(comparison: Comparison) -> Grid:
 
 def _flips(comparison: Comparison) -> Grid:
     numbers = _numbers(comparison)
-    flips = comparison.flips.to_dicts()
+    flips = comparison.flips.filter("finding").to_dicts()
     rows = [
         [
             numbers[flip["baseline"], flip["candidate"]],
             flip["change"],
             single_line(flip["problem_id"]),
             f"{flip['pass_rate_baseline']:.0%} → {flip['pass_rate_candidate']:.0%}",
+            fmt.p_value(flip["p_value"]),
         ]
         for flip in flips
     ]
-    styles = [STYLES[flip["change"]] for flip in flips]
-    head = ["", "change", "problem_id", "pass_rate"]
-    return Grid(head, rows, text_columns=3, title="flips", styles=styles)
+    styles = [STYLES.get(flip["change"], "green") for flip in flips]
+    head = ["", "change", "problem_id", "pass_rate", "p"]
+    title = "problems that changed by more than chance explains"
+    return Grid(head, rows, text_columns=3, title=title, styles=styles)
 
 
 def _metrics(comparison: Comparison) -> Grid:
@@ -187,8 +191,23 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     )
     if not all(line["p_value_exact"] for line in lines):
         yield "*: there are too many sign patterns to count, so some were drawn (with a fixed seed)"
+    yield from _flips_by_chance(comparison)
     yield from _unscored(lines)
     yield from _exclusions(comparison)
+
+
+def _flips_by_chance(comparison: Comparison) -> Iterator[str]:
+    """Yield for each pair the number of flips that are no findings, and that of chance alone."""
+    for number, line in _numbered(comparison):
+        pair = {"baseline": line["baseline"], "candidate": line["candidate"]}
+        flips = comparison.flips.filter(finding=False, **pair)["change"].to_list()
+        if flips:
+            counts = (f"{flips.count(kind)} {kind}" for kind in stats.CHANGES if kind in flips)
+            yield (
+                f"{number} {len(flips)} problems moved between never, sometimes and always passing "
+                f"({', '.join(counts)}), none of which stands out by itself: chance alone moves "
+                f"about {line['flips_by_chance']:.1f}, in either direction"
+            ).strip()
 
 
 def _unscored(lines: list[dict[str, Any]]) -> Iterator[str]:

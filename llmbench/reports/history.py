@@ -20,6 +20,7 @@ from llmbench.reports.sanitize import single_line
 
 NOTE = (
     "points, p, broken, fixed: against the date before, on the problems that have not changed; "
+    "broken and fixed count problems whose own change chance does not explain; "
     "of 20 dates without a change, one has a p of 0.05 or less"
 )
 _BARS = "▁▂▃▄▅▆▇█"

@@ -5,7 +5,8 @@ other, so errors are clustered by problem (Miller 2024, "Adding Error Bars to Ev
 https://arxiv.org/abs/2411.00640). An infrastructure error has no score and counts in no rate.
 """
 
-from llmbench.stats.comparison import ALPHA, CHANGES, Comparison, compare
+from llmbench.stats.comparison import ALPHA, Comparison, compare
+from llmbench.stats.flips import CHANGES, FALSE_DISCOVERIES, find_flips, flips_by_chance
 from llmbench.stats.history import history, latest
 from llmbench.stats.intervals import (
     CONFIDENCE,
@@ -44,6 +45,7 @@ __all__ = [
     "ALPHA",
     "CHANGES",
     "CONFIDENCE",
+    "FALSE_DISCOVERIES",
     "MORE",
     "POWER",
     "Comparison",
@@ -57,6 +59,8 @@ __all__ = [
     "cost_interval",
     "difference_interval",
     "fewer_passes",
+    "find_flips",
+    "flips_by_chance",
     "history",
     "holm",
     "latest",

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from llmbench.errors import ResultFileError
+from llmbench.stats.flips import find_flips, flips_by_chance
 from llmbench.stats.intervals import CONFIDENCE, t_interval
 from llmbench.stats.paired import (
     difference_interval,
@@ -55,6 +56,7 @@ DIFFERENCES: _Schema = {
     "p_regression_exact": pl.Boolean,
     "mcnemar_p": pl.Float64,
     "min_detectable_difference": pl.Float64,
+    "flips_by_chance": pl.Float64,
 }
 FLIPS: _Schema = {
     **_PAIR,
@@ -63,6 +65,8 @@ FLIPS: _Schema = {
     "change": pl.String,
     "pass_rate_baseline": pl.Float64,
     "pass_rate_candidate": pl.Float64,
+    "p_value": pl.Float64,
+    "finding": pl.Boolean,
 }
 METRIC_DIFFERENCES: _Schema = {
     **_PAIR,
@@ -80,8 +84,6 @@ EXCLUDED: _Schema = {
     "problem_id": pl.String,
     "reason": pl.String,
 }
-CHANGES = ("broken", "newly flaky", "fixed")
-"""The kinds of flips, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,14 @@ class Comparison:
             (`p_adjusted` that of `p_value`). `mcnemar_p` is null unless each problem ran once in
             both.
             `min_detectable_difference` is the smallest difference that this design detects in 8 of
-            10 cases.
-        flips: a line per problem that is now `broken` (never passes), `fixed` (always passes) or
-            `newly flaky`.
+            10 cases. `flips_by_chance` is the number of problems that chance alone moves between
+            never, sometimes and always passing, apart from the findings among the flips.
+        flips: a line per problem that moved between never, sometimes and always passing, the worst
+            first: `broken` (never passes now), `newly flaky` (always passed before), `partly fixed`
+            (never passed before) or `fixed` (always passes now). `p_value` is one-sided, of the
+            problem alone. `finding` is True where it survives the control of false discoveries:
+            of the findings of one direction at most one in ten is expected to be chance. `worse`
+            and `better` are findings that pass sometimes, before and now.
         metrics: a line per pair and metric: time, tokens and cost of an answer, as means over
             problems.
         excluded: a line per problem that could not be paired, with the reason.
@@ -175,8 +182,10 @@ def compare(results: Sequence[tuple[str, pl.DataFrame]], baseline: str | None = 
             incomparable.append(_nothing_in_common(before, after, reasons))
             continue
         unscored = {"unscored_baseline": before.unscored, "unscored_candidate": after.unscored}
-        differences.append(pair | _difference(common) | unscored)
-        flips += [pair | flip for flip in _flips(common)]
+        changes, by_chance = _flips(common)
+        expected = {"flips_by_chance": by_chance}
+        differences.append(pair | _difference(common) | unscored | expected)
+        flips += [pair | change for change in changes]
         metrics += [pair | metric for metric in _metrics(common)]
         excluded += [pair | {"problem_id": id_, "reason": reason} for id_, reason in reasons]
     if not differences:
@@ -286,9 +295,7 @@ def _difference(common: _Common) -> dict[str, Any]:
     )
     low, high = difference_interval(differences)
     p = sign_flip(exact)
-    regression = fewer_passes(
-        [Passes(old["n"], old["c"], new["n"], new["c"]) for old, new in common]
-    )
+    regression = fewer_passes(_passes(common))
     once = all(old["n"] == new["n"] == 1 for old, new in common)
     return {
         "problems": len(common),
@@ -308,19 +315,29 @@ def _difference(common: _Common) -> dict[str, Any]:
     }
 
 
-def _flips(common: _Common) -> list[dict[str, Any]]:
-    """Return the problems that moved between never, sometimes and always passing."""
-    flips = []
-    for old, new in common:
-        rates = [line["c"] / line["n"] for line in (old, new)]
-        before, after = (0 if rate == 0 else 2 if rate == 1 else 1 for rate in rates)
-        if before != after:
-            change = {0: "broken", 1: "newly flaky", 2: "fixed"}[after]
-            problem = {"problem_id": old["problem_id"], "lang": old["lang"], "change": change}
-            flips.append(
-                problem | {"pass_rate_baseline": rates[0], "pass_rate_candidate": rates[1]}
-            )
-    return sorted(flips, key=lambda flip: CHANGES.index(flip["change"]))
+def _passes(common: _Common) -> list[Passes]:
+    return [Passes(old["n"], old["c"], new["n"], new["c"]) for old, new in common]
+
+
+def _flips(common: _Common) -> tuple[list[dict[str, Any]], float]:
+    """Return the problems that changed, and how many others chance alone changes."""
+    passes = _passes(common)
+    flips = find_flips(passes)
+    findings = {flip.index for flip in flips if flip.is_finding}
+    others = [each for index, each in enumerate(passes) if index not in findings]
+    lines = [
+        {
+            "problem_id": common[flip.index][0]["problem_id"],
+            "lang": common[flip.index][0]["lang"],
+            "change": flip.change,
+            "pass_rate_baseline": passes[flip.index].before / passes[flip.index].runs_before,
+            "pass_rate_candidate": passes[flip.index].after / passes[flip.index].runs_after,
+            "p_value": flip.p_value,
+            "finding": flip.is_finding,
+        }
+        for flip in flips
+    ]
+    return lines, flips_by_chance(others)
 
 
 def _metrics(common: _Common) -> Iterator[dict[str, Any]]:

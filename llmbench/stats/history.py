@@ -27,7 +27,8 @@ def history(results: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
         replayed: True where recorded answers were replayed.
         difference, p_value: pass rate minus that of the target's date before, on the problems that
             have not changed, and its p-value; null where no problem pairs.
-        broken, fixed: how many problems changed so since the date before; null likewise.
+        broken, fixed: how many problems changed so since the date before, by more than chance
+            explains; null likewise.
 
     Raises:
         ResultFileError: no result has a row.
@@ -75,6 +76,6 @@ def _changes(results: Sequence[tuple[str, pl.DataFrame]]) -> Iterator[dict[str, 
             except ResultFileError:  # every problem has changed
                 continue
             line = comparison.differences.select("difference", "p_value").row(0, named=True)
-            changes = comparison.flips["change"].to_list()
+            changes = comparison.flips.filter("finding")["change"].to_list()
             counts = {change: changes.count(change) for change in ("broken", "fixed")}
             yield {"target": target, "date": after[0], **line, **counts}

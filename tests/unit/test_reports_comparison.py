@@ -15,8 +15,8 @@ from llmbench.reports.console import fit_table
 from llmbench.reports.render import render
 from llmbench.stats import Comparison
 
-BEFORE = alike(x=[1, 1, 1], y=[1, 1, 1], z=[0, 0, 0])
-AFTER = alike(x=[0, 0, 0], y=[1, 1, 0], z=[1, 1, 1], new=[1])
+BEFORE = alike(x=[1] * 5, y=[1, 1, 1], z=[0] * 5)
+AFTER = alike(x=[0] * 5, y=[1, 1, 0], z=[1] * 5, new=[1])
 
 
 def compare(*passes: dict[str, list[int]]) -> Comparison:
@@ -39,8 +39,11 @@ def test_a_pair_has_verdict_figures_flips_and_excluded_problems(format: str) -> 
     assert "1.csv against 0.csv: 3.7 points worse" in text
     assert "chance alone may explain it" in text
     assert f"{100 * line['ci_low']:+.1f} to {100 * line['ci_high']:+.1f}" in text
-    for words in ("broken", "newly flaky", "fixed", "100% → 67%", "llm_seconds (s)"):
+    for words in ("broken", "100% → 0%", "fixed", "0% → 100%", "llm_seconds (s)"):
         assert words in text
+    assert "100% → 67%" not in text
+    moved = "moved between never, sometimes and always passing (1 newly flaky)"
+    assert moved in " ".join(text.split())
     assert "left out of 1.csv against 0.csv:" in text
     assert "new not in 0.csv" in text
     assert "p (Holm)" not in text
@@ -58,7 +61,7 @@ def test_a_significant_difference_is_not_called_chance() -> None:
     text = as_string(compare(good, bad))
     assert "100.0 points worse" in text
     assert "p (McNemar)" in text
-    assert "chance alone" not in text
+    assert "chance alone may explain it" not in text
     assert "can show no difference" not in text
 
 
