@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from llmbench import extraction, fingerprint, prompts
+from llmbench import fingerprint, prompts
 from llmbench.errors import CancelledBeforeSendError, ModelError, SandboxError, TargetError
 from llmbench.events import (
     AttemptFinished,
@@ -41,6 +41,8 @@ ONLY_REASONING_LOG = (
     "the answer holds no code: the server sent all of its text as reasoning, none as the answer. "
     "If reasoning.md holds the answer, choose the reasoning parser of this model at the server"
 )
+LEFT_OUT = "(the answer has other blocks of code: {}; one block is tested)\n"
+"""The first line of the log of such an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +155,7 @@ class AttemptPipeline:
         """
         attempt, completion = answered.attempt, answered.completion
         runner = self.prompter.runners[attempt.problem.lang]
-        extracted = extraction.extract(
-            completion.text,
-            fences=runner.config.fences,
-            code_patterns=runner.config.code_patterns,
-        )
+        extracted = runner.extract(attempt.problem, completion.text)
         files = _texts(attempt, completion)
         method = str(extracted.method)
         if extracted.code is None and completion.reasoning.strip() and not completion.text.strip():
@@ -168,6 +166,8 @@ class AttemptPipeline:
         else:
             files[runner.config.solution] = extracted.code
             verdict = await self._run_tests(attempt, runner, extracted.code)
+            if extracted.left_out:
+                verdict = replace(verdict, log=LEFT_OUT.format(extracted.left_out) + verdict.log)
             files["log.txt"] = verdict.log
         if completion.truncated and verdict.outcome not in PASSED_OR_UNGRADED:
             verdict = replace(verdict, outcome=Outcome.TRUNCATED)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import anyio
 
-from llmbench import extraction
 from llmbench.errors import SandboxError
+from llmbench.extraction import prompt_stub
 from llmbench.mutations import Mutant
 from llmbench.records import AttemptKey, Outcome, Problem, Verdict
 from llmbench.runners import Runner
@@ -145,7 +145,7 @@ class ProblemChecker:
         for name, code in problem.wrong_answers.items():
             yield _Trial(_wrong(name), code)
         yield _Trial(EMPTY, "")
-        stub = prompt_stub(problem, self._runners[problem.lang])
+        stub = prompt_stub(problem.prompt, self._runners[problem.lang].syntax)
         if stub is not None:
             yield _Trial(STUB, stub)
 
@@ -174,15 +174,6 @@ class ProblemChecker:
                 return await self._sandbox.run(submission)
             except SandboxError as error:
                 return Verdict(Outcome.SANDBOX_ERROR, log=str(error))
-
-
-def prompt_stub(problem: Problem, runner: Runner) -> str | None:
-    """Return the first block of its language in a problem's prompt.
-
-    A model may hand it back as it is.
-    """
-    block = extraction.extract(problem.prompt, fences=runner.config.fences, code_patterns=())
-    return block.code if block.method is extraction.ExtractionMethod.FENCE else None
 
 
 def _wrong(name: str) -> str:

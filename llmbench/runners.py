@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError, with_config
 
 from llmbench import yaml_files
 from llmbench.errors import RunnerFileError
+from llmbench.extraction import Extraction, Syntax, extract, prompt_stub
 from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Problem, Submission
 
@@ -17,6 +19,15 @@ FILE = "runner.yaml"
 SCRIPT = "run.sh"
 SETUP = "setup.sh"
 CHECK = "check.sh"
+PATTERN_FIELDS = (
+    "code_patterns",
+    "definition_patterns",
+    "binding_patterns",
+    "import_patterns",
+    "use_patterns",
+)
+GROUPS = {"definition_patterns": "name", "binding_patterns": "name", "use_patterns": "names"}
+"""The group that each pattern of a field must have."""
 AUTHORING = "authoring"
 """Folder of files for authors of problems; no sandbox needs it."""
 
@@ -64,12 +75,16 @@ class RunnerConfig:
     toolchain: Annotated[Mapping[str, str | None], Field(min_length=1)]
     instructions: str = ""
     code_patterns: tuple[str, ...] = ()
+    definition_patterns: tuple[str, ...] = ()
+    binding_patterns: tuple[str, ...] = ()
+    import_patterns: tuple[str, ...] = ()
+    use_patterns: tuple[str, ...] = ()
     generated_files: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict)
     limits: Mapping[str, Annotated[float, Field(gt=0)]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Runner:
     """One language: `lang` is the name of its `folder`, `config` the content of its file."""
 
@@ -87,6 +102,34 @@ class Runner:
     def option_values(self) -> Mapping[str, Sequence[str]]:
         """Each option with its values."""
         return {name: option.values for name, option in self.config.options.items()}
+
+    @cached_property
+    def syntax(self) -> Syntax:
+        """The parts of the syntax by which code is found in an answer."""
+        config = self.config
+        patterns = {name: getattr(config, name) for name in PATTERN_FIELDS}
+        return Syntax(config.fences, solution=config.solution, **patterns)
+
+    def wanted_names(self, problem: Problem) -> frozenset[str]:
+        """Return the names that a solution must define: those that the tests take from it.
+
+        If the tests name none, they are those that the stub in the prompt defines.
+        """
+        if problem.sha256 not in self._wanted_names:
+            texts = (*problem.tests.values(), *problem.files.values())
+            names = frozenset[str]().union(*map(self.syntax.imported_names, texts))
+            stub = prompt_stub(problem.prompt, self.syntax) or ""
+            self._wanted_names[problem.sha256] = names or self.syntax.defined_names(stub)
+        return self._wanted_names[problem.sha256]
+
+    @cached_property
+    def _wanted_names(self) -> dict[str, frozenset[str]]:
+        """The names of the problems so far, by their `sha256`."""
+        return {}
+
+    def extract(self, problem: Problem, answer: str) -> Extraction:
+        """Return the code in an answer to a problem."""
+        return extract(answer, self.syntax, self.wanted_names(problem))
 
     def submission(
         self,
@@ -168,13 +211,9 @@ def _reason(detail: Any) -> str:
 
 
 def _check(path: Path, config: RunnerConfig) -> None:
-    for pattern in config.code_patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise RunnerFileError(
-                f"{path}: code_patterns: {pattern!r} is not a regular expression: {error}"
-            ) from None
+    for name in PATTERN_FIELDS:
+        for pattern in getattr(config, name):
+            _check_pattern(path, name, pattern)
     for name, option in config.options.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise RunnerFileError(f"{path}: options: {name!r} is not lower-case letters, digits, _")
@@ -183,6 +222,18 @@ def _check(path: Path, config: RunnerConfig) -> None:
             raise RunnerFileError(
                 f"{path}: options.{name}: default {option.default!r} is not one of {values}"
             )
+
+
+def _check_pattern(path: Path, name: str, pattern: str) -> None:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise RunnerFileError(
+            f"{path}: {name}: {pattern!r} is not a regular expression: {error}"
+        ) from None
+    group = GROUPS.get(name)
+    if group is not None and group not in groups:
+        raise RunnerFileError(f"{path}: {name}: {pattern!r} has no group (?P<{group}>…)")
 
 
 def _limits(path: Path, values: Mapping[str, float]) -> ResourceLimits:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from llmbench import extraction, problems, prompts
+from llmbench import problems, prompts
 from llmbench.errors import ProblemFileError
+from llmbench.extraction import extract
 from llmbench.records import Row
 from llmbench.runners import Runner
 from llmbench.store import artifacts
@@ -83,10 +84,7 @@ class AttemptSections:
         name = runner.config.solution
         code = files.get(name)
         if code is None and text is not None:
-            config = runner.config
-            code = extraction.extract(
-                text, fences=config.fences, code_patterns=config.code_patterns
-            ).code
+            code = extract(text, runner.syntax).code
             missing = "the answer holds none"
         return Section(f"code: {name}", code, missing, name)
 

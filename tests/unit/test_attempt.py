@@ -137,6 +137,13 @@ async def test_the_submission_holds_the_code_and_the_tests(tmp_path: Path) -> No
     assert submission.timeout == 9.0
 
 
+async def test_the_log_says_that_other_blocks_were_left_out(tmp_path: Path) -> None:
+    result = await run(tmp_path, [Completion(f"{CODE}\n```python\nprint(add(1, 2))\n```\n")])
+    log = "(the answer has other blocks of code: 1; one block is tested)\n3 passed"
+    assert result.rows[0].log_head == log
+    assert "print" not in result.sandbox.submissions[0].files["solution.py"]
+
+
 async def test_the_log_of_a_row_is_cut_at_2000_characters(tmp_path: Path) -> None:
     result = await run(tmp_path, [Completion(CODE)], FAILED)
     assert result.rows[0].log_head == "x" * 2000

@@ -26,9 +26,8 @@ def lines_that_fit(runner: Runner, text: str) -> int:
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.id)
 def test_bare_code_is_found_and_fits_its_language_best(problem: Problem) -> None:
-    config = RUNNERS[problem.lang].config
     for code in (problem.reference or "", *problem.wrong_answers.values()):
-        extraction = extract(code, fences=config.fences, code_patterns=config.code_patterns)
+        extraction = extract(code, RUNNERS[problem.lang].syntax)
         assert extraction.method is ExtractionMethod.WHOLE_TEXT
     reference = problem.reference or ""
     counts = {lang: lines_that_fit(runner, reference) for lang, runner in RUNNERS.items()}

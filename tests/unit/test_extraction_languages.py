@@ -1,9 +1,9 @@
 """Languages differ by their tags and patterns alone, which tell code from prose."""
 
 import pytest
-from helpers.answers import GO, GO_CODE, PYTHON, TS, TYPESCRIPT, Lang, extract_code, fenced
+from helpers.answers import GO, GO_CODE, PYTHON, TS, TYPESCRIPT, extract_code, fenced
 
-from llmbench.extraction import Extraction, ExtractionMethod
+from llmbench.extraction import Extraction, ExtractionMethod, Syntax
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ from llmbench.extraction import Extraction, ExtractionMethod
     ],
 )
 def test_each_language_is_found_by_its_tags_and_patterns(
-    lang: Lang, text: str, expected: Extraction
+    lang: Syntax, text: str, expected: Extraction
 ) -> None:
     assert extract_code(text, lang) == expected
 
@@ -94,7 +94,7 @@ def test_each_language_is_found_by_its_tags_and_patterns(
         )),
     ],
 )  # fmt: skip
-def test_a_line_of_code_shows_its_language(lang: Lang, line: str) -> None:
+def test_a_line_of_code_shows_its_language(lang: Syntax, line: str) -> None:
     assert (
         extract_code(fenced("...\n\n" + line + "\n", ""), lang).method
         is ExtractionMethod.FENCE_FITTING
@@ -128,7 +128,7 @@ def test_a_line_of_code_shows_its_language(lang: Lang, line: str) -> None:
         "@someone, please look",
     ],
 )
-def test_prose_shows_no_language(lang: Lang, prose: str) -> None:
+def test_prose_shows_no_language(lang: Syntax, prose: str) -> None:
     assert extract_code(prose, lang) == Extraction(None, ExtractionMethod.NONE)
     assert extract_code(fenced(prose + "\n", "text"), lang) == Extraction(
         None, ExtractionMethod.NONE

@@ -91,6 +91,11 @@ def test_a_missing_field_is_named(tmp_path: Path, change: str, field: str, reaso
             "code_patterns: ['(']\nfences: [bf]",
             r"code_patterns: '\(' is not a regular expression",
         ),
+        (
+            "fences: [bf]",
+            "definition_patterns: ['^fn']\nfences: [bf]",
+            r"definition_patterns: '\^fn' has no group \(\?P<name>…\)",
+        ),
         ("fences: [bf]", "fences: [", "not YAML"),
     ],
 )
