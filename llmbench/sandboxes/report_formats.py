@@ -6,17 +6,21 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from xml.parsers import expat
 
+from llmbench.sandboxes.expected_tests import FAILED, PASSED, SKIPPED, ReportedTest
+
 
 class Report(NamedTuple):
     """Counts of the tests that passed, did not pass, and were skipped, without the canary.
 
     `canary_failed` is True if the canary test failed, as it must, and None if it is missing.
+    `tests` has each test in the report, again without the canary.
     """
 
     passed: int
     failed: int
     skipped: int
     canary_failed: bool | None
+    tests: tuple[ReportedTest, ...] = ()
 
     @property
     def total(self) -> int:
@@ -38,13 +42,19 @@ def read_junit(data: bytes, canary: str) -> Report | None:
         parser.Parse(data, True)
     except (expat.ExpatError, ValueError):
         return None
-    counts = counter.counts
-    return Report(counts["passed"], counts["failed"], counts["skipped"], counter.canary_failed)
+    counts = Counter(result for _, result in counter.tests)
+    return Report(
+        counts[PASSED],
+        counts[FAILED],
+        counts[SKIPPED],
+        counter.canary_failed,
+        tuple(counter.tests),
+    )
 
 
 class _CaseCounter:
     def __init__(self, canary: str) -> None:
-        self.counts = Counter[str]()
+        self.tests: list[ReportedTest] = []
         self.canary_failed: bool | None = None
         self._canary = canary
         self._depth = 0
@@ -68,10 +78,9 @@ class _CaseCounter:
             failed = bool(self._children & {"failure", "error"})
             if self._canary in self._name:
                 self.canary_failed = failed
-            elif failed:
-                self.counts["failed"] += 1
             else:
-                self.counts["skipped" if "skipped" in self._children else "passed"] += 1
+                unfailed = SKIPPED if "skipped" in self._children else PASSED
+                self.tests.append((self._name, FAILED if failed else unfailed))
             self._case_depth = None
         self._depth -= 1
 
@@ -103,7 +112,9 @@ def read_gotest(data: bytes, canary: str) -> Report | None:
         if name not in parents or (end in ("fail", "run") and name not in blamed)
     ]
     passed, skipped = counted.count("pass"), counted.count("skip")
-    return Report(passed, len(counted) - passed - skipped, skipped, canary_failed)
+    results = {"pass": PASSED, "skip": SKIPPED}
+    tests = tuple((name, results.get(end, FAILED)) for name, end in ends.items())
+    return Report(passed, len(counted) - passed - skipped, skipped, canary_failed, tests)
 
 
 REPORT_READERS: Mapping[str, Callable[[bytes, str], Report | None]] = {

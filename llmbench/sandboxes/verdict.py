@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from llmbench.records import Outcome, Verdict
+from llmbench.sandboxes import expected_tests
 from llmbench.sandboxes.report_formats import REPORT_READERS
 
 COMPILE_ERROR_EXIT = 3
@@ -10,15 +11,17 @@ COMPILE_ERROR_EXIT = 3
 
 UNFINISHED = "[the tests did not come to their end: the last of them is not in their report]"
 NOT_BELIEVED = "[a test that must fail has passed: what the tests use was tampered with]"
+MISSING = "[tests that must pass did not run, or were skipped: {}]"
+MOST_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
     """The evidence of one run of `run.sh`, without judgement.
 
-    `exit_code` is None if the sandbox killed the run. `report` is its stdout and `log` its stderr,
-    both bounded. `canary` is part of the name of a test that must be in the report as failed.
-    `seconds` and `cpu_seconds` measure the tests alone.
+    `exit_code` is None if the sandbox killed the run. `report` is its stdout, which begins with the
+    expected tests, and `log` its stderr, both bounded. `canary` is part of the name of a test that
+    must be in the report as failed. `seconds` and `cpu_seconds` measure the tests alone.
     """
 
     exit_code: int | None
@@ -35,11 +38,14 @@ def judge(execution: Execution, report_format: str) -> Verdict:
     """Return the verdict on an execution.
 
     A pass needs exit code 0 and a complete report in which the canary failed, at least one test
-    passed and none failed. So a solution cannot pass by exiting with 0, skipping every test,
-    forging a report or breaking the test framework. Memory is checked before time: after a kill
+    passed, none failed, and none is missing of those that were expected before the answer was
+    loaded. So a solution cannot pass by exiting with 0, skipping a test, forging a report or
+    breaking the test framework. Memory is checked before time: after a kill
     for memory, other processes may wait until the time limit.
     """
-    report = REPORT_READERS[report_format](execution.report, execution.canary)
+    expected, data = expected_tests.split(execution.report)
+    report = REPORT_READERS[report_format](data, execution.canary)
+    missing = expected_tests.count_missing(expected, report.tests if report else ())
     canary_failed = report.canary_failed if report else None
     log = execution.log
     passed = (
@@ -48,6 +54,7 @@ def judge(execution: Execution, report_format: str) -> Verdict:
         and canary_failed
         and report.passed
         and not report.failed
+        and not missing
     )
     if passed and not execution.timed_out:
         outcome = Outcome.PASSED
@@ -61,11 +68,13 @@ def judge(execution: Execution, report_format: str) -> Verdict:
         outcome = Outcome.FAILED
         if not canary_failed:
             log = f"{UNFINISHED if canary_failed is None else NOT_BELIEVED}\n{log}"
+        elif missing:
+            log = f"{MISSING.format(', '.join(list(missing)[:MOST_NAMES]))}\n{log}"
     return Verdict(
         outcome=outcome,
         exit_code=execution.exit_code,
         tests_passed=report.passed if report else None,
-        tests_total=report.total if report else None,
+        tests_total=report.total + sum(missing.values()) if report else None,
         seconds=execution.seconds,
         cpu_seconds=execution.cpu_seconds,
         log=log,

@@ -4,7 +4,9 @@ set -eu
 canary=$1 uid=$2 cpu=$3 pids=$4
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/builder.sh"
+. "$here/steps.sh"
 echo 1000 >/proc/self/oom_score_adj
+expected_tests
 as_builder prlimit --cpu="$cpu" sh -c '. "$1/env.sh"; . "$1/steps.sh"; build /build/tests "$2"' \
     sh "$here" "$canary" || exit
 exec 3>&1 1>&2

@@ -11,5 +11,6 @@ scratch=$PWD/.run
 mkdir -p "$scratch/tmp"
 export HOME="$scratch" TMPDIR="$scratch/tmp" GOPATH="$scratch/go" GOCACHE="$scratch/go-build"
 link_cache
+expected_tests >&3
 build "$scratch/tests" "$canary" 3>&-
 run_tests "$scratch/tests" "$scratch"

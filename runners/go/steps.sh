@@ -22,6 +22,35 @@ func TestLlmbenchCanary(t *testing.T) { t.Run("$1", func(t *testing.T) { t.Fail(
 GO
 }
 
+# expected_tests: write the first line of the report, the tests that must pass, as read from the
+# authors' files. A test may be skipped if a call of Skip stands in it; where one stands in a helper,
+# all may. Files with a build constraint are left out, and so is text between backquotes.
+expected_tests() {
+    set -- ./*_test.go
+    [ -e "$1" ] || return 0
+    awk '
+        BEGIN { printf "expected [" }
+        function finish() {
+            for (name in skips) {
+                printf "%s[\"%s\", 1, %s, false]", (n++ ? "," : ""), name,
+                    (skips[name] || lenient ? "true" : "false")
+            }
+            split("", skips); lenient = 0; current = ""; raw = 0; constrained = 0
+        }
+        FNR == 1 && NR > 1 { finish() }
+        /^\/\/go:build/ { constrained = 1 }
+        constrained { next }
+        !raw && /^func / { current = "" }
+        !raw && /^func (Test|Fuzz)([^a-z(][^ (]*)?\(/ {
+            current = $2; sub(/\(.*/, "", current)
+            if (current == "TestMain") current = ""; else skips[current] = 0
+        }
+        !raw && /\.Skip(f|Now)?\(/ { if (current == "") lenient = 1; else skips[current] = 1 }
+        { raw = (raw + gsub(/`/, "")) % 2 }
+        END { finish(); print "]" }
+    ' "$@"
+}
+
 # build OUTPUT CANARY: compile the tests of the current folder with a canary of this name. Exits
 # with 3 if the code does not compile.
 build() {
@@ -38,12 +67,18 @@ build() {
 }
 
 # run_tests BINARY SCRATCH: run the tests. Their events go to descriptor 3, their output to stderr;
-# two pipes, so that neither waits for the reader of the other.
+# two pipes, so that neither waits for the reader of the other. Processes that the tests leave behind
+# may hold their output open, so it ends at a line of its own.
 run_tests() {
     mkfifo "$2/output"
+    end=llmbench-end-of-output-$$
     tr -d '\026' <"$2/output" 3>&- |
         grep -vE 'TestLlmbenchCanary|^(=== NAME  |PASS|FAIL)$' 3>&- &
-    report=$({ "$1" -test.v=test2json -test.paniconexit0 2>&1 3>&- || true; } |
+    report=$({
+        "$1" -test.v=test2json -test.paniconexit0 2>&1 3>&- || true
+        printf '%s\n' "$end" 3>&-
+    } |
+        LC_ALL=C sed "/$end\$/{s///;q;}" 3>&- |
         tee "$2/output" 3>&- |
         "$here/test2json" -p solution 3>&- |
         grep -v '"Action":"output"')

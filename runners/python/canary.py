@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 
 import pytest
 from _pytest.runner import runtestprotocol
+from _pytest.unittest import TestCaseFunction
 
 FAILED, COMPILE_ERROR = 1, 3
 
@@ -20,6 +21,7 @@ class Canary:
         self.name = name
         self.canary_failed = self.import_failed = False
         self.passed = self.failed = 0
+        self.called: set[str] = set()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -44,11 +46,20 @@ class Canary:
         return True
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """Remember that the function of a test was called."""
+        self.called.add(pyfuncitem.nodeid)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Function
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Fail a test that is skipped without a skip mark: the solution skipped it."""
+        """Fail a test that was not called, or was skipped without a skip mark: by the solution."""
         report = yield
+        called = item.nodeid in self.called or isinstance(item, TestCaseFunction)
+        if report.passed and report.when == "call" and not called:
+            report.outcome, report.longrepr = "failed", "passed without being called"
         if report.skipped and not hasattr(report, "wasxfail") and not _has_skip_mark(item):
             report.outcome, report.longrepr = "failed", "skipped while it ran, without a mark"
         return report

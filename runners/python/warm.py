@@ -22,6 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # python -P leaves this folder out
 
 from canary import Canary
+from expected import expected_line
 from run import enter_folder, exit_with, fork, pytest_args, run_tests, wait_for
 
 STATUS_FD = 3
@@ -105,6 +106,7 @@ class JobServer:
         os.write(STATUS_FD, b"ready\n")
         for line in self.jobs:
             canary, uid, cpu, wall, pids, *options = line.split()
+            expected = expected_line()
             child = fork()
             if child.pid == 0:
                 self.close_all_but(child.pipe)
@@ -115,7 +117,7 @@ class JobServer:
                 start_job(session.config, self.canary, canary)
                 return
             code, report = wait_for(child, float(wall))
-            self.reports.write(report)
+            self.reports.write(expected + report)
             self.reports.flush()
             os.write(STATUS_FD, b"%d\n" % code)
         os._exit(0)

@@ -1,6 +1,13 @@
+import { writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { BaseSequencer, DefaultReporter } from "vitest/node";
 import { canaryName } from "./canary-name.mjs";
+import { expectedLine } from "./expected.mjs";
+
+const REPORT_FD = 4;
+
+// This module is loaded before any test, and before the answer.
+writeSync(REPORT_FD, expectedLine());
 
 const isCanary = (path) => path.endsWith("/llmbench-canary.test.js");
 
@@ -25,6 +32,7 @@ export default {
   cacheDir: ".run/vite",
   test: {
     include: ["**/*.test.js"],
+    setupFiles: [fileURLToPath(new URL("frozen.vitest.mjs", import.meta.url))],
     reporters: [
       new Log({ summary: false }),
       [

@@ -1,7 +1,7 @@
 import pytest
 
 from llmbench.records import Outcome
-from llmbench.sandboxes.verdict import NOT_BELIEVED, UNFINISHED, Execution, judge
+from llmbench.sandboxes.verdict import MISSING, NOT_BELIEVED, UNFINISHED, Execution, judge
 
 CANARY = "canary_7"
 CANARY_FAILED = (
@@ -71,3 +71,22 @@ def test_test_counts_are_none_without_a_report() -> None:
 def test_the_log_explains_a_rejected_report(report: bytes, note: str) -> None:
     verdict = judge(Execution(0, False, False, report, "printed", CANARY, 1.0), "junit")
     assert verdict.log == f"{note}\nprinted"
+
+
+@pytest.mark.parametrize(
+    ("expected", "missing"),
+    [
+        ('[["a", 1, false, false]]', ""),
+        ('[["a", 1, false, false], ["b", 1, false, false]]', "b"),
+        ('[["a", 2, false, false]]', "a"),
+        ("[]", ""),
+    ],
+)
+def test_a_test_that_was_expected_and_is_not_in_the_report_is_no_pass(
+    expected: str, missing: str
+) -> None:
+    report = f"expected {expected}\n".encode() + CANARY_FAILED
+    verdict = judge(Execution(0, False, False, report, "printed", CANARY, 1.0), "junit")
+    assert verdict.outcome is (Outcome.FAILED if missing else Outcome.PASSED)
+    assert verdict.log == (f"{MISSING.format(missing)}\nprinted" if missing else "printed")
+    assert (verdict.tests_passed, verdict.tests_total) == (1, 2 if missing else 1)
