@@ -72,8 +72,8 @@ class Plan:
 
     The endpoints are asked side by side, and each problem is answered `runs` times by each target.
     `max_sandboxes` bounds the number of tests that run at once. `test_timeout` bounds the tests of
-    any problem, in seconds by the clock. The run makes no more requests once the answers have cost
-    `max_cost` USD. It asks for at most `max_repairs` repairs of an answer that does not pass.
+    any problem, in seconds of processor time. The run makes no more requests once the answers have
+    cost `max_cost` USD. It asks for at most `max_repairs` repairs of an answer that does not pass.
     """
 
     endpoints: tuple[EndpointPlan, ...]

@@ -88,7 +88,7 @@ class _Trial(NamedTuple):
 class ProblemChecker:
     """Runs answers to problems in a sandbox, at most `slots` at a time.
 
-    `test_timeout` bounds every test run, in seconds by the clock.
+    `test_timeout` bounds every test run, in seconds of processor time.
     """
 
     def __init__(

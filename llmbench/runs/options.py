@@ -130,7 +130,8 @@ class SandboxOptions(Options):
     test_timeout: float = field(
         default=TEST_TIMEOUT_SECONDS,
         metadata=option(
-            "longest test run in seconds by the clock, in any sandbox",
+            "longest test run in seconds of processor time, in any sandbox; by the clock it may "
+            "take three times as long",
             "S",
             check=_SECONDS,
             former=["--docker-timeout"],

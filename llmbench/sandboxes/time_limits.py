@@ -25,7 +25,7 @@ class TimeLimit(NamedTuple):
 
 
 class TimeLimits:
-    """The time limit of each problem, at most `max_seconds` of wall time."""
+    """The time limit of each problem, at most `max_seconds` of processor time."""
 
     def __init__(self, sandbox: Sandbox, runners: Mapping[str, Runner], max_seconds: float) -> None:
         """Measure references in this sandbox, where a limit is a multiple of their time."""
@@ -49,14 +49,14 @@ class TimeLimits:
             factor = problem.timeout_factor or 1.0
             stated = max(LEAST_SECONDS, factor * self._measured[problem.sha256])
         cpu_seconds = min(stated or self._max_seconds, self._max_seconds)
-        wall = WALL_PER_CPU * cpu_seconds if stated else self._max_seconds
-        return TimeLimit(cpu_seconds, min(wall, self._max_seconds))
+        return TimeLimit(cpu_seconds, WALL_PER_CPU * cpu_seconds)
 
     async def _measure(self, problem: Problem) -> float:
         assert problem.reference is not None
         key = AttemptKey("reference", problem.id, 1)
         runner = self._runners[problem.lang]
-        submission = runner.submission(key, problem, problem.reference, self._max_seconds)
+        wall = WALL_PER_CPU * self._max_seconds
+        submission = runner.submission(key, problem, problem.reference, wall, self._max_seconds)
         verdict = await self._sandbox.run(submission)
         if verdict.outcome is not Outcome.PASSED:
             raise SandboxError(

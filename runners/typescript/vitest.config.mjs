@@ -33,6 +33,9 @@ export default {
   test: {
     include: ["**/*.test.js"],
     setupFiles: [fileURLToPath(new URL("frozen.vitest.mjs", import.meta.url))],
+    // Vitest's own limits by the clock are off: the sandbox limits processor time.
+    testTimeout: 0,
+    hookTimeout: 0,
     reporters: [
       new Log({ summary: false }),
       [
