@@ -134,7 +134,7 @@ async def test_the_submission_holds_the_code_and_the_tests(tmp_path: Path) -> No
     (submission,) = result.sandbox.submissions
     assert submission.files["solution.py"].startswith("def add")
     assert submission.files["test_add.py"] == "assert True"
-    assert submission.timeout == 9.0
+    assert (submission.cpu_seconds, submission.timeout) == (9.0, 27.0)
 
 
 async def test_the_log_says_that_other_blocks_were_left_out(tmp_path: Path) -> None:
