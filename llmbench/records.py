@@ -44,9 +44,7 @@ class Outcome(StrEnum):
     @property
     def score(self) -> float | None:
         """100 for passed, 0 for the model's other outcomes, None for infrastructure errors."""
-        if self.is_infrastructure:
-            return None
-        return 100.0 if self is Outcome.PASSED else 0.0
+        return None if self.is_infrastructure else 100.0 * (self is Outcome.PASSED)
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,8 @@ class Problem:
     that must not pass, and `compile_errors` names those of them that must not compile. `timeout`
     is in seconds of processor time, or "5x": a multiple of the reference's. `options` are settings
     of the runner, for example how strict its compiler is. `tags` and `difficulty` classify the
-    problem. `origin` names its source, `license` the terms of its use.
+    problem. `origin` names its source, `license` the terms of its use. With `completion`
+    an answer may be the body of the function whose head ends the prompt's stub.
     """
 
     id: str
@@ -75,6 +74,7 @@ class Problem:
     compile_errors: tuple[str, ...] = ()
     origin: str | None = None
     license: str | None = None
+    completion: Literal["prepend"] | None = None
 
     @property
     def timeout_factor(self) -> float | None:
@@ -92,7 +92,7 @@ class Problem:
             "files": dict(self.files),
             "options": dict(self.options),
             "timeout": self.timeout,
-        }
+        } | ({"completion": self.completion} if self.completion else {})
         canonical = json.dumps(deciding, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

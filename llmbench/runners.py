@@ -1,7 +1,7 @@
 """Runners: the languages, each described by a folder."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +10,15 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError, with_config
 
 from llmbench import yaml_files
-from llmbench.errors import RunnerFileError
-from llmbench.extraction import Extraction, Syntax, extract, prompt_stub
+from llmbench.errors import ProblemFileError, RunnerFileError
+from llmbench.extraction import (
+    CompletionRules,
+    Extraction,
+    Syntax,
+    extract,
+    extract_completion,
+    prompt_stub,
+)
 from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Problem, Submission
 
@@ -73,6 +80,7 @@ class RunnerConfig:
     image: Annotated[str, Field(min_length=1)]
     report: Annotated[str, Field(min_length=1)]
     toolchain: Annotated[Mapping[str, str | None], Field(min_length=1)]
+    completion: Annotated[CompletionRules, with_config({"extra": "forbid"})] | None = None
     instructions: str = ""
     code_patterns: tuple[str, ...] = ()
     definition_patterns: tuple[str, ...] = ()
@@ -129,7 +137,20 @@ class Runner:
 
     def extract(self, problem: Problem, answer: str) -> Extraction:
         """Return the code in an answer to a problem."""
-        return extract(answer, self.syntax, self.wanted_names(problem))
+        names, stub = self.wanted_names(problem), prompt_stub(problem.prompt, self.syntax)
+        if problem.completion is None or self.config.completion is None or stub is None:
+            return extract(answer, self.syntax, names)
+        return extract_completion(answer, self.syntax, self.config.completion, stub, names)
+
+    def completion_fault(self, problem: Problem) -> str | None:
+        """Return the reason why `completion` of a problem cannot be used, None if it can."""
+        if problem.completion is None:
+            return None
+        if self.config.completion is None:
+            return f"{self.lang} has no rules for it: leave it out"
+        if prompt_stub(problem.prompt, self.syntax) is None:
+            return f"the prompt has no {self.config.fences[0]} block to complete"
+        return None
 
     def submission(
         self,
@@ -176,6 +197,18 @@ def load_all(own: Sequence[Path] = ()) -> dict[str, Runner]:
                 raise RunnerFileError(f"{lang}: two runners: {folders}", hint="leave out one")
             added[lang] = runner
     return dict(sorted({**load_runners(bundled_dir("runners")), **added}.items()))
+
+
+def check_completions(problems: Iterable[Problem], runners: Mapping[str, Runner]) -> None:
+    """Check that an answer can complete the stub of each problem that says so.
+
+    Raises:
+        ProblemFileError: with every problem whose stub cannot be completed.
+    """
+    faults = [(p.id, runners[p.lang].completion_fault(p)) for p in problems]
+    lines = [f"problem {id_}: completion: {fault}" for id_, fault in faults if fault is not None]
+    if lines:
+        raise ProblemFileError(lines)
 
 
 def load_runners(folder: Path) -> dict[str, Runner]:

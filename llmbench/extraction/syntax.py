@@ -16,6 +16,11 @@ _PROSE = re.compile(
 _NAME = re.compile(r"[^\W\d][\w$]*")
 
 
+def is_prose(line: str) -> bool:
+    """True if a line is a sentence, or an item of a list."""
+    return bool(_PROSE.match(line))
+
+
 @dataclass(frozen=True)
 class Syntax:
     """Regular expressions of a language, in which `^` and `$` match at each line.
@@ -72,7 +77,7 @@ class Syntax:
         last_line = text[text.rfind("\n") + 1 :]
         return (
             any(pattern.match(first_line) for pattern in (*self._code, *self._bindings))
-            and not _PROSE.match(last_line)
+            and not is_prose(last_line)
             and self.fits(text)
         )
 

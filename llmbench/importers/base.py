@@ -70,21 +70,33 @@ class ImportConfig:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language: its name, the tag of its fences, its solution file, its rules."""
+    """One language: its name, the tag of its fences, its solution file, its rules.
+
+    `completes` is true if a body can complete a stub in it.
+    """
 
     lang: str
     fence: str
     solution: str
     config: ImportConfig
+    completes: bool = False
 
-    def problem(self, id_: str, task: str, stub: str | None) -> dict[str, Any]:
-        """Return the first fields of a problem, up to a prompt with the task and its stub."""
+    def problem(
+        self, id_: str, task: str, stub: str | None, *, completion: bool = False
+    ) -> dict[str, Any]:
+        """Return the first fields of a problem, up to a prompt with the task and its stub.
+
+        With `completion`, an answer may hold only the body of the function that ends the stub.
+        """
         parts = [task.strip()]
         if stub and stub.strip():
             parts.append(f"```{self.fence}\n{stub.rstrip()}\n```")
         parts.append(f"Answer with one file, `{self.solution}`, in one fenced code block.")
         prompt = "\n\n".join(part for part in parts if part) + "\n"
-        return {"id": id_, "lang": self.lang, **self.config.options, "prompt": prompt}
+        options: dict[str, str] = {**self.config.options}
+        if completion and self.completes:
+            options["completion"] = "prepend"
+        return {"id": id_, "lang": self.lang, **options, "prompt": prompt}
 
 
 _CONFIG = TypeAdapter(ImportConfig)

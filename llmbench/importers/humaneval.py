@@ -34,7 +34,9 @@ def _problem(language: Language, row: dict[str, Any]) -> dict[str, Any]:
     entry, reference = row["entry_point"], row["prompt"] + row["canonical_solution"]
     id_ = f"{'humaneval-plus' if plus else 'humaneval'}-{slug(row['task_id'].split('/')[-1])}"
     return {
-        **language.problem(id_, TASK, row["prompt"].rstrip() + "\n" + language.config.body),
+        **language.problem(
+            id_, TASK, row["prompt"].rstrip() + "\n" + language.config.body, completion=True
+        ),
         "tests": oracle(row, language, reference) if plus else cases(language, row["test"], entry),
         "reference": reference,
         "origin": f"{'HumanEval+' if plus else 'HumanEval'}, {row['task_id']}",

@@ -45,6 +45,7 @@ def _problem(languages: Sequence[Language], row: dict[str, Any]) -> dict[str, An
             f"humaneval-x-{language.lang}-{slug(number)}",
             TASK,
             prompt.rstrip() + "\n" + config.body,
+            completion=True,
         ),
         "tests": cases(language, tests, entry, setup),
         "reference": whole.rstrip() + "\n" + row["canonical_solution"],

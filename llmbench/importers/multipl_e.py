@@ -41,7 +41,9 @@ def _problem(languages: Sequence[Language], row: dict[str, Any]) -> dict[str, An
     package = f"{start['package']}\n\n" if start else ""
     stub = rewrite(package + rest.rstrip() + "\n" + config.body, config.rewrite_stub)
     return {
-        **language.problem(f"multipl-e-{language.lang}-{slug(row['name'])}", TASK, stub),
+        **language.problem(
+            f"multipl-e-{language.lang}-{slug(row['name'])}", TASK, stub, completion=True
+        ),
         "tests": cases(language, rewrite(row["tests"], config.rewrite_cases), entry, head),
         "origin": f"MultiPL-E, {row['language']}, {row['name']}",
         "license": "BSD-3-Clause (MultiPL-E)",

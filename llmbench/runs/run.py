@@ -17,7 +17,7 @@ from llmbench.models.limits import RateLimiter
 from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan
 from llmbench.records import Attempt, Completion, Problem, Target
 from llmbench.reports.console import Console, RunStatus
-from llmbench.runners import Runner, load_all
+from llmbench.runners import Runner, check_completions, load_all
 from llmbench.runs import record, resume, signals, targets
 from llmbench.runs.options import ProblemOptions, RunOptions
 from llmbench.runs.signals import Signals, SignalSource
@@ -232,6 +232,7 @@ def load_problems(
     """
     languages = {lang: runner.option_values for lang, runner in runners.items()}
     loaded = problem_files.load(options.problem_paths, languages)
+    check_completions(loaded, runners)
     return loaded, problem_files.select(loaded, langs=options.langs, only=options.only)
 
 

@@ -11,7 +11,7 @@ from llmbench.cli.options.problems import (
     ShowOptions,
 )
 from llmbench.records import Problem
-from llmbench.runners import Runner, load_all
+from llmbench.runners import Runner, check_completions, load_all
 from llmbench.runs.options import ProblemOptions, RunnerOptions
 
 
@@ -51,4 +51,5 @@ def languages(runners: Mapping[str, Runner]) -> problem_files.Languages:
 def load_chosen(options: ProblemOptions, runners: Mapping[str, Runner]) -> Sequence[Problem]:
     """Return the problems that the options choose."""
     loaded = problem_files.load(options.problem_paths, languages(runners))
+    check_completions(loaded, runners)
     return problem_files.select(loaded, langs=options.langs, only=options.only)

@@ -34,6 +34,7 @@ def import_all(options: ImportOptions, runners: dict[str, Runner]) -> int:
             runner.config.fences[0],
             runner.config.solution,
             base.load_config(runner.folder / AUTHORING),
+            completes=runner.config.completion is not None,
         )
         for lang, runner in runners.items()
     ]
