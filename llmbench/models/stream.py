@@ -48,6 +48,7 @@ _NAMES_ERROR = re.compile(
     rb"|forbidden|timed out|too many requests)\b",
     re.IGNORECASE,
 )
+_decode = json.JSONDecoder().decode  # `json.loads` would look for the encoding of each event
 _PART_OF_ANSWER = re.compile(rb"\"(choices|delta|content)\"")
 
 
@@ -74,8 +75,9 @@ class CompletionReader:
         self._extend_at = 0.0
         now = anyio.current_time()
         self._answer_deadline = now + timeouts.answer
-        self._first_deadline = now + timeouts.first_token if streamed else self._answer_deadline
-        self.scope = anyio.CancelScope(deadline=min(self._first_deadline, self._answer_deadline))
+        self._first_deadline = now + timeouts.first_token
+        first = self._first_deadline if streamed else self._answer_deadline
+        self.scope = anyio.CancelScope(deadline=min(first, self._answer_deadline))
         self._first_token: float | None = None
         self._finished: float | None = None
         self._ended: float | None = None
@@ -200,7 +202,7 @@ class CompletionReader:
         """Read the JSON of one event or more. After a finish reason no fault counts."""
         try:
             try:
-                self._read_value(json.loads(data), data)
+                self._read_value(_decode(data.decode()), data)
             except JSONDecodeError:
                 values, remainder = json_values(data.decode())
                 for value in values:
@@ -216,7 +218,7 @@ class CompletionReader:
 
     def _read_value(self, value: Any, data: bytes) -> None:
         """Read a JSON value: a chunk, some chunks in a list, or anything else."""
-        if isinstance(value, dict):
+        if type(value) is dict:
             self._read_chunk(value)
         elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             for item in value:
@@ -340,7 +342,7 @@ class CompletionReader:
         self._extend_at = now + DEADLINE_SLACK * limit
         deadline = anyio.current_time() + (1 + DEADLINE_SLACK) * limit
         if self._first_token is None:
-            deadline = max(deadline, self.scope.deadline)
+            deadline = max(deadline, self._first_deadline)
         self.scope.deadline = min(deadline, self._answer_deadline)
 
     def _completion(self) -> Completion:

@@ -11,7 +11,14 @@ from email.utils import formatdate
 from enum import Enum
 from typing import Any, NamedTuple
 
-from helpers.scripted_server import Script, ScriptedServer, chunk, event, events
+from helpers.scripted_server import (
+    EVENTS,
+    Script,
+    ScriptedServer,
+    chunk,
+    event,
+    events,
+)
 
 LONG = 30.0
 """Pause in seconds of a stream that goes idle: longer than any client of a test waits."""
@@ -50,6 +57,7 @@ def answer_text(run: int) -> str:
 USAGE = {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 22}}
 ROLE = chunk("", role="assistant")
 STOP = chunk(None, "stop")
+GONE = {"error": {"code": 502, "message": "gone"}}
 ERROR_FIELD = b'error: {"code": 500, "message": "gone"}\n\n'
 
 
@@ -128,6 +136,46 @@ def _dated(_: str) -> Script:
     return fails(429, "slow down", header)("")
 
 
+def _single_lines(text: str) -> Script:
+    """Events apart by single line ends, after a byte-order mark."""
+    return Script([b"\xef\xbb\xbf" + _stream(text).replace(b"\n\n", b"\n")])
+
+
+def _pinged(text: str) -> Script:
+    """Events without JSON among the others, and an end in quotes."""
+    ping = b"data: \n\nevent: ping\ndata: 2025-01-01T00:00:00\n\n"
+    return Script([*(ping + event(c) for c in [ROLE, *_pieces(text), STOP]), b'data: "[DONE]"\n\n'])
+
+
+def _faulty_after_the_end(text: str) -> Script:
+    junk = b'data: [STATS] {"tps": 12}\n\ndata: {"choices": [{"del\n\n'
+    return Script([events(*_pieces(text), STOP, done=False), junk, events(GONE)])
+
+
+def _several_choices(text: str) -> Script:
+    other = {"choices": [{"index": 1, "delta": {"content": "no"}, "finish_reason": "length"}]}
+    return Script([events(*(each for c in _pieces(text) for each in (c, other)), STOP, USAGE)])
+
+
+def _texts(text: str) -> Script:
+    """The form of the older completions, each with a finish reason of no meaning."""
+    pieces = [text[at : at + 9] for at in range(0, len(text), 9)]
+    choices = [{"index": 0, "text": piece, "finish_reason": "null"} for piece in pieces]
+    return Script([events(*({"choices": [choice]} for choice in choices), STOP)])
+
+
+def _repeated(text: str) -> Script:
+    return Script([events(*_pieces(text), chunk(text, "stop"))])
+
+
+def _in_objects(text: str) -> Script:
+    return Script([events(chunk({"type": "text", "text": text}), STOP)], content_type="")
+
+
+def _only_reasoning(text: str) -> Script:
+    return Script([events(chunk(None, reasoning_content=text), STOP, USAGE)])
+
+
 GOOD = (
     Play("plain", Expected.WHOLE, _plain),
     Play("bytewise", Expected.WHOLE, _bytewise),
@@ -141,6 +189,15 @@ GOOD = (
     Play("odd chunks", Expected.WHOLE, _odd_chunks),
     Play("comments", Expected.WHOLE, _commented),
     Play("thinking", Expected.WHOLE, _thinking),
+    Play("single lines", Expected.WHOLE, _single_lines),
+    Play("pings", Expected.WHOLE, _pinged),
+    Play("faults after the end", Expected.WHOLE, _faulty_after_the_end),
+    Play("several choices", Expected.WHOLE, _several_choices),
+    Play("texts", Expected.WHOLE, _texts),
+    Play("repeated", Expected.WHOLE, _repeated),
+    Play("objects", Expected.WHOLE, _in_objects),
+    Play("JSON as events", Expected.WHOLE, lambda t: replace(_whole_json(t), content_type=EVENTS)),
+    Play("long header", Expected.WHOLE, lambda t: replace(_plain(t), headers=["X: " + "a" * 9000])),
     Play("no usage", Expected.WHOLE, lambda t: Script([events(ROLE, *_pieces(t), STOP)])),
 )
 
@@ -149,7 +206,17 @@ BAD = (
         chunk(None, tool_calls=[{"index": 0, "function": {"name": "f", "arguments": "{}"}}]),
         chunk(None, "tool_calls"))])),
     Play("refusal", Expected.EMPTY, lambda _: Script([events(chunk(None, refusal="No."), STOP)])),
+    Play("only reasoning", Expected.EMPTY, _only_reasoning),
     Play("length", Expected.SHORT, _ends_in(chunk(None, "length"), USAGE)),
+    Play("context", Expected.SHORT, _ends_in(chunk(None, "model_context_window_exceeded"))),
+    Play("no token", Expected.AGAIN, lambda _: Script([events(ROLE, STOP)])),
+    Play("cancelled", Expected.AGAIN, _ends_in(chunk("", "cancelled"))),
+    Play("crashed", Expected.AGAIN, fails(400, "The model has crashed.")),
+    Play("error event", Expected.AGAIN, lambda t: Script(
+        [_cut(t, 3).parts[0], b"event: error\ndata: gone\n\n"])),
+    Play("error in words", Expected.AGAIN, lambda _: Script([b"data: CUDA error: gone\n\n"])),
+    Play("error of 200", Expected.AGAIN, lambda _: Script([b'{"choices": null, "msg": "gone"}'])),
+    Play("cut JSON", Expected.AGAIN, lambda t: Script([_whole_json(t).parts[0][:-9]])),
     Play("dropped", Expected.AGAIN, lambda _: Script(raw=True)),
     Play("reset", Expected.AGAIN, lambda _: Script(raw=True, reset=True)),
     Play("408", Expected.AGAIN, fails(408, "timed out")),
@@ -169,14 +236,15 @@ BAD = (
     Play("ends midway", Expected.AGAIN, lambda t: replace(_cut(t, 3), cut=False)),
     Play("idle at once", Expected.AGAIN, lambda t: _idle(t, 0)),
     Play("idle midway", Expected.AGAIN, lambda t: _idle(t, 3)),
-    Play("error midway", Expected.AGAIN, _ends_in({"error": {"code": 502, "message": "gone"}})),
+    Play("error midway", Expected.AGAIN, _ends_in(GONE)),
     Play("error object", Expected.AGAIN, _ends_in({"object": "error", "message": "gone"})),
     Play("error field", Expected.AGAIN, lambda t: Script([_cut(t, 3).parts[0], ERROR_FIELD])),
     Play("finish error", Expected.AGAIN, _ends_in(chunk("", "error"))),
     Play("no resources", Expected.AGAIN, _ends_in(chunk("", "insufficient_system_resource"))),
     Play("no JSON", Expected.AGAIN, lambda t: Script([_cut(t, 3).parts[0], b'data: {"cho\n\n'])),
-    Play("context", Expected.NEVER, fails(400, "x", code="context_length_exceeded")),
+    Play("too long", Expected.NEVER, fails(400, "x", code="context_length_exceeded")),
     Play("filter", Expected.NEVER, fails(400, "x", code="content_filter")),
+    Play("recitation", Expected.NEVER, _ends_in(chunk(None, "content_filter: RECITATION"))),
     Play("filter midway", Expected.NEVER, _ends_in(chunk(None, "content_filter"))),
 )  # fmt: skip
 
@@ -186,6 +254,7 @@ REFUSALS: Mapping[str, Play] = {
         "stream_options": "'stream_options'",
         "max_tokens": "'max_tokens', use 'max_completion_tokens' instead",
         "temperature": "'temperature'",
+        "stream": "'stream'",
     }.items()
 }
 
@@ -211,7 +280,7 @@ class ChaoticServer(ScriptedServer):
         if dice.random() >= self.share:
             play = dice.choice(GOOD)
         else:
-            refusals = [play for name, play in REFUSALS.items() if name in body]
+            refusals = [play for name, play in REFUSALS.items() if body.get(name)]
             play = dice.choice([*self.bad, *refusals])
         self.plays[run].append(play)
         return play.script(answer_text(run))
