@@ -19,6 +19,9 @@ Languages = Mapping[str, Mapping[str, Sequence[str]]]
 
 FieldPath = tuple[str | int, ...]
 
+MAX_SECONDS = 86400
+"""Longest `timeout` of a problem, in seconds: a day."""
+
 TIMES = re.compile(r"[0-9]+(\.[0-9]+)?x")
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
 
@@ -266,15 +269,17 @@ class _ProblemFile:
         timeout = problem.timeout
         reason = None
         if isinstance(timeout, str):
-            if not TIMES.fullmatch(timeout) or float(timeout[:-1]) < 1:
+            if not TIMES.fullmatch(timeout) or not 1 <= float(timeout[:-1]) <= 1000:
                 reason = (
                     f"{timeout!r} is neither seconds nor, like 5x, a multiple of the reference's"
-                    " time, 1x or more"
+                    " time, 1x to 1000x"
                 )
             elif problem.reference is None:
                 reason = f"{timeout} needs a reference, whose time it multiplies"
-        elif timeout is not None and not 0 < timeout < float("inf"):
-            reason = f"{timeout:g} is not a number of seconds above 0"
+        elif timeout is not None and not 0 < timeout <= MAX_SECONDS:
+            reason = (
+                f"{str(timeout)[:40]} is not a number of seconds above 0, at most {MAX_SECONDS}"
+            )
         if reason is not None:
             self.fault((index, "timeout"), reason)
 

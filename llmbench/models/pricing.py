@@ -12,6 +12,9 @@ from llmbench.records import Target, Usage
 
 MILLION = 1_000_000
 
+MAX_PRICE_USD = 1.0
+"""A higher price of one token, or of a request, is a fault."""
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -114,8 +117,8 @@ def _per_token(where: str, entry: Mapping[str, Any], name: str) -> float | None:
     if name not in entry:
         return None
     value = get_number(entry, name)
-    if value is None or value < 0:
-        raise UsageError(f"{where}: {name} {entry[name]!r} is not a number of at least 0")
+    if value is None or not 0 <= value <= MAX_PRICE_USD * MILLION:
+        raise UsageError(f"{where}: {name} {entry[name]!r} is not a number from 0 to 1000000")
     return value / MILLION
 
 
@@ -124,4 +127,4 @@ def _decimal(value: object) -> float | None:
         number = get_number({"": float(str(value))}, "")
     except ValueError:
         return None
-    return None if number is None or number < 0 else number
+    return number if number is not None and 0 <= number <= MAX_PRICE_USD else None

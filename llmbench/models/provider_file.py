@@ -86,9 +86,9 @@ class _Entry(BaseModel):
     key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = ""
     local: bool = False
     protocol: Annotated[str, AfterValidator(_known_protocol)] = ""
-    concurrency: Annotated[int, Field(ge=1)] = 1
-    rpm: Annotated[float, Field(gt=0)] = 1
-    tpm: Annotated[float, Field(gt=0)] = 1
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] = 1
+    rpm: Annotated[float, Field(ge=0.01, le=1e6)] = 1
+    tpm: Annotated[float, Field(ge=1, le=1e9)] = 1
     refuses: list[_Parameter] = []
     extra: Annotated[
         dict[str, Any],

@@ -84,5 +84,5 @@ def _until(text: str | None) -> float | None:
         return sum(float(part) * unit for part, unit in parts if part)
     try:
         return max(0.0, datetime.fromisoformat(text).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -123,7 +123,7 @@ class SandboxOptions(Options):
             "at most N test runs at once",
             "N",
             default="cores; of a cluster, the threads of its workers",
-            check=whole_number(1),
+            check=whole_number(1, 10_000),
             former=["--sandboxes"],
         ),
     )

@@ -16,6 +16,9 @@ from llmbench.options import (
 )
 from llmbench.plan import MAX_TOKENS, RUNS, RequestTimeouts
 
+MAX_RUNS = 1_000_000
+"""With it the seed of each run fits into 64 bits."""
+
 _SECONDS = number(0.1, 86400)
 _TIMEOUTS = RequestTimeouts()
 
@@ -74,14 +77,16 @@ class ModelOptions(ConfigOptions):
     )
     runs: int = field(
         default=RUNS,
-        metadata=option("times each problem is asked", "N", check=whole_number(1), everyday=True),
+        metadata=option(
+            "times each problem is asked", "N", check=whole_number(1, MAX_RUNS), everyday=True
+        ),
     )
     max_repairs: int = field(
         default=0,
         metadata=option(
             "ask again up to N times when tests fail, and show the model the test log",
             "N",
-            check=whole_number(0),
+            check=whole_number(0, 1000),
             former=["--repair"],
         ),
     )
@@ -91,7 +96,7 @@ class ModelOptions(ConfigOptions):
             "at most N answers stream at once from a server",
             "N",
             default="the provider's, 1 to 16",
-            check=whole_number(1),
+            check=whole_number(1, 100_000),
             everyday=True,
         ),
     )
@@ -122,7 +127,7 @@ class ModelOptions(ConfigOptions):
         metadata=option(
             "longest answer in tokens, reasoning included",
             "N",
-            check=whole_number(1),
+            check=whole_number(1, 10**9),
             everyday=True,
         ),
     )
@@ -142,7 +147,7 @@ class ModelOptions(ConfigOptions):
             "sampling seed of run 1; run n sends N + n - 1",
             "N",
             default="none",
-            check=whole_number(0),
+            check=whole_number(0, 2**63 - MAX_RUNS),
         ),
     )
 

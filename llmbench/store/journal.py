@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from llmbench.errors import OutputError
-from llmbench.records import AttemptKey, Completion, Outcome, Row
+from llmbench.records import AttemptKey, Completion, Outcome, Row, Usage
 from llmbench.store import atomic
 from llmbench.store.former_names import JOURNAL_LINE, with_current_names
 from llmbench.store.lock import RunLock
@@ -25,6 +25,10 @@ NAME = "journal.jsonl"
 SYNC_SECONDS = 1.0
 """Maximum delay between a write and its sync to the disk."""
 
+MAX_INTEGER = 2**63 - 1
+"""The largest whole number that a table holds."""
+
+_COUNTS = tuple(field.name for field in fields(Usage))
 _logger = logging.getLogger(__name__)
 
 
@@ -215,7 +219,22 @@ def parse_entry(data: Any) -> Entry:
         return _COMPLETION.validate_python(data)
     if not JOURNAL_LINE.fields.keys().isdisjoint(data):
         data = with_current_names(data, JOURNAL_LINE)
-    return (_RESULT if "row" in data else _COMPLETION).validate_python(data)
+    return _with_possible_counts((_RESULT if "row" in data else _COMPLETION).validate_python(data))
+
+
+def _with_possible_counts(entry: Entry) -> Entry:
+    """Return an entry with null for the token counts that no table holds.
+
+    Earlier versions wrote the counts as the server sent them.
+    """
+    counts: Row | Usage = entry.row if isinstance(entry, ResultEntry) else entry.completion.usage
+    huge = [name for name in _COUNTS if (getattr(counts, name) or 0) > MAX_INTEGER]
+    if not huge:
+        return entry
+    if isinstance(entry, ResultEntry):
+        return replace(entry, row=replace(entry.row, **dict.fromkeys(huge)))
+    usage = replace(entry.completion.usage, **dict.fromkeys(huge))
+    return replace(entry, completion=replace(entry.completion, usage=usage))
 
 
 def _is_torn(path: Path) -> bool:

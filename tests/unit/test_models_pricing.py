@@ -57,7 +57,7 @@ def test_prices_in_a_file_are_per_million_tokens(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("m: {prompt: 1}", "m: both prompt and completion are needed"),
-        ("m: {prompt: -1, completion: 1}", "m: prompt -1 is not a number of at least 0"),
+        ("m: {prompt: -1, completion: 1}", "m: prompt -1 is not a number from 0 to 1000000"),
         ("m: {prompt: x, completion: 1}", "m: prompt 'x' is not a number"),
         ("m: {input: 1, completion: 1}", "m: unknown input"),
         ("m: 3", "m: must be {prompt: USD"),

@@ -64,7 +64,7 @@ class CheckOptions(ProblemOptions, RunnerOptions, SandboxOptions):
 
     repeat: int = field(
         default=10,
-        metadata=option("times each reference must pass", "N", check=whole_number(1)),
+        metadata=option("times each reference must pass", "N", check=whole_number(1, 1_000_000)),
     )
     mutate: bool = field(
         default=False,
@@ -79,7 +79,7 @@ class CheckOptions(ProblemOptions, RunnerOptions, SandboxOptions):
         metadata=option(
             "at most N mistakes per reference, chosen by --mutation-seed",
             "N",
-            check=whole_number(1),
+            check=whole_number(1, 1_000_000),
         ),
     )
     mutation_seed: int = field(
