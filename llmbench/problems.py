@@ -277,9 +277,7 @@ class _ProblemFile:
             elif problem.reference is None:
                 reason = f"{timeout} needs a reference, whose time it multiplies"
         elif timeout is not None and not 0 < timeout <= MAX_SECONDS:
-            reason = (
-                f"{str(timeout)[:40]} is not a number of seconds above 0, at most {MAX_SECONDS}"
-            )
+            reason = f"{timeout:g} is not a number of seconds above 0, at most {MAX_SECONDS}"
         if reason is not None:
             self.fault((index, "timeout"), reason)
 

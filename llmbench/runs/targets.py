@@ -140,11 +140,10 @@ async def open_targets(
     endpoints: dict[str, EndpointPlan] = {}
     registry = LimiterRegistry(rate_limiters)
     async with AsyncExitStack() as stack:
-        for name, models in _requested_models(options).items():
-            provider = _with_limits(get_provider(name, providers), options)
+        for provider, models, key in _check_providers(options, providers):
+            name = provider.name
             url = await _address(stack, provider, problems, options)
             limiter = registry.get(url, provider)
-            key = None if provider.replays else read_key(provider)
             provider, address = await wsl.locate(provider, url, console.info)
             server = connect(provider, url, key, options.timeouts, limiter, address)
             opened.servers[name] = await stack.enter_async_context(server)
@@ -163,6 +162,29 @@ async def open_targets(
             endpoints[server.base_url] = replace(endpoint, targets=(*endpoint.targets, *targets))
         opened.endpoints = tuple(endpoints.values())
         yield opened
+
+
+def _check_providers(
+    options: RequestOptions, providers: Mapping[str, Provider]
+) -> list[tuple[Provider, list[str], str | None]]:
+    """Return each provider with its models and its key, before any server is contacted.
+
+    Raises:
+        UsageError: a provider, its address or its key is missing or wrong.
+    """
+    checked = []
+    for name, models in _requested_models(options).items():
+        provider = _with_limits(get_provider(name, providers), options)
+        key = None if provider.replays else read_key(provider)
+        if not provider.replays:
+            resolve_base_url(provider, _base_url(provider, options))
+        checked.append((provider, models, key))
+    return checked
+
+
+def _base_url(provider: Provider, options: ModelOptions) -> str | None:
+    """Return the address that the options give for a provider."""
+    return options.base_url if provider.name == options.provider else None
 
 
 def _requested_models(options: ModelOptions) -> Mapping[str, list[str]]:
@@ -195,9 +217,7 @@ async def _address(
     if provider.replays:
         url: str = (await stack.enter_async_context(replay.serve(problems))).base_url
         return url
-    return resolve_base_url(
-        provider, options.base_url if provider.name == options.provider else None
-    )
+    return resolve_base_url(provider, _base_url(provider, options))
 
 
 def _target(server: Server, model: str, options: ModelOptions) -> Target:

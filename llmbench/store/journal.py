@@ -231,9 +231,10 @@ def _with_possible_counts(entry: Entry) -> Entry:
     huge = [name for name in _COUNTS if (getattr(counts, name) or 0) > MAX_INTEGER]
     if not huge:
         return entry
+    nulls: dict[str, Any] = dict.fromkeys(huge)
     if isinstance(entry, ResultEntry):
-        return replace(entry, row=replace(entry.row, **dict.fromkeys(huge)))
-    usage = replace(entry.completion.usage, **dict.fromkeys(huge))
+        return replace(entry, row=replace(entry.row, **nulls))
+    usage = replace(entry.completion.usage, **nulls)
     return replace(entry, completion=replace(entry.completion, usage=usage))
 
 

@@ -47,7 +47,10 @@ async def test_help_imports_no_slow_package(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--runs", "0"], "'0' is not a whole number from 1 up"),
+        (["--runs", "0"], "'0' is not a whole number from 1 to 1000000"),
+        (["--seed", str(2**63)], "is not a whole number from 0 to"),
+        (["--max-tokens", str(2**64)], "is not a whole number from 1 to 1000000000"),
+        (["--max-sandboxes", str(2**40)], "is not a whole number from 1 to 10000"),
         (["--temperature", "hot"], "'hot' is not a number from 0 to 2"),
         (["--provider", "nobody"], "there is no provider 'nobody'; known: lmstudio"),
         (["runn"], "no command 'runn'; there are: run"),
@@ -184,3 +187,13 @@ async def test_verbose_logs_requests_on_stderr_and_never_a_key(tmp_path: Path) -
     assert ran.code == 0
     assert "DEBUG llmbench" in ran.err or "INFO llmbench" in ran.err
     assert "sesame" not in ran.out + ran.err
+
+
+async def test_all_keys_are_checked_before_any_server_is_contacted(tmp_path: Path) -> None:
+    async with serving(tmp_path, "right") as server:
+        flags = ["--base-url", server.base_url, "--model", "right", "--target", "openai/gpt"]
+        ran = await run(tmp_path, *flags, "--only", "python-lru*")
+        contacted = await run(tmp_path, "--base-url", "http://127.0.0.1:9/v1", *flags[2:])
+    for each in (ran, contacted):
+        assert each.code == 2
+        assert each.err == "llmbench: --provider openai needs a key: set OPENAI_API_KEY\n"

@@ -70,10 +70,10 @@ def test_a_switch_can_be_turned_off_again() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"runs": 0}, "runs: 0 is not a whole number from 1 up"),
-        ({"runs": "3"}, "runs: '3' is not a whole number from 1 up"),
-        ({"runs": True}, "runs: True is not a whole number from 1 up"),
-        ({"seed": 2**63}, f"seed: {2**63} is not a whole number from 0 up"),
+        ({"runs": 0}, "runs: 0 is not a whole number from 1 to 1000000"),
+        ({"runs": "3"}, "runs: '3' is not a whole number from 1 to 1000000"),
+        ({"runs": True}, "runs: True is not a whole number from 1 to 1000000"),
+        ({"seed": 2**63}, f"seed: {2**63} is not a whole number from 0 to {2**63 - 10**6}"),
         ({"temperature": float("nan")}, "temperature: nan is not a number from 0 to 2"),
         ({"model": 3}, "model: 3 is not a text"),
         ({"base_url": 3}, "base_url: 3 is not a text"),
@@ -84,7 +84,7 @@ def test_a_switch_can_be_turned_off_again() -> None:
         ({"out": 3}, "out: 3 is not a path"),
         ({"out": ["r.csv", None]}, "out: None is not a path"),
         ({"prices": 3}, "prices: 3 is not a path"),
-        ({"runs": None}, "runs: None is not a whole number from 1 up"),
+        ({"runs": None}, "runs: None is not a whole number from 1 to 1000000"),
         ({"quiet": None}, "quiet: None is not true or false"),
         ({"quiet": "yes"}, "quiet: 'yes' is not true or false"),
         ({"sandbox": "vm"}, "sandbox: 'vm' is not one of auto, docker"),

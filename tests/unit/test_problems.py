@@ -101,6 +101,8 @@ def test_all_faults_are_reported_at_once_in_the_order_of_their_lines(tmp_path: P
         ("0.5x", "'0.5x' is neither seconds nor, like 5x,"),
         ("5x", "5x needs a reference, whose time it multiplies"),
         ("-3", "-3 is not a number of seconds above 0"),
+        ("100000", "100000 is not a number of seconds above 0, at most 86400"),
+        ("9999x", "'9999x' is neither seconds nor, like 5x,"),
         (".inf", "inf is not a number of seconds above 0"),
     ],
 )
