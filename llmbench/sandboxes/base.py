@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from llmbench.errors import SandboxError
@@ -21,6 +21,14 @@ logger = logging.getLogger(__name__)
 
 OUTER_GRACE_SECONDS = 10.0
 """Delay of the timeout outside the sandbox after the one inside it."""
+
+CRASHED = "[the program that runs the tests was broken while the answer ran, in two sandboxes]"
+
+FIRST_SIGNAL = 128
+"""Exit codes from here up mean that a signal ended a process: the sum of both."""
+
+CRASHES = frozenset({4, 5, 6, 7, 8, 11, 31})
+"""Linux's numbers of SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV and SIGSYS."""
 
 TRIES = 2
 """Times that a submission is run if the sandbox fails, each in a fresh one."""
@@ -87,6 +95,23 @@ class Sandbox(Protocol):
         ...
 
 
+class CrashError(SandboxError):
+    """The launcher crashed while the tests ran, by no kill from outside; has their evidence.
+
+    A first crash may be a fault of the machine. With a second one of the same answer, it is that of
+    the answer.
+    """
+
+    def __init__(self, message: str, execution: Execution) -> None:
+        super().__init__(message)
+        self.execution = execution
+
+
+def is_crash(exit_code: int | None) -> bool:
+    """Return True if this exit code means that a process broke, and was not killed."""
+    return exit_code is not None and exit_code - FIRST_SIGNAL in CRASHES
+
+
 class BaseSandbox(ABC):
     """A sandbox that judges the executions of a subclass, and runs again if the sandbox fails."""
 
@@ -103,14 +128,23 @@ class BaseSandbox(ABC):
             SandboxError: the sandbox failed `TRIES` times, not the code in it.
         """
         runner = self.runners[submission.lang]
-        for _ in range(TRIES - 1):
+        crashed = False
+        for remaining in reversed(range(TRIES)):
             try:
                 return await self._run_once(submission, runner)
+            except CrashError as error:
+                # Nothing but the answer's code was there both times.
+                if crashed:
+                    log = f"{CRASHED}\n{error.execution.log}"
+                    return judge(replace(error.execution, log=log), runner.config.report)
+                if not remaining or not await self.can_retry():
+                    raise
+                crashed = True
             except SandboxError as error:
-                if not await self.can_retry():
+                if not remaining or not await self.can_retry():
                     raise
                 logger.info("running %s again: %s", submission.key.problem_id, error)
-        return await self._run_once(submission, runner)
+        raise AssertionError("the last try returns or raises")
 
     async def _run_once(self, submission: Submission, runner: Runner) -> Verdict:
         try:

@@ -42,16 +42,24 @@ CGROUP = "/sys/fs/cgroup"
 """The path of a container's own cgroup in it."""
 
 # Arguments: size of the archive, wall limit in seconds, processor limit in whole seconds, path of
-# run.sh, cgroup or nothing.
+# run.sh, cgroup or nothing, user id of the tests or nothing.
 # The marks come on stdin and are in no argument or variable of a process, so tests cannot know
 # them. The script writes a frame (see `frames`) before and after the tests, with the uptime of the
 # machine and the processor time of the cgroup. So the start of the sandbox is not counted. The last
 # frame has the number of processes killed for memory, which some engines do not report. run.sh
 # reads the canary's name.
+# With a user id the script runs as root without the tests being able to reach it, and so does their
+# guard. They get an opening of the log's pipe of their own, so that no flag they set on it counts
+# here; its mode lets them open it once more, as /dev/stderr.
 # The processor limit is that of each process; for their sum, see `Capture.execution`.
-# After the tests only builtins of the shell run: processes of the tests may use up the limit.
+# After the tests only builtins of the shell run: processes of the tests may use up the limit. As
+# process 1 it kills them all, so that nothing of them comes between or behind the last frames.
 LAUNCHER = """
-read -r first mark canary && head -c "$1" | tar -xof - || exit 125
+as_user=${6:+setpriv --reuid $6 --regid $6 --clear-groups}
+log=/proc/self/fd/2
+[ -z "$6" ] || chmod 622 "$log" || :
+(: 9>>"$log") || log=/dev/null
+read -r first mark canary && head -c "$1" | $as_user tar -xof - || exit 125
 clock() {
     read -r up _ </proc/uptime
     cpu=
@@ -61,8 +69,13 @@ clock() {
     printf '%s %s %s %s\\n' "$1" "$2" "$up" "$cpu" >&2
 }
 clock "$first" start "$5"
-printf '%s\\n' "$canary" | (ulimit -t "$3" && exec timeout -s KILL "$2" sh "$4")
+printf '%s\\n' "$canary" | (
+    [ "$log" = /dev/null ] || exec 2>>"$log"
+    [ -z "$6" ] || echo 1000 >/proc/self/oom_score_adj
+    ulimit -t "$3" && exec timeout -s KILL "$2" $as_user sh "$4"
+)
 code=$?
+[ $$ != 1 ] || kill -s KILL -- -1 2>/dev/null || :
 clock "$mark" end "$5"
 for file in ${5:+"$5/memory.events" "$5/memory/memory.oom_control"}; do
     [ -r "$file" ] || continue
@@ -95,14 +108,18 @@ class Launch:
         """
         return math.ceil(self.submission.cpu_seconds * BACKSTOP)
 
-    def argv(self, archive: bytes, home: str = HOME, cgroup: str = "") -> list[str]:
+    def argv(
+        self, archive: bytes, home: str = HOME, cgroup: str = "", uid: int | None = None
+    ) -> list[str]:
         """Return the command to run inside the sandbox.
 
-        `home` is the folder of run.sh there, `cgroup` the sandbox's own cgroup or empty.
+        `home` is the folder of run.sh there, `cgroup` the sandbox's own cgroup or empty. The tests
+        run as the user `uid` if the command is run by root.
         """
         wall, cpu = f"{self.submission.timeout:.3f}", str(self.cpu_backstop)
-        script = f"{home}/run.sh"
-        return ["sh", "-c", LAUNCHER, "sh", str(len(archive)), wall, cpu, script, cgroup]
+        user = "" if uid is None else str(uid)
+        size, script = str(len(archive)), f"{home}/run.sh"
+        return ["sh", "-c", LAUNCHER, "sh", size, wall, cpu, script, cgroup, user]
 
     def stdin(self, archive: bytes) -> bytes:
         """Return the input of the launcher: the marks, the canary's name, the archive."""

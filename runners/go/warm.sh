@@ -7,6 +7,7 @@ as_builder sh -c 'umask 077; here=$1; . "$1/steps.sh"; mkdir "$TMPDIR"; link_cac
 echo ready >&3
 while read -r canary uid cpu wall pids _; do
     code=0
-    timeout -s KILL "$wall" sh "$here/job.sh" "$canary" "$uid" "$cpu" "$pids" 3>&- || code=$?
+    timeout -s KILL "$wall" sh "$here/job.sh" "$canary" "$uid" "$cpu" "$pids" 3>&- \
+        2>>/proc/self/fd/2 || code=$? # an opening of the log's pipe of its own
     echo "$code" >&3
 done

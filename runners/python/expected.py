@@ -5,6 +5,7 @@ The rules are those of pytest. A test that depends on what the files compute is 
 
 import ast
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,12 +24,12 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 def expected_line() -> bytes:
     """Return the first line of a report: the expected tests of the current folder."""
     counts: dict[str, tuple[int, bool]] = {}
-    conftests = [path.read_text(errors="replace") for path in Path().rglob("conftest.py")]
+    paths = sorted(python_files())
+    conftests = [path.read_text(errors="replace") for path in paths if path.name == "conftest.py"]
     if any(word in text for text in conftests for word in CHOOSES_TESTS):
         return b"expected []\n"
-    for path in sorted({*Path().rglob("test_*.py"), *Path().rglob("*_test.py")}):
-        hidden = any(part.startswith(".") or part in OTHER_FOLDERS for part in path.parts)
-        if hidden or not path.is_file() or path.stat().st_size > LONGEST_FILE:
+    for path in paths:
+        if not path.name.startswith("test_") and not path.name.endswith("_test.py"):
             continue
         try:
             module = ast.parse(path.read_bytes())
@@ -39,6 +40,22 @@ def expected_line() -> bytes:
             counts[name] = known + count, allowed or may_skip
     entries = [[name, count, may_skip, False] for name, (count, may_skip) in counts.items()]
     return b"expected " + json.dumps(entries).encode() + b"\n"
+
+
+def python_files() -> Iterator[Path]:
+    """Yield the files below the current folder in which pytest looks for tests, and others."""
+    for folder, below, names in os.walk("."):
+        # pytest takes such a folder for an environment.
+        below[:] = [
+            name
+            for name in below
+            if not name.startswith(".")
+            and name not in OTHER_FOLDERS
+            and not Path(folder, name, "pyvenv.cfg").exists()
+        ]
+        for path in (Path(folder, name) for name in names if name.endswith(".py")):
+            if path.is_file() and path.stat().st_size <= LONGEST_FILE:
+                yield path
 
 
 def module_tests(module: ast.Module) -> Iterator[ExpectedTest]:

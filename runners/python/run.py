@@ -24,6 +24,8 @@ from canary import FAILED, Canary
 from expected import expected_line
 
 MAX_REPORT_BYTES = 16 << 20
+REPORT_FD = 4
+"""The descriptor of the report in the process of the tests."""
 POLL_SECONDS = 0.005
 MAX_SELECT_SECONDS = 3600.0
 INI = Path(__file__).resolve().with_name("pytest.ini")
@@ -137,22 +139,38 @@ def _read_report(child: Child, seconds: float | None) -> bytes | None:
     return b"" if len(report) > MAX_REPORT_BYTES else bytes(report)
 
 
+def move_report(pipe: int) -> None:
+    """Move the pipe of the report to `REPORT_FD`, and keep no other descriptor of it."""
+    if pipe != REPORT_FD:
+        os.dup2(pipe, REPORT_FD)
+        os.close(pipe)
+
+
 def main() -> None:
     """Serve `run.sh`: read the canary's name from stdin and write the report to stdout."""
-    canary = sys.stdin.readline().strip()
     stdout = os.dup(1)
     os.dup2(2, 1)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-
     expected = expected_line()  # before the answer is loaded, which may change files
     child = fork()
     if child.pid == 0:
         os.close(stdout)
-        exit_with(lambda: run_tests(canary, child.pipe))
+        move_report(child.pipe)
+        # Only this process knows the name; the other one, which it could read, does not.
+        canary = sys.stdin.readline().strip()
+        detach_stdin()
+        exit_with(lambda: run_tests(canary, REPORT_FD))
+    detach_stdin()
     code, report = wait_for(child)
     with os.fdopen(stdout, "wb") as out:
         out.write(expected + report)
     sys.exit(code)
+
+
+def detach_stdin() -> None:
+    """Put an empty file in the place of stdin."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
 
 
 if __name__ == "__main__":

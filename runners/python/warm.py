@@ -23,11 +23,18 @@ sys.path.insert(0, str(Path(__file__).parent))  # python -P leaves this folder o
 
 from canary import Canary
 from expected import expected_line
-from run import enter_folder, exit_with, fork, pytest_args, run_tests, wait_for
+from run import (
+    REPORT_FD,
+    enter_folder,
+    exit_with,
+    fork,
+    move_report,
+    pytest_args,
+    run_tests,
+    wait_for,
+)
 
 STATUS_FD = 3
-REPORT_FD = 4
-"""The descriptor of a job's report, in its own process."""
 
 PRIVATE_DIR = "/run"
 PR_SET_DUMPABLE = 4
@@ -127,8 +134,7 @@ class JobServer:
         self.jobs.close()
         self.reports.close()
         os.close(STATUS_FD)
-        os.dup2(pipe, REPORT_FD)
-        os.close(pipe)
+        move_report(pipe)
 
 
 def start_job(config: pytest.Config, canary: Canary, name: str) -> None:
@@ -141,12 +147,27 @@ def start_job(config: pytest.Config, canary: Canary, name: str) -> None:
     capture = config.pluginmanager.getplugin("capturemanager")
     assert capture is not None
     capture.stop_global_capturing()
+    renew_log()
     if any(Path().rglob("conftest.py")):
         exit_with(lambda: run_tests(name, REPORT_FD))
     canary.name = name
     enter_folder()
     capture.start_global_capturing()
     capture.suspend_global_capture()
+
+
+def renew_log() -> None:
+    """Open the log anew, so that no flag that a job sets on it counts for the next job."""
+    folder = Path("/proc/self/fd")
+    log = (folder / "2").readlink()
+    with suppress(OSError):  # gVisor lets no other user open it
+        new = os.open(folder / "2", os.O_WRONLY)
+        for path in [path for path in folder.iterdir() if path.name != str(new)]:
+            with suppress(OSError):
+                if path.readlink() == log:
+                    number = int(path.name)
+                    os.dup2(new, number, os.get_inheritable(number))
+        os.close(new)
 
 
 def main() -> None:

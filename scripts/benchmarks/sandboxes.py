@@ -134,7 +134,7 @@ def raw_engine(engine: aiodocker.Docker, sandbox: DockerSandbox, runner: Runner)
 
     async def run(submission: Submission) -> None:
         config = sandbox.config(runner, ["sh", "-c", script(submission)], submission.options)
-        config |= {"OpenStdin": False, "StdinOnce": False}
+        config |= {"OpenStdin": False, "StdinOnce": False, "User": "10001:10001"}
         container = await engine.containers.create(config)
         await container.start()
         assert (await container.wait())["StatusCode"] == 0

@@ -5,7 +5,7 @@ import pytest
 from llmbench.errors import SandboxError
 from llmbench.records import AttemptKey, Outcome, Submission
 from llmbench.runners import ResourceLimits, Runner, RunnerConfig
-from llmbench.sandboxes.base import BaseSandbox
+from llmbench.sandboxes.base import CRASHED, BaseSandbox, CrashError
 from llmbench.sandboxes.verdict import Execution
 
 CONFIG = RunnerConfig(
@@ -53,3 +53,25 @@ async def test_a_second_failure_is_an_error() -> None:
     with pytest.raises(SandboxError, match="fault 2"):
         await sandbox.run(SUBMISSION)
     assert sandbox.calls == 2
+
+
+BROKEN = Execution(139, False, False, b"", "the log", "canary", 0.1)
+
+
+class Crashing(Flaky):
+    async def execute(self, submission: Submission, runner: Runner) -> Execution:
+        self.calls += 1
+        if self.calls <= self.faults:
+            raise CrashError("a container crashed", BROKEN)
+        return PASSED
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("faults", "outcome"), [(1, Outcome.PASSED), (2, Outcome.FAILED)])
+async def test_an_answer_that_breaks_its_launcher_twice_has_failed(
+    faults: int, outcome: Outcome
+) -> None:
+    sandbox = Crashing(faults)
+    verdict = await sandbox.run(SUBMISSION)
+    assert (verdict.outcome, sandbox.calls) == (outcome, 2)
+    assert (CRASHED in verdict.log) is (outcome is Outcome.FAILED)

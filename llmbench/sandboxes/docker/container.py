@@ -1,8 +1,10 @@
 """The sandbox of Docker, or an engine with its API: a fresh container for each submission."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from typing import Any, Self
 from uuid import uuid4
 
@@ -16,17 +18,29 @@ from yarl import URL
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission
 from llmbench.runners import Runner
-from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, BaseSandbox
+from llmbench.sandboxes.base import (
+    FIRST_SIGNAL,
+    OUTER_GRACE_SECONDS,
+    BaseSandbox,
+    CrashError,
+    is_crash,
+)
 from llmbench.sandboxes.docker import client, images, owner
 from llmbench.sandboxes.docker.client import OWNER_LABEL, RUN_LABEL, call
 from llmbench.sandboxes.docker.endpoints import Endpoint
 from llmbench.sandboxes.docker.images import Builds, Connection
 from llmbench.sandboxes.launch import CGROUP, WORK, Capture, Launch, pack
+from llmbench.sandboxes.local.toolchains import cache_dir
+from llmbench.sandboxes.system_calls import engine_profile
 from llmbench.sandboxes.verdict import Execution
 
 logger = logging.getLogger(__name__)
 
-UID = 10001
+FIRST_USER, USERS = 20_000, 40_000
+"""User ids of the tests: each submission has its own. Rootless engines map 65,536 of them."""
+
+CAPABILITIES = ("SETUID", "SETGID", "KILL")
+"""Those of root in a container: to become another user, and to end that user's processes."""
 
 RESTART_SECONDS = 30.0
 """Longest wait for an engine that failed: it may be restarting."""
@@ -34,8 +48,8 @@ RECONNECT_PAUSE = 0.2
 LATE_SECONDS = 1.0
 """Time in which an engine that was stuck must send the output it held back."""
 
-FIRST_SIGNAL = 128
-"""Exit codes from here up mean that a signal ended process 1, or that the cause is unknown."""
+PROFILE = "system-calls.json"
+"""File of the profile of system calls, for an engine that reads a file."""
 
 _STDOUT = 1
 
@@ -51,14 +65,20 @@ class DockerSandbox(BaseSandbox):
         runners: Mapping[str, Runner],
         run_id: str,
         runtime: str | None = None,
+        security: Sequence[str] = (),
     ) -> None:
-        """Use the engine of an open connection, which `aclose` closes."""
+        """Use the engine of an open connection, which `aclose` closes.
+
+        `security` are further options of a container's security, as the engine reads them.
+        """
         super().__init__(runners)
+        self._security = security
         self._endpoint, self._docker = connection
         self._runtime = runtime
         self._labels = {RUN_LABEL: run_id, OWNER_LABEL: owner.owner_label()}
         self._recovery = anyio.Lock()
         self._engine_gone = False
+        self._users = count(secrets.randbelow(USERS))
 
     @classmethod
     async def open(
@@ -82,10 +102,11 @@ class DockerSandbox(BaseSandbox):
             await client.remove_orphans(docker)
             await _check_runtime(docker, runtime)
             await images.prepare(Connection(endpoint, docker), runners, builds or Builds())
+            security = await _security(endpoint, docker)
         except BaseException:
             await client.close_client(docker)
             raise
-        return cls((endpoint, docker), runners, run_id, runtime)
+        return cls((endpoint, docker), runners, run_id, runtime, security)
 
     async def execute(self, submission: Submission, runner: Runner) -> Execution:
         """Run once in a fresh container.
@@ -94,7 +115,8 @@ class DockerSandbox(BaseSandbox):
             SandboxError: the engine failed, or the container was ended from outside.
         """
         launch, archive = Launch(submission), pack(submission.files)
-        config = self.config(runner, launch.argv(archive, cgroup=CGROUP), submission.options)
+        argv = launch.argv(archive, cgroup=CGROUP, uid=self.next_user())
+        config = self.config(runner, argv, submission.options)
         async with self.started(config) as (container, stream):
             capture = Capture(launch, runner.limits)
             await send(stream, launch.stdin(archive))
@@ -102,6 +124,10 @@ class DockerSandbox(BaseSandbox):
                 return await exit_evidence(container, capture, complete=capture.ended)
             out_of_memory = await _out_of_memory(container)
             return capture.execution(None, timed_out=True, out_of_memory=out_of_memory)
+
+    def next_user(self) -> int:
+        """Return the user id of the next submission's tests."""
+        return FIRST_USER + next(self._users) % USERS
 
     async def can_retry(self) -> bool:
         """Wait until the engine answers; False if it does not.
@@ -201,7 +227,7 @@ class DockerSandbox(BaseSandbox):
             "Cmd": argv[1:],
             "Env": [f"{name}={value}" for name, value in variables.items()],
             "WorkingDir": WORK,
-            "User": f"{UID}:{UID}",
+            "User": "0:0",
             "OpenStdin": True,
             "StdinOnce": True,
             # Otherwise the engine starts its own program again for each container, to set up the
@@ -211,14 +237,16 @@ class DockerSandbox(BaseSandbox):
             # No process in it has anything to clean up.
             "StopSignal": "SIGKILL",
             "HostConfig": {
-                # The launcher is process 1, which no signal from inside ends. If it did not reach
-                # its end, it was killed from outside or for memory.
+                # The launcher is process 1, which no signal from inside ends, and the tests are
+                # another user. If it did not reach its end, it was killed from outside or for
+                # memory.
                 "Init": False,
                 "NetworkMode": "none",
                 "ReadonlyRootfs": True,
                 "Tmpfs": {WORK: scratch, "/tmp": scratch},
                 "CapDrop": ["ALL"],
-                "SecurityOpt": ["no-new-privileges"],
+                "CapAdd": list(CAPABILITIES),
+                "SecurityOpt": ["no-new-privileges", *self._security],
                 "Memory": memory,
                 "MemorySwap": memory,
                 "NanoCpus": int(limits.cpus * 1e9),
@@ -295,8 +323,8 @@ async def exit_evidence(
     """Return the evidence of a container that has ended; `complete` if it reached its own end.
 
     Raises:
-        SandboxError: it was ended from outside, the tests never began, or the engine does not
-            answer.
+        SandboxError: it was ended from outside or crashed, the tests never began, or the engine
+            does not answer.
     """
     result = await call("wait for a container", container.wait())
     code: int = result["StatusCode"]
@@ -304,6 +332,8 @@ async def exit_evidence(
     # Without a signal it was gVisor that ended: a fork bomb uses up its threads.
     by_signal = code >= FIRST_SIGNAL
     if capture.started and by_signal and not complete and not out_of_memory:
+        if is_crash(code):
+            raise CrashError(f"a container crashed with exit code {code}", capture.execution(code))
         raise SandboxError(f"a container was ended from outside, with exit code {code}")
     return capture.execution(code, out_of_memory=out_of_memory)
 
@@ -311,6 +341,26 @@ async def exit_evidence(
 async def _out_of_memory(container: DockerContainer) -> bool:
     state = (await call("inspect a container", container.show()))["State"]
     return bool(state["OOMKilled"])
+
+
+async def _security(endpoint: Endpoint, docker: aiodocker.Docker) -> list[str]:
+    """The option that gives an engine our profile of system calls.
+
+    Docker reads the profile itself, Podman the path of a file on its machine. A Podman elsewhere
+    keeps its own profile.
+    """
+    version = await call("report its version", docker.version())
+    if not client.engine_version(version).startswith("Podman"):
+        return [f"seccomp={engine_profile()}"]
+    if not endpoint.url.startswith("unix:"):
+        return []
+    path = cache_dir() / PROFILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(engine_profile())
+    except OSError as error:
+        raise SandboxError(f"{path} cannot be written: {error.strerror}") from None
+    return [f"seccomp={path}"]
 
 
 async def _check_runtime(docker: aiodocker.Docker, runtime: str | None) -> None:

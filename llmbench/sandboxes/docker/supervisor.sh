@@ -16,6 +16,11 @@ runner=$1
 cgroup=$2
 cd /work || exit 125
 
+# Tests get an opening of this pipe of their own, so that no flag they set on it counts here or for
+# others; its mode lets them open it once more, as /dev/stderr. gVisor refuses the change of mode.
+log=/proc/self/fd/2
+chmod 622 "$log" || :
+
 become() { setpriv --reuid "$uid" --regid "$uid" --clear-groups "$@"; }
 
 clock() {
@@ -40,6 +45,7 @@ killed_for_memory() {
 # Runs the tests: they are killed first when memory ends, and have limits of their own.
 run() {
     printf '%s\n' "$canary" | (
+        exec 2>>"$log"
         echo 1000 >/proc/self/oom_score_adj
         exec prlimit --nproc="$pids" --cpu="$cpu" \
             setpriv --reuid "$uid" --regid "$uid" --clear-groups \

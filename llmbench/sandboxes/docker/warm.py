@@ -1,10 +1,8 @@
 """The sandbox of Docker with warm containers: each runs many submissions, one after another."""
 
 import logging
-import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from aiodocker.stream import Stream
 from llmbench.errors import SandboxError
 from llmbench.records import Submission
 from llmbench.runners import Runner
-from llmbench.sandboxes.docker.container import UID, DockerSandbox, exit_evidence, receive, send
+from llmbench.sandboxes.docker.container import DockerSandbox, exit_evidence, receive, send
 from llmbench.sandboxes.launch import CGROUP, HOME, Capture, Launch, pack
 from llmbench.sandboxes.verdict import Execution
 
@@ -31,8 +29,11 @@ HEADROOM_MB = 256
 
 HEADROOM_PIDS = 64
 
-FIRST_USER, USERS = 20_000, 40_000
-"""User ids of the tests: each submission has its own. Rootless engines map 65,536 of them."""
+BUILDER = 10001
+"""User id that compiles, and never runs a submission; see runners/README.md."""
+
+SYSCTLS = {"net.ipv4.tcp_max_tw_buckets": "0"}
+"""No socket of a submission waits in TIME_WAIT, where it would keep its port from the next."""
 
 
 @dataclass(eq=False)
@@ -63,7 +64,6 @@ class WarmDockerSandbox(DockerSandbox):
         """As for a `DockerSandbox`."""
         super().__init__(*args)
         self._idle: dict[str, list[_Container]] = {}
-        self._users = count(secrets.randbelow(USERS))
 
     @property
     def idle(self) -> int:
@@ -124,7 +124,7 @@ class WarmDockerSandbox(DockerSandbox):
             launch.first_mark,
             launch.mark,
             launch.canary,
-            FIRST_USER + next(self._users) % USERS,
+            self.next_user(),
             size,
             launch.cpu_backstop,
             f"{submission.timeout:.3f}",
@@ -150,14 +150,13 @@ class WarmDockerSandbox(DockerSandbox):
         )
         argv = ["sh", "-c", SUPERVISOR.read_text(encoding="utf-8"), "sh", HOME, CGROUP]
         config = self.config(replace(runner, limits=limits), argv, {})
-        config["User"] = "0:0"
         host = config["HostConfig"]
         host["Init"] = True  # the tests, as other users, cannot end it
-        host["CapAdd"] = ["SETUID", "SETGID", "KILL"]
+        host["Sysctls"] = SYSCTLS
         private = f"rw,exec,nosuid,nodev,size={HEADROOM_MB}m"
         host["Tmpfs"] |= {
             "/run": f"{private},mode=755",
-            "/build": f"{private},uid={UID},gid={UID},mode=711",
+            "/build": f"{private},uid={BUILDER},gid={BUILDER},mode=711",
         }
         return config
 

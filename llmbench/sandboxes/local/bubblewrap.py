@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -51,6 +52,10 @@ exec "$@" 9<"$filter"
 FILTER = "9"
 """The descriptor of the filter in ENTER."""
 
+SHELL = "/opt/sh"
+"""A shell that may be executed and not read. The kernel then lets no process of the same user, such
+as the tests, read its memory, its descriptors or its environment, or trace it (ptrace(2))."""
+
 SUPPORT = "/opt/support"
 SCRATCH = "/tmp"
 USER = "10001"
@@ -70,9 +75,14 @@ class BubblewrapSandbox(ProcessSandbox):
 
         Raises:
             NoSandboxError: libseccomp is not installed.
+            OSError: the shell of the launcher cannot be copied.
         """
         super().__init__(runners, toolchains)
         self._filter = seccomp.program()
+        self._private = tempfile.TemporaryDirectory(prefix="llmbench-")
+        self._shell = Path(self._private.name, "sh")
+        shutil.copyfile(shutil.which("sh") or "/bin/sh", self._shell)
+        self._shell.chmod(0o111)
         self._groups: Groups | None = None
         with suppress(OSError):
             self._groups = Groups()
@@ -115,6 +125,7 @@ class BubblewrapSandbox(ProcessSandbox):
     async def aclose(self) -> None:
         """Remove the cgroups; nothing else outlives a run."""
         os.close(self._filter)
+        self._private.cleanup()
         if self._groups:
             await self._groups.aclose()
 
@@ -141,8 +152,9 @@ class BubblewrapSandbox(ProcessSandbox):
             *(bwrap, *_confinement(limits.work_mb), *_views(toolchain), "--seccomp", FILTER),
             *("--ro-bind", str(toolchain.runner), HOME),
             *("--ro-bind", str(toolchain.support), SUPPORT),
+            *("--ro-bind", str(self._shell), SHELL),
             *("--remount-ro", "/", "--chdir", WORK, "--"),
-            *self.limited(launch, launch.argv(archive)),
+            *self.limited(launch, [SHELL, *launch.argv(archive)[1:]]),
         ]
         return Start(argv, Path("/"), self.variables(launch, SCRATCH, SUPPORT), False, group)
 

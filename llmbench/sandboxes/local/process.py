@@ -18,7 +18,7 @@ from anyio.to_thread import run_sync
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission
 from llmbench.runners import ResourceLimits, Runner
-from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, BaseSandbox
+from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, BaseSandbox, CrashError, is_crash
 from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
 from llmbench.sandboxes.local.cgroups import Group
 from llmbench.sandboxes.local.toolchains import Toolchain, set_up, version
@@ -103,14 +103,17 @@ class ProcessSandbox(BaseSandbox):
             raise SandboxError(f"the test process could not be run: {error}") from error
         # The launcher reaches its end unless it is killed: by us, for memory, or from outside.
         killed = capture.started and not capture.ended and child.exit_code is not None
-        if killed and not out_of_memory:
+        if killed and not out_of_memory and not is_crash(child.exit_code):
             raise SandboxError(f"a test process was ended from outside, code {child.exit_code}")
-        return capture.execution(
+        execution = capture.execution(
             child.exit_code,
             timed_out=timed_out,
             out_of_memory=out_of_memory,
             cpu_seconds=cpu_seconds,
         )
+        if killed and not out_of_memory:
+            raise CrashError(f"a test process crashed, code {child.exit_code}", execution)
+        return execution
 
     async def versions(self) -> dict[str, str]:
         """Return the version of each program of each language."""
