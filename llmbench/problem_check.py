@@ -120,6 +120,17 @@ class ProblemChecker:
             log=next((v.log for v in references if v.outcome is not Outcome.PASSED), ""),
         )
 
+    async def run_reference(self, problem: Problem) -> Verdict:
+        """Return the verdict of the tests on the reference.
+
+        Raises:
+            SandboxError: the problem's limit cannot be measured.
+        """
+        assert problem.reference is not None
+        limit = await self._time_limits.of(problem)
+        key = AttemptKey("check", problem.id, 1)
+        return await self._run(problem, problem.reference, key, limit)
+
     async def mutate(self, problem: Problem, mutants: Sequence[Mutant]) -> MutationResult:
         """Run the tests of a problem on mutants of its reference.
 
@@ -224,7 +235,7 @@ def _other_faults(problem: Problem, verdicts: Mapping[str, Verdict]) -> Iterator
 def _warnings(problem: Problem, timing: ReferenceTiming | None, *, has_stub: bool) -> Iterator[str]:
     if problem.reference is None:
         yield "no reference: nothing shows that the problem can be solved; add one"
-    if len(problem.wrong_answers) < ENOUGH_WRONG_ANSWERS:
+    if 0 < len(problem.wrong_answers) < ENOUGH_WRONG_ANSWERS:
         yield (
             f"{len(problem.wrong_answers)} wrong answers: add plausible mistakes that the tests "
             f"must catch, at least {ENOUGH_WRONG_ANSWERS} in all"

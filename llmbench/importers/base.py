@@ -51,6 +51,31 @@ Rules = Sequence[tuple[str, str]]
 
 @with_config({"extra": "forbid"})
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Packages:
+    """The packages of a language that must import all it uses, and nothing else.
+
+    `declaration` matches an import at the beginning of a text, `ignored` the parts of code that
+    use no package. `names` map the name in code, which stands before a dot, to the package.
+    """
+
+    declaration: str
+    ignored: str
+    names: Mapping[str, str]
+    head: str
+    item: str
+    tail: str
+
+    def with_imports(self, package: str, code: str) -> str:
+        """Return code behind its `package` line with imports of the packages that it uses."""
+        code = re.sub(self.declaration, "", code, flags=re.MULTILINE).lstrip("\n")
+        plain = re.sub(self.ignored, "", code, flags=re.MULTILINE | re.DOTALL)
+        used = [path for name, path in self.names.items() if re.search(rf"\b{name}\.\w", plain)]
+        items = "".join(fill(self.item, package=path) for path in sorted(used))
+        return package + (f"{self.head}{items}{self.tail}" if used else "") + code
+
+
+@with_config({"extra": "forbid"})
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportConfig:
     """The rules of one language in `authoring/import.yaml`; runners/README.md has the fields."""
 
@@ -66,6 +91,10 @@ class ImportConfig:
     rewrite_cases: tuple[tuple[str, str], ...] = ()
     head: str | None = None
     oracle: Mapping[str, str] = field(default_factory=dict)
+    exercise_options: Mapping[str, str] = field(default_factory=dict)
+    has_test: str | None = None
+    leave_out: tuple[str, ...] = ()
+    packages: Packages | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from llmbench.importers.base import (
     convert_rows,
     fill,
     language_for,
+    rewrite,
     slug,
 )
 
@@ -30,14 +31,18 @@ def read(source: Path, languages: Sequence[Language]) -> ImportResult:
 
 
 def _problem(language: Language, row: dict[str, Any]) -> dict[str, Any]:
-    plus = "plus_input" in row
+    inputs = "plus_input" in row
     entry, reference = row["entry_point"], row["prompt"] + row["canonical_solution"]
+    # HumanEval+ in the format of HumanEval compares results by a function of its own.
+    plus = inputs or "def assertion(" in row["test"]
     id_ = f"{'humaneval-plus' if plus else 'humaneval'}-{slug(row['task_id'].split('/')[-1])}"
     return {
         **language.problem(
             id_, TASK, row["prompt"].rstrip() + "\n" + language.config.body, completion=True
         ),
-        "tests": oracle(row, language, reference) if plus else cases(language, row["test"], entry),
+        "tests": oracle(row, language, reference)
+        if inputs
+        else cases(language, rewrite(row["test"], language.config.rewrite_cases), entry),
         "reference": reference,
         "origin": f"{'HumanEval+' if plus else 'HumanEval'}, {row['task_id']}",
         "license": "Apache-2.0 (EvalPlus)" if plus else "MIT (OpenAI)",

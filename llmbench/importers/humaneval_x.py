@@ -31,24 +31,28 @@ def _problem(languages: Sequence[Language], row: dict[str, Any]) -> dict[str, An
     config = language.config
     setup = rewrite(row.get("test_setup", ""), config.rewrite_cases)
     tests = rewrite(row["test"], config.rewrite_cases)
-    # A row has the imports in a field of their own, and often in its prompt too.
-    imports = row.get("import", "").strip()
-    before = "" if imports in row["prompt"] else imports + "\n\n"
     start = re.match(config.head, setup) if config.head else None
     package = f"{start['package']}\n\n" if start else ""
-    prompt = package + before + row["prompt"].lstrip("\n")
+    # The prompt has the helpers that the declaration lacks.
+    stub = row["prompt"].lstrip("\n")
+    whole = stub.rstrip() + "\n" + row["canonical_solution"]
     declaration = row["declaration"].lstrip("\n")
-    whole = package + ("" if imports in declaration else imports + "\n\n") + declaration
+    if config.packages is not None:
+        # A row's imports are not those that its code and its tests use.
+        whole = config.packages.with_imports(package, whole)
+        stub = config.packages.with_imports(package, stub)
+        tests = config.packages.with_imports(package, tests)
+        setup = ""
     entry = row.get("entry_point") or _last_name(declaration)
     return {
         **language.problem(
             f"humaneval-x-{language.lang}-{slug(number)}",
             TASK,
-            prompt.rstrip() + "\n" + config.body,
+            stub.rstrip() + "\n" + config.body,
             completion=True,
         ),
         "tests": cases(language, tests, entry, setup),
-        "reference": whole.rstrip() + "\n" + row["canonical_solution"],
+        "reference": whole.rstrip() + "\n",
         "origin": f"HumanEval-X, {row['task_id']}",
         "license": "Apache-2.0 (HumanEval-X)",
     }

@@ -15,6 +15,7 @@ from llmbench.importers.base import (
     Language,
     convert_rows,
     language_for,
+    rewrite,
     slug,
 )
 from llmbench.importers.humaneval import cases
@@ -39,7 +40,7 @@ def _problem(language: Language, row: dict[str, Any]) -> dict[str, Any]:
     task = f"{row.get('text') or row['prompt']}\n\nIt must satisfy:\n\n```text\n{examples}\n```"
     return {
         **language.problem(f"mbpp{'-plus' if plus else ''}-{slug(row['task_id'])}", task, None),
-        "tests": cases(language, f"{setup}\n{tests}", ""),
+        "tests": cases(language, rewrite(f"{setup}\n{tests}", language.config.rewrite_cases), ""),
         "reference": row["code"].replace("\r\n", "\n"),
         "origin": f"MBPP{'+' if plus else ''}, {row['task_id']}",
         "license": "Apache-2.0 (EvalPlus)" if plus else "CC-BY-4.0 (Google Research)",

@@ -91,8 +91,8 @@ class CheckOptions(ProblemOptions, RunnerOptions, SandboxOptions):
 
 
 @frozen(kw_only=True, slots=False)
-class ImportOptions(RunnerOptions):
-    """The collection to import, and the file to write."""
+class ImportOptions(RunnerOptions, SandboxOptions):
+    """The collection to import, the file to write, and where its references run."""
 
     format: str = field(
         metadata=option(f"one of {', '.join(FORMATS)}", choices=tuple(FORMATS), positional=True)

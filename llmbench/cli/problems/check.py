@@ -8,7 +8,12 @@ import anyio
 from llmbench import mutations
 from llmbench.cli.options.problems import CheckOptions
 from llmbench.mutations import Mutant
-from llmbench.problem_check import CheckResult, MutationResult, ProblemChecker
+from llmbench.problem_check import (
+    ENOUGH_WRONG_ANSWERS,
+    CheckResult,
+    MutationResult,
+    ProblemChecker,
+)
 from llmbench.records import Problem
 from llmbench.reports.console import Console
 from llmbench.runners import AUTHORING, Runner
@@ -53,6 +58,11 @@ async def _check(
     valid = sum(result.valid for result in checks)
     warned = sum(bool(result.warnings) for result in checks)
     console.print(f"{valid} of {len(checks)} problems are valid, {warned} with a warning")
+    if bare := sum(not check.problem.wrong_answers for check in checks):
+        console.print(
+            f"{bare} of {len(checks)} problems have no wrong answers: add plausible mistakes that "
+            f"the tests must catch, at least {ENOUGH_WRONG_ANSWERS} each"
+        )
     if options.mutate:
         mutated = [mutation for _, mutation in results if mutation is not None]
         killed, tested = sum(m.killed for m in mutated), sum(m.tested for m in mutated)

@@ -1,20 +1,26 @@
 """`llmbench problems import`: convert another collection to a problem file."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import yaml
 
 from llmbench import importers
 from llmbench import problems as problem_files
 from llmbench.cli.options.problems import ImportOptions
 from llmbench.cli.problems import languages
-from llmbench.errors import OutputError, UsageError
+from llmbench.errors import OutputError, SandboxError, UsageError
 from llmbench.importers import base
 from llmbench.importers.base import ImportResult, Language
+from llmbench.problem_check import ProblemChecker
+from llmbench.records import Outcome, Problem
 from llmbench.reports.console import Console
 from llmbench.runners import AUTHORING, Runner
+from llmbench.sandboxes.open import open_sandbox
+from llmbench.store.run_dir import new_run_id
 
 
 def import_all(options: ImportOptions, runners: dict[str, Runner]) -> int:
@@ -42,10 +48,14 @@ def import_all(options: ImportOptions, runners: dict[str, Runner]) -> int:
     console = Console(quiet=False)
     for name, reason in result.skipped:
         console.print(f"skipped {name}: {reason}")
+    problems: list[Problem] = []
     if result.problems:
         _write(options.out, result.problems)
-        problem_files.load([options.out], languages(runners))
+        problems = problem_files.load([options.out], languages(runners))
     _report(console, options.out, result)
+    solved = [problem for problem in problems if problem.reference is not None]
+    if solved:
+        anyio.run(_run_references, options, solved, runners, console)
     return 0 if result.problems else 1
 
 
@@ -58,6 +68,51 @@ def _report(console: Console, out: Path, result: ImportResult) -> None:
         console.print(f"{number} problems under {license}: observe it if you share them")
     console.print(f"{out}: {count} problems, {skipped} skipped")
     console.print(f"then: llmbench problems check --problems {out}")
+
+
+async def _run_references(
+    options: ImportOptions,
+    problems: Sequence[Problem],
+    runners: Mapping[str, Runner],
+    console: Console,
+) -> None:
+    """Run the references, and print how many pass and which do not; without a sandbox, say so."""
+    try:
+        sandbox = await open_sandbox(
+            options.spec,
+            {lang: runners[lang] for lang in sorted({p.lang for p in problems})},
+            run_id=new_run_id(),
+            own_answers=False,
+            notify=console.info,
+            warn=console.warn,
+        )
+    except SandboxError as error:
+        console.warn(f"the references were not run: {error}")
+        return
+    console.info(f"{len(problems)} references run in {sandbox.name}")
+    checker = ProblemChecker(
+        sandbox, runners, test_timeout=options.test_timeout, slots=options.sandbox_slots
+    )
+    failed: dict[str, str] = {}
+
+    async def run(problem: Problem) -> None:
+        try:
+            outcome = str((await checker.run_reference(problem)).outcome)
+        except SandboxError as error:
+            outcome = str(error)
+        if outcome != Outcome.PASSED:
+            failed[problem.id] = outcome
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for problem in problems:
+                tasks.start_soon(run, problem)
+    finally:
+        await sandbox.aclose()
+    for id_, outcome in sorted(failed.items()):
+        console.print(f"the reference of {id_} does not pass: {outcome}")
+    passed = len(problems) - len(failed)
+    console.print(f"{passed} of {len(problems)} references pass")
 
 
 class _Dumper(yaml.SafeDumper):
