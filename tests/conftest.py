@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
+from helpers import fixed_verdicts
 from helpers.sandboxes import REQUIRED, missing
 
 # A busy machine is slow: speed is for benchmarks to measure, and no example fails for it.
@@ -36,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose marker names a sandbox that is missing here; fail if it is required.
 
+    A fixed program is skipped, too, if nothing has changed since it got its verdict.
+
     This comes before the fixtures of the test, which may need the sandbox themselves.
     """
     for kind in ("docker", "bubblewrap"):
@@ -44,6 +47,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         reason = missing(kind)
         if reason is not None:
             (pytest.fail if kind in REQUIRED else pytest.skip)(f"{kind}: {reason}")
+    if item.get_closest_marker("fixed_verdict") and fixed_verdicts.of_gate().is_known(item.nodeid):
+        pytest.skip("proved before with the same sandboxes, runners, images and tools")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember a fixed program that got its verdict."""
+    if report.when == "call" and report.passed and "fixed_verdict" in report.keywords:
+        fixed_verdicts.of_gate().add(report.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -66,6 +66,7 @@ async def sandbox(podman: PrivatePodman) -> AsyncIterator[DockerSandbox]:
         await sandbox.aclose()
 
 
+@pytest.mark.fixed_verdict
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_program_gets_its_verdict_under_podman(
     sandbox: DockerSandbox, name: str, port: int

@@ -174,6 +174,7 @@ def test_every_language_has_every_program() -> None:
         assert set(language["programs"]) == {*VERDICTS, *CONFINED_VERDICTS}, lang
 
 
+@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", VERDICTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -188,6 +189,7 @@ async def test_a_program_gets_its_verdict_and_leaves_nothing(
     assert await place.leftovers() == []
 
 
+@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", CONFINED_VERDICTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -200,6 +202,7 @@ async def test_a_program_is_confined_and_leaves_nothing(
     assert await place.leftovers() == []
 
 
+@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", [*UNDER_GVISOR, *CONFINED_VERDICTS])
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -221,6 +224,7 @@ async def test_a_plain_process_reaches_the_host(place: Place, lang: str, port: i
     assert verdict.outcome is FAILED
 
 
+@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
@@ -245,6 +249,7 @@ async def test_tests_are_counted_and_timed(place: Place, lang: str) -> None:
     assert (fails.tests_passed, fails.tests_total) == (1, 2)
 
 
+@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
