@@ -76,7 +76,7 @@ async def _check_servers() -> list[Finding]:
     findings: dict[str, Finding] = {}
 
     async def check(provider: Provider) -> None:
-        findings[provider.name] = await _check_server(provider)
+        findings[provider.name] = await check_server(provider)
 
     async with anyio.create_task_group() as tasks:
         for provider in providers:
@@ -84,7 +84,8 @@ async def _check_servers() -> list[Finding]:
     return [findings[provider.name] for provider in providers]
 
 
-async def _check_server(provider: Provider) -> Finding:
+async def check_server(provider: Provider) -> Finding:
+    """Return whether the server of a provider answers, and at which address."""
     part, notes = f"{provider.name} server", list[str]()
     url = resolve_base_url(provider)
     provider, address = await wsl.locate(provider, url, notes.append)

@@ -1,15 +1,21 @@
 """Servers on Windows are found from WSL2, and llmbench says which address answered."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import anyio
 import pytest
 
+from llmbench import cli
+from llmbench.cli.doctor import check_server
 from llmbench.models import wsl
 from llmbench.models.providers import PROVIDERS
+from llmbench.sandboxes.diagnostics import State
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +111,55 @@ async def test_an_address_of_another_machine_is_left_alone(wsl2: Path) -> None:
     url = "http://192.0.2.1:1234/v1"
     with anyio.fail_after(0.5):
         assert (await wsl.locate(PROVIDERS["lmstudio"], url, print))[1] == url
+
+
+class OneModel(BaseHTTPRequestHandler):
+    """Offers one model, whatever is requested."""
+
+    def do_GET(self) -> None:
+        body = b'{"data": [{"id": "qwen"}]}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def windows_port(wsl2: Path) -> Iterator[int]:
+    """The port of a server on the Windows host, which is another than this machine's."""
+    with ThreadingHTTPServer((GATEWAY, 0), OneModel) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_models_of_a_server_on_windows_are_listed(
+    windows_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"http://localhost:{windows_port}/v1"
+    assert cli.main(["models", "--base-url", url]) == 0
+    printed = capsys.readouterr()
+    assert "qwen" in printed.out
+    there = f"http://{GATEWAY}:{windows_port}/v1"
+    note = f"{url} does not answer; using {there}, the Windows host of this WSL2"
+    assert note in printed.out + printed.err
+
+
+async def test_doctor_reports_the_address_that_answered(windows_port: int) -> None:
+    url = f"http://localhost:{windows_port}/v1"
+    finding = await check_server(replace(PROVIDERS["lmstudio"], base_url=url))
+    assert finding.state is State.OK
+    assert f"http://{GATEWAY}:{windows_port}/v1 offers 1 chat models" in finding.detail
+    assert f"{url} does not answer" in finding.detail
+
+
+async def test_doctor_reports_what_to_set_if_no_address_answers(wsl2: Path) -> None:
+    finding = await check_server(replace(PROVIDERS["lmstudio"], base_url="http://localhost:1/v1"))
+    assert finding.state is State.MISSING
+    assert 'turn on "Serve on Local Network" in LM Studio' in (finding.fix or "")
