@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -169,12 +170,17 @@ def test_a_text_that_libyaml_refuses_is_read_by_the_loader_written_in_python(
 
 
 @pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
-def test_all_shipped_problems_are_read_in_a_tenth_of_a_second() -> None:
-    began = time.process_time()
-    for path in bundled_dir("problems").glob("*.yaml"):
-        yaml_files.load(path)
-    # Measured: 0.03 s; 0.65 s with the loader written in Python.
-    assert time.process_time() - began < 0.1
+def test_the_fast_loader_reads_files() -> None:
+    (path, *_) = bundled_dir("problems").glob("*.yaml")
+
+    def seconds(read: Callable[[Path], object]) -> float:
+        began = time.process_time()
+        read(path)
+        return time.process_time() - began
+
+    # Measured: 20 times as fast as the loader written in Python.
+    ours = min(seconds(yaml_files.load) for _ in range(3))
+    assert ours < seconds(lambda path: yaml.safe_load(path.read_bytes())) / 4
 
 
 @pytest.mark.parametrize("value", ["\\ud800", "\\ud83d\\ude00"])
