@@ -4,8 +4,11 @@ A solution shares the process with its tests and could patch the tools that they
 here adds the canary, counts the other tests and decides the exit code of `run.sh`.
 """
 
+import linecache
+import py_compile
 import unittest
 from collections.abc import Callable, Generator
+from contextlib import suppress
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -22,6 +25,7 @@ class Canary:
         self.canary_failed = self.import_failed = False
         self.passed = self.failed = 0
         self.called: set[str] = set()
+        self.sources: dict[str, list[str]] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -32,6 +36,19 @@ class Canary:
                 module, name=self.name, callobj=fail_if_assertions_work
             )
             items.append(canary)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Take away the text of the tests, in which the solution could read what they expect.
+
+        What they were compiled to stays, so that other processes can import them.
+        """
+        for path in {item.path for item in session.items if item.path.suffix == ".py"}:
+            with suppress(OSError, SyntaxError, ValueError, py_compile.PyCompileError):
+                lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+                py_compile.compile(str(path), str(path.with_suffix(".pyc")), doraise=True)
+                path.unlink()
+                self.sources[str(path)] = lines
+        linecache.clearcache()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item) -> bool | None:
@@ -55,8 +72,15 @@ class Canary:
     def pytest_runtest_makereport(
         self, item: pytest.Function
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Fail a test that was not called, or was skipped without a skip mark: by the solution."""
+        """Fail a test that was not called, or was skipped without a skip mark: by the solution.
+
+        For the log of a failed test its text is there again.
+        """
+        for path, lines in self.sources.items():
+            linecache.cache[path] = (sum(map(len, lines)), None, lines, path)
         report = yield
+        for path in self.sources:
+            linecache.cache.pop(path, None)
         called = item.nodeid in self.called or isinstance(item, TestCaseFunction)
         if report.passed and report.when == "call" and not called:
             report.outcome, report.longrepr = "failed", "passed without being called"

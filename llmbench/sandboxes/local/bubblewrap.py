@@ -19,7 +19,7 @@ from llmbench.runners import Runner
 from llmbench.sandboxes.launch import HOME, WORK, Launch
 from llmbench.sandboxes.local import seccomp
 from llmbench.sandboxes.local.cgroups import Groups
-from llmbench.sandboxes.local.process import ProcessSandbox, Start
+from llmbench.sandboxes.local.process import SHELL, ProcessSandbox, Start
 from llmbench.sandboxes.local.toolchains import Toolchain, version
 
 logger = logging.getLogger(__name__)
@@ -52,9 +52,11 @@ exec "$@" 9<"$filter"
 FILTER = "9"
 """The descriptor of the filter in ENTER."""
 
-SHELL = "/opt/sh"
-"""A shell that may be executed and not read. The kernel then lets no process of the same user, such
-as the tests, read its memory, its descriptors or its environment, or trace it (ptrace(2))."""
+# The shell at SHELL may be executed and not read. The kernel then lets no process of the same user,
+# such as the tests, read its memory, its descriptors or its environment, or trace it (ptrace(2)).
+
+MEMORY_FILES = (WORK, "/tmp", "/dev/shm")
+"""Folders of the tests that are in memory."""
 
 SUPPORT = "/opt/support"
 SCRATCH = "/tmp"
@@ -156,7 +158,8 @@ class BubblewrapSandbox(ProcessSandbox):
             *("--remount-ro", "/", "--chdir", WORK, "--"),
             *self.limited(launch, [SHELL, *launch.argv(archive)[1:]]),
         ]
-        return Start(argv, Path("/"), self.variables(launch, SCRATCH, SUPPORT), False, group)
+        variables = self.variables(launch, SCRATCH, SUPPORT)
+        return Start(argv, Path("/"), variables, False, group, MEMORY_FILES)
 
 
 def _confinement(work_mb: int) -> list[str]:

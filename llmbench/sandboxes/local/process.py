@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self
@@ -41,6 +41,9 @@ LOG_END_SECONDS = 1.0
 UPTIME = "/proc/uptime"
 """Without this file and its neighbours the time and memory of tests cannot be measured."""
 
+SHELL = "/opt/sh"
+"""The shell of the launcher, in sandboxes that have a root of their own."""
+
 CHUNK = 2**16
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -49,7 +52,8 @@ class Start(NamedTuple):
     """A command to start, its current folder, and its whole environment.
 
     `private` is True if the folder is of this start alone, so that every process in it came from
-    this start. `group` limits its processes; without one they are counted.
+    this start. `group` limits its processes; without one they are counted, and with them the files
+    in the folders `memory_files`.
     """
 
     argv: list[str]
@@ -57,6 +61,7 @@ class Start(NamedTuple):
     variables: dict[str, str]
     private: bool
     group: Group | None = None
+    memory_files: tuple[str, ...] = ()
 
 
 class ProcessSandbox(BaseSandbox):
@@ -170,6 +175,7 @@ class _Child:
         self._killed = False
         self._private = start.folder if start.private else None
         self._counted = start.group is None
+        self._memory_files = start.memory_files
         self._process = subprocess.Popen(
             start.argv,
             cwd=start.folder,
@@ -241,7 +247,8 @@ class _Child:
     async def _watch(self) -> None:
         while True:
             pids = processes_below(self._process.pid)
-            self._over_memory = _memory(pids) > self._limits.memory_mb * 2**20
+            used = _memory(pids, self._memory_files)
+            self._over_memory = used > self._limits.memory_mb * 2**20
             if self._over_memory or _tasks(pids) > self._limits.pids:
                 self._killed = True
                 self._kill()
@@ -335,14 +342,41 @@ def _strays(leader: int, folder: Path) -> list[int]:
     return strays
 
 
-def _memory(pids: Iterable[int]) -> int:
-    """Resident bytes of these processes that are not shared with files."""
-    total = 0
+def _memory(pids: Iterable[int], memory_files: Sequence[str]) -> int:
+    """Bytes of these processes: their share of pages in common, and files in memory.
+
+    `memory_files` are folders of theirs that are in memory, whose files may also be mapped. Pages
+    of files on disk do not count: the kernel can drop them.
+    """
+    private = shared = files = 0
     for pid in pids:
-        with suppress(OSError, IndexError):
-            resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
-            total += (int(resident) - int(shared)) * PAGE
-    return total
+        with suppress(OSError, ValueError, IndexError):
+            usage = _proportional(pid)
+            private += usage["Pss_Anon"]
+            shared += usage["Pss_Shmem"]
+        with suppress(OSError):
+            root = f"/proc/{pid}/root"
+            used = [os.statvfs(root + path) for path in memory_files if Path(root + SHELL).exists()]
+            files = max(files, sum((each.f_blocks - each.f_bfree) * each.f_frsize for each in used))
+    return private + max(shared, files)
+
+
+def _proportional(pid: int) -> dict[str, int]:
+    """Bytes of a process by kind, each page divided by the number of its users.
+
+    Without this file, or the right to read it (that of process 1), its resident bytes that are not
+    shared with files.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        fields = {
+            name: int(kib.split()[0]) * 1024
+            for name, _, kib in (line.partition(":") for line in lines)
+        }
+        return {"Pss_Anon": fields["Pss_Anon"], "Pss_Shmem": fields["Pss_Shmem"]}
+    except (OSError, KeyError):
+        resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+        return {"Pss_Anon": (int(resident) - int(shared)) * PAGE, "Pss_Shmem": 0}
 
 
 def _tasks(pids: Iterable[int]) -> int:
