@@ -74,6 +74,7 @@ def test_other_faults_of_json_stay_faults(text: str) -> None:
         ('@mock.patch("my_task.open", create=True)', '@mock.patch("solution.open", create=True)'),
         ("with patch.dict('my_task.TABLE'):", "with patch.dict('solution.TABLE'):"),
         ('import_module("my_task")', 'import_module("solution")'),
+        ('if "my_task" in frame[1]:', 'if "solution" in frame[1]:'),
         ('read("my_task.txt")', 'read("my_task.txt")'),
         ("from my_task_helper import f", "from my_task_helper import f"),
     ],
