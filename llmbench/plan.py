@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmbench.records import Attempt, Problem, Target
+from llmbench.texts import counted
 
 RUNS = 3
 TEST_TIMEOUT_SECONDS = 45.0
@@ -117,8 +118,10 @@ class Plan:
     def outline(self) -> str:
         """The size of the run, in one line for people."""
         outline = (
-            f"{self.size} attempts: {len(self.targets)} targets × {len(self.problems)} problems "
-            f"× {self.runs} runs"
+            f"{counted(self.size, 'attempt', 'attempts')}: "
+            f"{counted(len(self.targets), 'target', 'targets')} × "
+            f"{counted(len(self.problems), 'problem', 'problems')} × "
+            f"{counted(self.runs, 'run', 'runs')}"
         )
         if self.max_repairs:
             outline += f", with repairs up to round {1 + self.max_repairs}"

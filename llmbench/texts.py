@@ -1,4 +1,9 @@
-"""Checks of texts that people give."""
+"""Texts for people: numbers with their nouns, and checks of texts that people give."""
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun, or with the start of a sentence about it."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def fault_of_text(value: object) -> str | None:

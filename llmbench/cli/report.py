@@ -15,6 +15,7 @@ from llmbench.runners import load_all
 from llmbench.store import artifacts, tables
 from llmbench.store.artifacts import AttemptArtifacts
 from llmbench.store.dated_results import group_by_date, result_files
+from llmbench.texts import counted
 
 NEEDED = ("altair", "jinja2", "pygments", "vl_convert")
 
@@ -49,8 +50,8 @@ def main(options: ReportOptions) -> int:
         options.out.write_text(html, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{options.out}: cannot be written: {error.strerror}") from None
-    size = options.out.stat().st_size
-    Console(quiet=False).print(f"{options.out}: {len(rows)} attempts, {size / 1e6:.1f} MB")
+    size, attempts = options.out.stat().st_size, counted(len(rows), "attempt", "attempts")
+    Console(quiet=False).print(f"{options.out}: {attempts}, {size / 1e6:.1f} MB")
     return 0
 
 

@@ -10,6 +10,7 @@ from llmbench.reports.columns import INTERVAL_TITLE, REPLAY_NOTICE
 from llmbench.reports.render import Document, Grid, Line, Paragraph
 from llmbench.reports.sanitize import single_line
 from llmbench.stats import Comparison
+from llmbench.texts import counted
 
 STYLES = {"broken": "red", "worse": "red", "newly flaky": "yellow"}
 """Styles of changes; the others are improvements."""
@@ -216,7 +217,9 @@ def _unscored(lines: list[dict[str, Any]]) -> Iterator[str]:
     }
     for name, count in counts.items():
         if count:
-            yield f"{count} attempts of {single_line(name)} were not scored, and are in no rate"
+            attempts = counted(count, "attempt", "attempts")
+            verb = "was" if count == 1 else "were"
+            yield f"{attempts} of {single_line(name)} {verb} not scored: in no rate"
 
 
 def _exclusions(comparison: Comparison) -> Iterator[str]:

@@ -27,6 +27,7 @@ from llmbench.events import (
     TargetStopped,
 )
 from llmbench.records import Outcome, Row
+from llmbench.texts import counted
 
 PLAIN_SECONDS = 15.0
 """Shortest time between two plain lines of one target."""
@@ -205,6 +206,7 @@ def draining_line(in_flight: int) -> str:
     if not in_flight:
         return "stopping: nothing new is started, and nothing is under way"
     return (
-        f"stopping: nothing new is started, {in_flight} attempts are in flight; "
+        "stopping: nothing new is started, "
+        f"{counted(in_flight, 'attempt is', 'attempts are')} in flight; "
         "press Ctrl-C again to cancel them"
     )

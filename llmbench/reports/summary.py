@@ -21,6 +21,7 @@ from llmbench.reports.columns import (
     titles,
 )
 from llmbench.reports.console import fit_table
+from llmbench.texts import counted
 
 
 def summary(
@@ -196,7 +197,10 @@ def _advice(table: pl.DataFrame) -> Iterator[Text]:
     """Yield warnings that name the next flag to try."""
     cut = (table["outcome"] == Outcome.TRUNCATED.value).sum()
     if cut and not table["replayed"].any():
-        yield Text(f"{cut} answers were cut at the token limit: try a larger --max-tokens.")
+        yield Text(
+            f"{counted(int(cut), 'answer was', 'answers were')} cut at the token limit: try a "
+            "larger --max-tokens."
+        )
     yield from _only_reasoning(table)
     slow = (table["outcome"] == Outcome.TIMEOUT.value).mean()
     if isinstance(slow, float) and slow > 0.2:
@@ -212,7 +216,8 @@ def _only_reasoning(table: pl.DataFrame) -> Iterator[Text]:
         count, answers = rows.filter(is_empty).height, rows["extraction"].count()
         if count:
             yield Text(
-                f"{target}: {count} of {answers} answers ({count / answers:.0%}) came as "
+                f"{target}: {count} of {counted(answers, 'answer', 'answers')} "
+                f"({count / answers:.0%}) came as "
                 "reasoning alone: choose the reasoning parser of this model at the server, or turn "
                 "its reasoning off."
             )

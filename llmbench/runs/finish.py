@@ -11,6 +11,7 @@ from llmbench.reports.summary import summary
 from llmbench.runs import record
 from llmbench.runs.run import Run
 from llmbench.store import tables
+from llmbench.texts import counted
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -87,7 +88,9 @@ def _warn_of_missing(run: Run, rows: int, console: Console) -> tuple[int, int]:
         console.warn(f"{missing} of {run.plan.size} attempts have no row: {_reason(run)}")
     repairs = run.view.missing_repairs().total()
     if repairs:
-        console.warn(f"{repairs} answers were not asked for again: {_reason(run)}")
+        console.warn(
+            f"{counted(repairs, 'answer was', 'answers were')} not asked for again: {_reason(run)}"
+        )
     return missing, repairs
 
 

@@ -19,6 +19,7 @@ from llmbench.runs.signals import SignalSource
 from llmbench.store import journal, result_paths
 from llmbench.store.answer_file import AnswerFile
 from llmbench.store.run_dir import RunDirectory
+from llmbench.texts import counted
 
 ERRORS_SHOWN = 10
 CHANGED_SHOWN = 5
@@ -39,8 +40,10 @@ class GradingPlan(Plan):
     def outline(self) -> str:
         """One line for people about the work to do."""
         return (
-            f"{self.size} answers to {len(self.problems)} problems, by {len(self.targets)} "
-            "targets, are graded; no model is asked"
+            f"{counted(self.size, 'answer', 'answers')} to "
+            f"{counted(len(self.problems), 'problem', 'problems')}, by "
+            f"{counted(len(self.targets), 'target', 'targets')}, "
+            f"{'is' if self.size == 1 else 'are'} graded; no model is asked"
         )
 
     def workloads(self) -> Iterator[tuple[EndpointPlan, Iterator[Iterator[Attempt]]]]:

@@ -15,6 +15,7 @@ from llmbench.runs import record
 from llmbench.runs.options import LATEST, RunOptions
 from llmbench.runs.view import Change
 from llmbench.store import journal, provenance
+from llmbench.texts import counted
 
 if TYPE_CHECKING:
     from llmbench.runs.run import Run
@@ -76,17 +77,19 @@ def report_resume(run: "Run", versions: Mapping[str, str], console: Console) -> 
         console.warn(f"{line}: finished attempts are kept")
     for (why, only_graded), number in repeated.items():
         action = "graded" if only_graded else "asked"
-        console.warn(f"{why}: {number} attempts are {action} again")
+        console.warn(f"{why}: {counted(number, 'attempt is', 'attempts are')} {action} again")
     outside = run.view.outside_plan()
     if outside and earlier["sweep_step"] is None:  # a sweep has written the complete targets
-        console.warn(f"{outside} attempts are not in the plan any more, and not in the tables")
+        are = counted(outside, "attempt is", "attempts are")
+        console.warn(f"{are} not in the plan any more, and not in the tables")
     name = run.directory.run_id
     if not remaining.to_grade and not remaining.to_ask:
         console.info(f"run {name} is complete: nothing remains to be done")
     else:
         console.info(
-            f"resuming {name}: {remaining.done} attempts are done, {remaining.to_grade} answers "
-            f"are graded without asking again, {remaining.to_ask} are asked"
+            f"resuming {name}: {counted(remaining.done, 'attempt is', 'attempts are')} done, "
+            f"{counted(remaining.to_grade, 'answer is', 'answers are')} graded without asking "
+            f"again, {counted(remaining.to_ask, 'is', 'are')} asked"
         )
     return remaining.targets
 

@@ -56,7 +56,7 @@ async def test_answers_from_a_file_are_graded_and_have_no_times(tmp_path: Path) 
     for column in ("llm_seconds", "queue_seconds", "requests", "max_tokens", "seed", "cost_usd"):
         assert rows[column].is_null().all(), column
     assert not rows["replayed"].any()
-    assert "4 answers to 1 problems, by 2 targets, are graded; no model is asked" in ran.err
+    assert "4 answers to 1 problem, by 2 targets, are graded; no model is asked" in ran.err
     assert "no model was asked, and these figures rank nothing" not in ran.out
 
 

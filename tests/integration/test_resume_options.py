@@ -103,7 +103,7 @@ async def test_a_resumed_run_names_each_change_and_the_attempts_it_repeats(tmp_p
         assert await warnings("--test-timeout", "30") == []
         assert server.requests.total() == 4
         assert await warnings("--runs", "1") == [
-            "llmbench: 1 attempts are not in the plan any more, and not in the tables"
+            "llmbench: 1 attempt is not in the plan any more, and not in the tables"
         ]
         assert len(pl.read_parquet(tmp_path / "r.parquet")) == 1
         assert await warnings("--runs", "2") == []
@@ -282,7 +282,7 @@ async def test_damaged_lines_are_named_and_only_their_attempts_are_repeated(
     for number in (first, second, answer):
         warning = f"llmbench: _work/a-run/journal.jsonl:{number + 1}: damaged line, skipped"
         assert ran.err.count(warning) == 1
-    assert "1 attempts are done, 1 answers are graded without asking again, 1 are asked" in ran.err
+    assert "1 attempt is done, 1 answer is graded without asking again, 1 is asked" in ran.err
     table = pl.read_csv(work / "results.csv")
     assert sorted(table["model"]) == ["demo-large", "demo-medium", "demo-small"]
 
@@ -299,14 +299,12 @@ async def test_answers_without_a_row_are_graded_or_the_change_is_named(
         tmp_path, "--resume", "--quiet", "--model", "demo-large", "--max-tokens", "999"
     )
     assert changed.err.splitlines() == [
-        "llmbench: demo/demo-large: max_tokens was 4096, is 999: 1 attempts are asked again",
+        "llmbench: demo/demo-large: max_tokens was 4096, is 999: 1 attempt is asked again",
         "llmbench: 2 attempts are not in the plan any more, and not in the tables",
     ]
     (work / "journal.jsonl").write_bytes(b"".join(answers))
     graded = await run(tmp_path, "--resume", "--max-tokens", "4096")
-    assert (
-        "0 attempts are done, 1 answers are graded without asking again, 0 are asked" in graded.err
-    )
+    assert "0 attempts are done, 1 answer is graded without asking again, 0 are asked" in graded.err
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ async def test_a_sweep_writes_a_dated_file_per_set_and_target_and_repeats_no_ste
     again = await run(tmp_path, "sweep", "sweep.yaml", "--date", "2026-01-31")
     assert again.code == 0, again.err
     assert "step 2 of 2: warm, demo: demo-large, demo-small: done already" in again.err
-    assert "1 attempts: 1 targets" in again.err
+    assert "1 attempt: 1 target ×" in again.err
     assert "is complete: nothing remains to be done" in again.err
     assert pl.read_parquet_metadata(tmp_path / files[1])["llmbench"]
     assert (tmp_path / files[1]).exists()

@@ -1,5 +1,7 @@
 """The order of the attempts of a plan."""
 
+from dataclasses import replace
+
 from helpers.factories import attempt
 
 from llmbench.plan import EndpointPlan, Plan, bundled_dir
@@ -32,6 +34,13 @@ def test_a_remote_server_finishes_run_1_of_everything_before_run_2() -> None:
 
 def test_the_size_is_the_number_of_attempts() -> None:
     assert plan(local=True).size == len(order(local=True)) == 8
+
+
+def test_the_outline_counts_in_the_singular_and_in_the_plural() -> None:
+    many = plan(local=True)
+    assert many.outline == "8 attempts: 2 targets × 2 problems × 2 runs"
+    one = replace(many, problems=many.problems[:1], runs=1)
+    assert one.outline == "2 attempts: 2 targets × 1 problem × 1 run"
 
 
 def test_problems_and_runners_come_with_llmbench() -> None:

@@ -112,7 +112,7 @@ def test_notes_name_unscored_attempts_and_incomparable_pairs(format: str) -> Non
     a = pl.concat([result(BEFORE, target="x"), result({"p": [1, 1]}, target="y")])
     b = pl.concat([result(BEFORE, target="x"), half, bad])
     text = as_string(stats.compare([("a", a), ("b", b)]), format).replace("\\", "")
-    assert "1 attempts of b x were not scored, and are in no rate" in text
+    assert "1 attempt of b x was not scored: in no rate" in text
     assert "left out: a y and b y have no scored problem in common" in text
 
 
