@@ -334,7 +334,8 @@ def _add(
         if declared.bare is not None:
             settings |= {"nargs": "?", "const": declared.bare}
     if declared.positional:
-        add_argument(field.name, **settings, **({"nargs": "+"} if several else {}))
+        nargs = {"nargs": "+" if field.default is attrs.NOTHING else "*"} if several else {}
+        add_argument(field.name, default=argparse.SUPPRESS, **settings, **nargs)
         return
     settings |= {"dest": field.name, "default": argparse.SUPPRESS}
     if several:

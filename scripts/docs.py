@@ -76,10 +76,11 @@ SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
     **{
         f"flags of {name}": partial(flags, name)
         for name in COMMANDS
-        if name not in ("run", "problems", "images", "schema", "completion")
+        if name not in ("run", "problems", "images", "runs", "schema", "completion")
     },
     "actions": partial(actions, "problems"),
     "actions of images": partial(actions, "images"),
+    "actions of runs": partial(actions, "runs"),
     "limits": limits,
     "columns": schema.markdown,
 }

@@ -25,6 +25,8 @@ COMMANDS = {
     "schema": "show the meaning of each column of a result file",
     "history": "show the trend over a folder of dated results",
     "sweep": "run targets × problem sets, one dated file per target",
+    "nightly": "run a sweep, compare it with the accepted night, keep the latest nights",
+    "runs": "list and remove the runs in the work folder",
     "models": "list the models that a server offers",
     "doctor": "check this machine, and name what to do",
     "images": "list, build, remove, push and pull the images that tests run in",

@@ -26,6 +26,16 @@ def main(options: ReportOptions) -> int:
     Raises:
         UsageError: a result cannot be read, the page cannot be written, or a package is missing.
     """
+    Console(quiet=False).print(write(options))
+    return 0
+
+
+def write(options: ReportOptions) -> str:
+    """Write the page and return its path, number of attempts and size as a sentence.
+
+    Raises:
+        UsageError: a result cannot be read, the page cannot be written, or a package is missing.
+    """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise UsageError(f"not installed: {', '.join(missing)}: pip install 'llmbench[report]'")
@@ -51,8 +61,7 @@ def main(options: ReportOptions) -> int:
     except OSError as error:
         raise OutputError(f"{options.out}: cannot be written: {error.strerror}") from None
     size, attempts = options.out.stat().st_size, counted(len(rows), "attempt", "attempts")
-    Console(quiet=False).print(f"{options.out}: {attempts}, {size / 1e6:.1f} MB")
-    return 0
+    return f"{options.out}: {attempts}, {size / 1e6:.1f} MB"
 
 
 def _sections(

@@ -18,26 +18,30 @@ STYLES = {"broken": "red", "worse": "red", "newly flaky": "yellow"}
 FRAMES = ("differences", "flips", "metrics", "excluded")
 
 
-def document(comparison: Comparison) -> Document:
-    """Return a comparison as verdicts, tables and notes; for programs, its frames as lists."""
+def document(comparison: Comparison, *, verdicts: bool = True) -> Document:
+    """Return a comparison as verdicts, tables and notes; for programs, its frames as lists.
+
+    Without `verdicts`, their sentences are left out: another rule has decided.
+    """
     data = {name: getattr(comparison, name).to_dicts() for name in FRAMES}
     data |= {
         "unpaired": list(comparison.unpaired),
         "incomparable": list(comparison.incomparable),
         "replayed": comparison.replayed,
     }
-    return Document([*_blocks(comparison)], data)
+    return Document([*_blocks(comparison, verdicts=verdicts)], data)
 
 
-def _blocks(comparison: Comparison) -> Iterator[Paragraph | Grid]:
+def _blocks(comparison: Comparison, *, verdicts: bool) -> Iterator[Paragraph | Grid]:
     if comparison.replayed:
         yield Paragraph([Line(REPLAY_NOTICE, "bold yellow", strong=True)])
-    yield Paragraph(
-        [
-            Line(f"{number} {verdict(line)}".strip(), _style(line))
-            for number, line in _numbered(comparison)
-        ]
-    )
+    if verdicts:
+        yield Paragraph(
+            [
+                Line(f"{number} {verdict(line)}".strip(), _style(line))
+                for number, line in _numbered(comparison)
+            ]
+        )
     grids = [_differences(comparison)]
     grids += [_flips(comparison)] if comparison.flips["finding"].any() else []
     grids += [_metrics(comparison)] if len(comparison.metrics) else []

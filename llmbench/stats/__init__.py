@@ -19,6 +19,7 @@ from llmbench.stats.intervals import (
     t_quantile,
     wilson,
 )
+from llmbench.stats.nights import MONTH, State, judge
 from llmbench.stats.paired import (
     POWER,
     difference_interval,
@@ -46,11 +47,13 @@ __all__ = [
     "CHANGES",
     "CONFIDENCE",
     "FALSE_DISCOVERIES",
+    "MONTH",
     "MORE",
     "POWER",
     "Comparison",
     "Interval",
     "Passes",
+    "State",
     "bootstrap",
     "by_tag",
     "clustered_error",
@@ -63,6 +66,7 @@ __all__ = [
     "flips_by_chance",
     "history",
     "holm",
+    "judge",
     "latest",
     "mcnemar",
     "min_detectable_difference",

@@ -16,6 +16,23 @@ except ImportError:  # Windows has no such lock
 NAME = "lock"
 
 
+def is_held(folder: Path) -> bool:
+    """True if a process is writing the run in this folder."""
+    if fcntl is None:
+        return False
+    try:
+        handle = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 class RunLock:
     """The lock of a run's folder, held until it is closed. Its file holds the process id."""
 

@@ -1,11 +1,10 @@
-"""Sweeps and the nightly script: files, steps that remain, regressions, old nights."""
+"""Sweeps: files, and steps that remain."""
 
 import json
 import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,6 @@ import polars as pl
 import pytest
 import yaml
 from helpers.cli import Ran, command, environment, interrupted, run
-from helpers.factories import alike, result
 from helpers.sandboxes import opened
 
 from llmbench.cli.options.sweep import SweepOptions
@@ -26,7 +24,6 @@ from llmbench.store import tables
 
 pytestmark = pytest.mark.anyio
 
-NIGHTLY = Path(__file__).resolve().parents[2] / "scripts/nightly.sh"
 SWEEP = {
     "out": "nights",
     "run": {"runs": 1, "sandbox": "bubblewrap"},
@@ -183,112 +180,3 @@ async def test_a_wrong_sweep_file_is_refused_in_one_line_before_any_run(
     assert words in ran.err
     assert len(ran.err.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.yaml"]
-
-
-def nightly(folder: Path, night: str, *flags: str, **more: str) -> subprocess.CompletedProcess[str]:
-    more = {"LLMBENCH": f"{sys.executable} -m llmbench", "NIGHT": night, **more}
-    return subprocess.run(
-        [NIGHTLY, "sweep.yaml", "nights", *flags],
-        cwd=folder,
-        env=environment(**more),
-        capture_output=True,
-        text=True,
-    )
-
-
-def write_night(
-    folder: Path, night: str, *, good: bool, set_: str = "all", **changes: object
-) -> None:
-    """Write the result of a night in which the target passed most problems or few."""
-    dated = folder / "nights" / set_ / night
-    dated.mkdir(parents=True)
-    passes = alike(**{f"p{i}": [int(good)] * 3 for i in range(9)})
-    table = result(passes, target="vllm/m", provider="vllm", **changes)
-    tables.write(table, dated / "vllm_m.parquet")
-
-
-def test_each_night_is_compared_with_the_last_good_night(tmp_path: Path) -> None:
-    # All files exist, so the sweep has no step to do.
-    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
-    nights = [("2026-01-01", True, 0), ("2026-01-02", False, 1), ("2026-01-03", False, 1),
-             ("2026-01-04", True, 0)]  # fmt: skip
-    for night, good, code in nights:
-        write_night(tmp_path, night, good=good)
-        ran = nightly(tmp_path, night, "3")
-        assert ran.returncode == code, ran.stderr
-        assert ran.stdout == f"nights/all/{night}/summary.md\n"
-        summary = (tmp_path / ran.stdout.strip()).read_text()
-        assert ("Against 2026-01-01, the last good night" in summary) == (night != "2026-01-01")
-        assert ("points worse" in summary) == (code == 1)
-        assert f"| {night} |" in summary
-        page = (tmp_path / f"nights/all/{night}/report.html").read_text()
-        assert f"<dd>{night}</dd>" in page
-        assert ('id="history"' in page) == (night != "2026-01-01")
-    names = sorted(path.name for path in (tmp_path / "nights/all").iterdir())
-    assert names == ["2026-01-02", "2026-01-03", "2026-01-04", "last-good"]
-    assert (tmp_path / "nights/all/last-good").read_text() == "2026-01-04\n"
-
-
-def test_the_last_good_night_is_kept_however_old(tmp_path: Path) -> None:
-    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
-    for day in range(1, 5):
-        night = f"2026-01-0{day}"
-        write_night(tmp_path, night, good=day == 1)
-        assert nightly(tmp_path, night, "1").returncode == (day > 1)
-    assert sorted(path.name for path in (tmp_path / "nights/all").iterdir()) == [
-        "2026-01-01",
-        "2026-01-04",
-        "last-good",
-    ]
-
-
-def test_a_night_with_a_regression_in_one_set_is_good_for_the_other(tmp_path: Path) -> None:
-    sets: dict[str, object] = {"a": {}, "b": {}}
-    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets=sets)
-    for night, good in (("2026-01-01", True), ("2026-01-02", False)):
-        write_night(tmp_path, night, good=good, set_="a")
-        write_night(tmp_path, night, good=True, set_="b")
-        assert nightly(tmp_path, night).returncode == (not good)
-    assert (tmp_path / "nights/a/last-good").read_text() == "2026-01-01\n"
-    assert (tmp_path / "nights/b/last-good").read_text() == "2026-01-02\n"
-
-
-def test_a_change_of_all_problems_is_reported_in_the_first_night_only(tmp_path: Path) -> None:
-    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
-    for night, version, code in (
-        ("2026-01-01", "old", 0), ("2026-01-02", "new", 2), ("2026-01-03", "new", 0),
-    ):  # fmt: skip
-        write_night(tmp_path, night, good=True, problem_sha256=version)
-        ran = nightly(tmp_path, night)
-        assert ran.returncode == code, ran.stderr
-        assert ("has changed" in ran.stderr) == (code == 2)
-
-
-def test_a_drop_below_the_points_is_no_regression(tmp_path: Path) -> None:
-    write(tmp_path, targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
-    for night, good in (("2026-01-01", True), ("2026-01-02", False)):
-        write_night(tmp_path, night, good=good)
-        assert nightly(tmp_path, night, POINTS="90").returncode == 0
-
-
-def test_a_night_without_a_result_is_no_good_night(tmp_path: Path) -> None:
-    away = {"provider": "vllm", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
-    write(tmp_path, targets=[away])
-    ran = nightly(tmp_path, "2026-01-01")
-    assert ran.returncode == 1
-    assert "no result of 2026-01-01 in nights" in ran.stderr
-    assert "out folder" not in ran.stderr
-
-
-def test_a_folder_other_than_that_of_the_sweep_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path, out="elsewhere", targets=[{"provider": "vllm", "model": "m"}], sets={"all": {}})
-    write_night(tmp_path, "2026-01-01", good=True)
-    (tmp_path / "nights").rename(tmp_path / "elsewhere")
-    ran = nightly(tmp_path, "2026-01-01")
-    assert ran.returncode == 2
-    assert "nights is not the out folder of sweep.yaml" in ran.stderr
-
-
-def test_the_number_of_nights_to_keep_must_be_digits(tmp_path: Path) -> None:
-    write(tmp_path)
-    assert nightly(tmp_path, "2026-01-01", "none").returncode == 2

@@ -29,7 +29,8 @@ a sweep file:
 exit codes: 0 every file is there, 1 something failed, 2 wrong usage, 130 Ctrl-C"""
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """True for a date such as 2026-01-31."""
     try:
         return bool(day.fromisoformat(text))
     except ValueError:
@@ -47,7 +48,7 @@ class SweepOptions(Options):
             "date of the files",
             "YYYY-MM-DD",
             default="today",
-            check=Check("a date such as 2026-01-31", _is_date),
+            check=Check("a date such as 2026-01-31", is_date),
         ),
     )
     quiet: bool = field(
