@@ -162,17 +162,16 @@ def _metrics(comparison: Comparison) -> Grid:
             f"{line['metric']} ({line['unit']})",
             f"{fmt.three_digits(line['value_baseline'])} → "
             f"{fmt.three_digits(line['value_candidate'])}",
-            f"{line['difference'] / line['value_baseline']:+.0%}"
-            if line["value_baseline"]
-            else "-",
-            fmt.three_digits(line["difference"]),
+            line["ratio_of"],
+            "-" if line["ratio"] is None else f"×{fmt.three_digits(line['ratio'])}",
             "-"
-            if line["ci_low"] is None
-            else f"{fmt.three_digits(line['ci_low'])} to {fmt.three_digits(line['ci_high'])}",
+            if line["ratio_ci_low"] is None
+            else f"×{fmt.three_digits(line['ratio_ci_low'])} to "
+            f"×{fmt.three_digits(line['ratio_ci_high'])}",
         ]
         for line in comparison.metrics.iter_rows(named=True)
     ]
-    head = ["", "mean over problems", "from → to", "change", "difference", INTERVAL_TITLE]
+    head = ["", "mean over problems", "from → to", "ratio of", "ratio", INTERVAL_TITLE]
     return Grid(head, rows, text_columns=2, title="time, tokens, cost of an answer")
 
 

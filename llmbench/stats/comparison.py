@@ -20,19 +20,25 @@ from llmbench.stats.paired import (
     sign_flip,
 )
 from llmbench.stats.rates import ANSWERED
+from llmbench.stats.ratios import median_ratio, ratio_of_totals
 from llmbench.stats.within import Passes, fewer_passes
 
 ALPHA = 1 - CONFIDENCE
 """Significance level: a difference with a p-value up to this is significant."""
 
-METRICS: Mapping[str, str] = {
-    "ttft_seconds": "s",
-    "tokens_per_second": "tokens/s",
-    "llm_seconds": "s",
-    "completion_tokens": "tokens",
-    "cost_usd": "USD",
+METRICS: Mapping[str, tuple[str, str]] = {
+    "ttft_seconds": ("s", "medians"),
+    "tokens_per_second": ("tokens/s", "medians"),
+    "llm_seconds": ("s", "totals"),
+    "completion_tokens": ("tokens", "totals"),
+    "cost_usd": ("USD", "totals"),
 }
-"""Columns that are compared beside the pass rate, each with its unit."""
+"""Columns that are compared beside the pass rate, each with its unit and the kind of its ratio.
+
+Times of whole answers, tokens and costs add up, so their ratio is of totals. Speeds and times to
+the first token do not, and a few slow requests must not decide: their ratio is the median.
+"""
+_RATIOS = {"totals": ratio_of_totals, "medians": median_ratio}
 
 _Schema = Mapping[str, type[pl.DataType]]
 _PAIR: _Schema = {"baseline": pl.String, "candidate": pl.String}
@@ -78,6 +84,10 @@ METRIC_DIFFERENCES: _Schema = {
     "difference": pl.Float64,
     "ci_low": pl.Float64,
     "ci_high": pl.Float64,
+    "ratio_of": pl.String,
+    "ratio": pl.Float64,
+    "ratio_ci_low": pl.Float64,
+    "ratio_ci_high": pl.Float64,
 }
 EXCLUDED: _Schema = {
     **_PAIR,
@@ -114,7 +124,8 @@ class Comparison:
             of the findings of one direction at most one in ten is expected to be chance. `worse`
             and `better` are findings that pass sometimes, before and now.
         metrics: a line per pair and metric: time, tokens and cost of an answer, as means over
-            problems.
+            problems. `ratio` is candidate over baseline, paired by problem, with its interval: of
+            `totals`, or the median of the problems' ratios (`medians`), as `ratio_of` says.
         excluded: a line per problem that could not be paired, with the reason.
         unpaired: results that have nothing to be compared with.
         incomparable: a sentence for each pair without a scored problem in common.
@@ -342,7 +353,7 @@ def _flips(common: _Common) -> tuple[list[dict[str, Any]], float]:
 
 def _metrics(common: _Common) -> Iterator[dict[str, Any]]:
     """Yield the means of each metric over the problems that have it on both sides."""
-    for name, unit in METRICS.items():
+    for name, (unit, ratio_of) in METRICS.items():
         both = [
             (old[name], new[name])
             for old, new in common
@@ -352,6 +363,8 @@ def _metrics(common: _Common) -> Iterator[dict[str, Any]]:
             continue
         differences = [new - old for old, new in both]
         low, high = t_interval(differences) if len(differences) > 1 else (None, None)
+        ratio = _RATIOS[ratio_of]([old for old, _ in both], [new for _, new in both])
+        bounds = ratio.interval if ratio and ratio.interval else (None, None)
         yield {
             "metric": name,
             "unit": unit,
@@ -361,4 +374,8 @@ def _metrics(common: _Common) -> Iterator[dict[str, Any]]:
             "difference": fmean(differences),
             "ci_low": low,
             "ci_high": high,
+            "ratio_of": ratio_of,
+            "ratio": ratio.value if ratio else None,
+            "ratio_ci_low": bounds[0],
+            "ratio_ci_high": bounds[1],
         }
