@@ -100,6 +100,13 @@ STABILITY_NOTE = (
 )
 """Explains the columns of stability."""
 
+ITEM_STATISTICS = (
+    Statistic("pass_rate", ("pass_rate",), fmt.percent),
+    Statistic("solved", ("solved",), str),
+    Statistic("discrimination", ("discrimination",), fmt.correlation),
+)
+"""The statistics of a problem over all targets, in the order of their columns."""
+
 REPAIR_STATISTICS = (
     Statistic("round", ("round",), fmt.count),
     Statistic("asked", ("attempts",), fmt.count),

@@ -73,6 +73,11 @@ def three_digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
+def correlation(value: float | None) -> str:
+    """Format a correlation, -1..1, with a sign and two decimals."""
+    return "-" if value is None else f"{value:+.2f}"
+
+
 def p_value(value: float | None) -> str:
     """Format a p-value; below 0.001 only that it is so small."""
     return "<0.001" if value is not None and value < 0.001 else two_digits(value)

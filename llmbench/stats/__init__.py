@@ -19,6 +19,7 @@ from llmbench.stats.intervals import (
     t_quantile,
     wilson,
 )
+from llmbench.stats.items import item_statistics, saturation
 from llmbench.stats.nights import MONTH, State, judge
 from llmbench.stats.paired import (
     POWER,
@@ -66,6 +67,7 @@ __all__ = [
     "flips_by_chance",
     "history",
     "holm",
+    "item_statistics",
     "judge",
     "latest",
     "mcnemar",
@@ -78,6 +80,7 @@ __all__ = [
     "percentiles",
     "repair_rounds",
     "run_agreement",
+    "saturation",
     "sign_flip",
     "stability",
     "summarize",

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 from helpers.cli import run
+from helpers.factories import result
 from helpers.sandboxes import opened
 
+from llmbench import problems
 from llmbench.plan import bundled_dir
 from llmbench.runners import load_runners
+from llmbench.store import tables
 
 pytestmark = pytest.mark.anyio
 
@@ -162,3 +166,24 @@ async def test_mutants_that_survive_are_printed_with_the_share_of_those_killed(
     assert "-    return 7\n" in output
     assert "+    return 8\n" in output
     assert "57% of the mutants of 1 references killed" in output
+
+
+async def test_a_list_with_results_shows_which_problems_tell_targets_apart(tmp_path: Path) -> None:
+    languages = {lang: runner.option_values for lang, runner in RUNNERS.items()}
+    known = problems.load([bundled_dir("problems")], languages)
+    hashes = {problem.id: problem.sha256 for problem in known if problem.lang == LANG}
+    easy, middle, hard = list(hashes)[:3]
+    passes = [{easy: [1], middle: [int(i < 2)], hard: [int(i < 1)]} for i in range(3)]
+    rows = pl.concat(result(each, target=f"t{i}") for i, each in enumerate(passes))
+    current = rows.with_columns(pl.col("problem_id").replace_strict(hashes).alias("problem_sha256"))
+    tables.write(current, tmp_path / "r.parquet")
+    flags = ["problems", "list", "--langs", LANG, "--results", "r.parquet"]
+    listed = await run(tmp_path, *flags)
+    assert listed.code == 0, listed.err
+    for word in ("always", "sometimes", "+0.50", "66.7%"):
+        assert word in listed.out
+    assert "Of 3 problems 1 are always solved and 0 never" in listed.out
+    tables.write(rows, tmp_path / "r.parquet")  # graded with other tests
+    listed = await run(tmp_path, *flags)
+    assert listed.code == 2
+    assert "holds no scored run of these problems as they are" in listed.err

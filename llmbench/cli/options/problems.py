@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from llmbench.cli.command import Command
 from llmbench.importers import FORMATS
-from llmbench.options import option, optional_path, whole_number
+from llmbench.options import option, optional_path, paths, whole_number
 from llmbench.runs.options import ProblemOptions, RunnerOptions, SandboxOptions
 
 DESCRIPTION = """\
@@ -20,7 +20,18 @@ your first problem:
 
 @frozen(kw_only=True, slots=False)
 class ListOptions(ProblemOptions, RunnerOptions):
-    """The problems to list."""
+    """The problems to list, and results of them."""
+
+    results: tuple[Path, ...] = field(
+        default=(),
+        converter=paths,
+        metadata=option(
+            "result file, or folder of them, that tells how often each problem is solved and how "
+            "well it tells targets apart; repeatable",
+            "FILE",
+            default="none",
+        ),
+    )
 
 
 @frozen(kw_only=True, slots=False)

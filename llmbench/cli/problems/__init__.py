@@ -29,9 +29,9 @@ def main(options: RunnerOptions) -> int:
 
             return show.show(options, load_chosen(options, runners), runners)
         case ListOptions():
-            from llmbench.cli.problems import show
+            from llmbench.cli.problems import list_
 
-            return show.list_all(load_chosen(options, runners))
+            return list_.list_all(options, load_chosen(options, runners))
         case NewOptions():
             from llmbench.cli.problems import new
 

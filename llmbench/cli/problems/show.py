@@ -1,8 +1,6 @@
-"""`llmbench problems list` and `show`."""
+"""`llmbench problems show`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-
-from rich.table import Table
 
 from llmbench import prompts
 from llmbench.cli.options.problems import ShowOptions
@@ -10,26 +8,6 @@ from llmbench.errors import UsageError
 from llmbench.records import Problem
 from llmbench.reports.console import Console
 from llmbench.runners import Runner
-
-
-def list_all(problems: Sequence[Problem]) -> int:
-    """Print one line per problem."""
-    table = Table()
-    for title in ("id", "lang", "difficulty", "reference", "wrong answers", "tags"):
-        table.add_column(title, overflow="fold")
-    for problem in problems:
-        table.add_row(
-            problem.id,
-            problem.lang,
-            problem.difficulty or "",
-            "yes" if problem.reference is not None else "no",
-            str(len(problem.wrong_answers)),
-            ", ".join(problem.tags),
-        )
-    console = Console(quiet=False)
-    console.print_tables([table])
-    console.print(f"{len(problems)} problems; llmbench problems show ID")
-    return 0
 
 
 def show(options: ShowOptions, problems: Sequence[Problem], runners: Mapping[str, Runner]) -> int:

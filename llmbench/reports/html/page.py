@@ -80,7 +80,8 @@ def _parts(
     lines = score_charts.ranked(table)
     targets = lines["target"].to_list()
     yield "Leaderboard", [score_charts.leaderboard(lines), score_charts.outcomes(lines)]
-    yield "Problems", [score_charts.problems(table, targets), *score_charts.groups(table, targets)]
+    of_problems = [score_charts.problems(table, targets), score_charts.discrimination(table)]
+    yield "Problems", [*of_problems, *score_charts.groups(table, targets)]
     yield "Cost and latency", [cost_charts.cost(table, lines), cost_charts.latency(table, lines)]
     speeds = [cost_charts.distribution(table, targets, speed) for speed in cost_charts.SPEEDS]
     yield "Speed", speeds

@@ -12,6 +12,7 @@ from llmbench.reports import history as history_report
 from llmbench.reports.columns import (
     INTERVAL,
     INTERVAL_TITLE,
+    ITEM_STATISTICS,
     PASS_RATE,
     STABILITY_NOTE,
     STABILITY_STATISTICS,
@@ -179,6 +180,29 @@ def problems(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
                   for target in targets)] for id_ in ids],
         tall=len(ids) > LABELLED,
     )  # fmt: skip
+
+
+def discrimination(table: pl.DataFrame) -> Figure:
+    """Return the table of difficulty and discrimination of each problem, the best first."""
+    items = stats.item_statistics(table).sort(
+        "discrimination", "problem_id", descending=[True, False], nulls_last=True
+    )
+    note = (
+        "Discrimination is the correlation over targets between the pass rate on a problem and "
+        "that on all others (item-rest): near 1 the better targets solve it, near 0 it tells "
+        "nothing, and below 0 its tests may be wrong. It needs 3 targets."
+    )
+    return Figure(
+        "discrimination",
+        "Which problems tell targets apart",
+        f"{note} {stats.saturation(items)}".strip(),
+        None,
+        ["problem", *titles(ITEM_STATISTICS)],
+        [
+            [line["problem_id"], *row_cells(ITEM_STATISTICS, line)]
+            for line in items.iter_rows(named=True)
+        ],
+    )
 
 
 def _heat_map(ids: Sequence[str], targets: Sequence[str]) -> Chart:
