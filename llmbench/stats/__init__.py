@@ -5,6 +5,7 @@ other, so errors are clustered by problem (Miller 2024, "Adding Error Bars to Ev
 https://arxiv.org/abs/2411.00640). An infrastructure error has no score and counts in no rate.
 """
 
+from llmbench.stats.beta_binomial import rate_interval
 from llmbench.stats.comparison import ALPHA, Comparison, compare
 from llmbench.stats.flips import CHANGES, FALSE_DISCOVERIES, find_flips, flips_by_chance
 from llmbench.stats.history import history, latest
@@ -78,6 +79,7 @@ __all__ = [
     "pass_hat_k",
     "pass_rates_at",
     "percentiles",
+    "rate_interval",
     "repair_rounds",
     "run_agreement",
     "saturation",

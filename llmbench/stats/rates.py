@@ -7,6 +7,7 @@ from statistics import fmean
 import polars as pl
 
 from llmbench.records import Outcome
+from llmbench.stats.beta_binomial import rate_interval
 from llmbench.stats.intervals import (
     CONFIDENCE,
     Interval,
@@ -54,8 +55,9 @@ def summarize(
         problems: problems with a score.
         pass_rate: share of scored rows that passed, 0..1; null where there are none.
         std_score: population standard deviation of the score, in points; null likewise.
-        std_error, ci_low, ci_high: of the pass rate, the interval at `confidence`. They are
-            clustered by problem; in a group of a single problem they are over its runs.
+        std_error, ci_low, ci_high: of the pass rate, the interval at `confidence`. The error is
+            clustered by problem, and the interval is `rate_interval`; in a group of a single
+            problem they are over its runs.
         flaky: share of the problems with two or more scored runs that neither always pass nor
             always fail; it grows with the number of runs.
         agreement: probability that two runs of the same problem end alike, 0..1, as a mean over
@@ -97,14 +99,14 @@ def passes_by_problem(table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 def _error(
     passes: Sequence[int] | None, counts: Sequence[int] | None, confidence: float
 ) -> tuple[float | None, float | None, float | None]:
-    """Return standard error and bounds: clustered by problem, binomial for a single one."""
+    """Return standard error and bounds: by problem, binomial for a single one."""
     if passes is None or counts is None:
         return None, None, None
     if len(counts) == 1:
         rate = passes[0] / counts[0]
         error = math.sqrt(rate * (1 - rate) / counts[0])
         return error, *wilson(passes[0], counts[0], confidence)
-    return clustered_error(passes, counts), *clustered_interval(passes, counts, confidence)
+    return clustered_error(passes, counts), *rate_interval(passes, counts, confidence)
 
 
 def by_tag(table: pl.DataFrame, confidence: float = CONFIDENCE) -> pl.DataFrame:
