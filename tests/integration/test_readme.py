@@ -44,7 +44,6 @@ RUNS = [line for line in RUN_LINES if line not in RESUMES]
 TESTED_ELSEWHERE = {
     "python3 scripts/demo.py",  # test_scripts.py runs it
     "python3 scripts/test.py",  # runs this test
-    "scripts/nightly.sh sweep.yaml nights",  # test_sweep.py runs it
     "export OPENROUTER_API_KEY=…",  # the runs below set it
 }
 (ANSWERS,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)

@@ -80,7 +80,9 @@ def test_a_single_problem_has_the_wilson_interval_of_its_runs() -> None:
 
 def test_identical_runs_do_not_narrow_the_interval() -> None:
     once, often = line_of([(1, 1), (1, 0)] * 10), line_of([(9, 9), (9, 0)] * 10)
-    assert (once["ci_low"], once["ci_high"]) == pytest.approx((often["ci_low"], often["ci_high"]))
+    assert (once["ci_low"], once["ci_high"]) == pytest.approx(
+        (often["ci_low"], often["ci_high"]), abs=5e-4
+    )
 
 
 @pytest.mark.parametrize(("problems", "runs", "alpha", "beta"), DESIGNS)
