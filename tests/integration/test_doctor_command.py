@@ -167,12 +167,12 @@ async def test_keys_are_named_and_never_printed(tmp_path: Path) -> None:
 
 async def test_a_server_that_answers_is_reported_with_its_number_of_models(tmp_path: Path) -> None:
     async with serving(tmp_path, "one", "two") as server:
-        finding = await doctor._check_server(Provider("near", server.base_url, local=True))
+        finding = await doctor.check_server(Provider("near", server.base_url, local=True))
         detail = f"{server.base_url} offers 2 chat models"
         assert (finding.state, finding.detail) == (State.OK, detail)
         other = Provider("odd", f"{server.base_url}/nothing/here", local=True)
-        assert (await doctor._check_server(other)).state is State.WRONG
-    gone = await doctor._check_server(
+        assert (await doctor.check_server(other)).state is State.WRONG
+    gone = await doctor.check_server(
         Provider("gone", server.base_url, local=True, start_hint="start it")
     )
     assert (gone.state, gone.fix) == (State.MISSING, "start it")
