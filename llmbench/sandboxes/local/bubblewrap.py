@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -38,19 +37,21 @@ NO_CGROUPS = (
     "for strict limits start with systemd-run --user --scope"
 )
 
-# Arguments: the filter of system calls, files that move this process into its group, --, bwrap.
+# Arguments: the filter of system calls, the shell of the launcher, files that move this process into
+# its group, --, bwrap.
 ENTER = """
 filter=$1
-shift
+shell=$2
+shift 2
 while [ "$1" != -- ]; do
     echo 0 >"$1" || exit 125
     shift
 done
 shift
-exec "$@" 9<"$filter"
+exec "$@" 8<"$shell" 9<"$filter"
 """
-FILTER = "9"
-"""The descriptor of the filter in ENTER."""
+SHELL_DATA, FILTER = "8", "9"
+"""The descriptors of the shell and of the filter in ENTER."""
 
 # The shell at SHELL may be executed and not read. The kernel then lets no process of the same user,
 # such as the tests, read its memory, its descriptors or its environment, or trace it (ptrace(2)).
@@ -77,14 +78,9 @@ class BubblewrapSandbox(ProcessSandbox):
 
         Raises:
             NoSandboxError: libseccomp is not installed.
-            OSError: the shell of the launcher cannot be copied.
         """
         super().__init__(runners, toolchains)
         self._filter = seccomp.program()
-        self._private = tempfile.TemporaryDirectory(prefix="llmbench-")
-        self._shell = Path(self._private.name, "sh")
-        shutil.copyfile(shutil.which("sh") or "/bin/sh", self._shell)
-        self._shell.chmod(0o111)
         self._groups: Groups | None = None
         with suppress(OSError):
             self._groups = Groups()
@@ -127,7 +123,6 @@ class BubblewrapSandbox(ProcessSandbox):
     async def aclose(self) -> None:
         """Remove the cgroups; nothing else outlives a run."""
         os.close(self._filter)
-        self._private.cleanup()
         if self._groups:
             await self._groups.aclose()
 
@@ -148,13 +143,14 @@ class BubblewrapSandbox(ProcessSandbox):
                 ENTER,
                 "sh",
                 f"/proc/{os.getpid()}/fd/{self._filter}",
+                shutil.which("sh") or "/bin/sh",
                 *procs_files,
                 "--",
             ),
             *(bwrap, *_confinement(limits.work_mb), *_views(toolchain), "--seccomp", FILTER),
             *("--ro-bind", str(toolchain.runner), HOME),
             *("--ro-bind", str(toolchain.support), SUPPORT),
-            *("--ro-bind", str(self._shell), SHELL),
+            *("--perms", "0111", "--ro-bind-data", SHELL_DATA, SHELL),
             *("--remount-ro", "/", "--chdir", WORK, "--"),
             *self.limited(launch, [SHELL, *launch.argv(archive)[1:]]),
         ]
