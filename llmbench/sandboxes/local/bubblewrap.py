@@ -37,8 +37,8 @@ NO_CGROUPS = (
     "for strict limits start with systemd-run --user --scope"
 )
 
-# Arguments: the filter of system calls, the shell of the launcher, files that move this process into
-# its group, --, bwrap.
+# Arguments: the filter of system calls, the launcher's shell, files that move this process into its
+# group, --, bwrap.
 ENTER = """
 filter=$1
 shell=$2
