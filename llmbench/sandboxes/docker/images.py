@@ -30,7 +30,10 @@ from llmbench.sandboxes.local.toolchains import cache_dir
 T = TypeVar("T")
 
 RUNNER_LABEL = "llmbench.runner"
-"""Label of an image: the digest of the folder that it was built from."""
+"""Label of an image: the language, and the digest of the folder that it was built from.
+
+An image inherits the labels of its base, which may be that of another language.
+"""
 
 DOCKERFILE = "Dockerfile"
 NOT_IN_IMAGE = (FILE, CHECK, AUTHORING)
@@ -148,6 +151,11 @@ def digest(folder: Path) -> str:
     return state.hexdigest()
 
 
+def _label(runner: Runner) -> str:
+    """The value of the label of an image that is built from the folder as it is now."""
+    return f"{runner.lang}:{digest(runner.folder)}"
+
+
 def build_command(runners: Sequence[Runner]) -> str:
     """Return the command that builds the images of these languages."""
     own = [f" --runners {runner.folder}" for runner in runners if not runner.bundled]
@@ -165,9 +173,9 @@ async def inspect(docker: aiodocker.Docker, runner: Runner) -> Image:
     info = await call("inspect an image", _or_none(docker.images.inspect(runner.config.image)))
     if info is None:
         return Image(runner, ImageState.MISSING)
-    label = ((info.get("Config") or {}).get("Labels") or {}).get(RUNNER_LABEL)
-    if label is not None:
-        same = label == digest(runner.folder)
+    label = str(((info.get("Config") or {}).get("Labels") or {}).get(RUNNER_LABEL))
+    if label.startswith(f"{runner.lang}:"):
+        same = label == _label(runner)
         return Image(runner, ImageState.CURRENT if same else ImageState.CHANGED, info=info)
     try:
         files = await _remembered_changes(docker, runner, str(info["Id"]))
@@ -223,7 +231,7 @@ async def build(
         raise SandboxError(f"{image} cannot be built: there is no {folder / DOCKERFILE}")
     command = [
         *(await connection.command_line()),
-        *("build", "--tag", image, "--label", f"{RUNNER_LABEL}={digest(folder)}"),
+        *("build", "--tag", image, "--label", f"{RUNNER_LABEL}={_label(runner)}"),
         *builds.flags(runner.lang),
         str(folder),
     ]
