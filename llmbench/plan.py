@@ -1,6 +1,6 @@
 """The plan of a run, its defaults and the order of its attempts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,10 @@ from llmbench.records import Attempt, Problem, Target
 from llmbench.texts import counted
 
 RUNS = 3
+FIRST_RUNS = 3
+"""Runs of each problem before a run with `until` decides whether more are needed."""
+MOST_RUNS = 10
+"""Runs of each problem at most, where `until` is given and their number is not."""
 TEST_TIMEOUT_SECONDS = 45.0
 MAX_TOKENS = 4096
 WORK_FOLDER = Path("_work")
@@ -56,12 +60,21 @@ class EndpointPlan:
         At a local server each model is a group, because loading one is slow. Within a group, run 1
         of everything comes before run 2, so that a provider's cache cannot fake stability.
         """
-        groups = [(target,) for target in self.targets] if self.local else [self.targets]
-        return (_group(targets, problems, runs) for targets in groups)
+        return (
+            attempts_of(targets, problems, range(1, runs + 1)) for targets in self.target_groups
+        )
+
+    @property
+    def target_groups(self) -> Sequence[tuple[Target, ...]]:
+        """The targets that are asked side by side, group after group."""
+        return [(target,) for target in self.targets] if self.local else [self.targets]
 
 
-def _group(targets: Sequence[Target], problems: Sequence[Problem], runs: int) -> Iterator[Attempt]:
-    for run in range(1, runs + 1):
+def attempts_of(
+    targets: Sequence[Target], problems: Sequence[Problem], runs: Iterable[int]
+) -> Iterator[Attempt]:
+    """Yield the attempts of these targets at these runs of each problem, run by run."""
+    for run in runs:
         for problem in problems:
             for target in targets:
                 yield Attempt(target, problem, run)
@@ -75,6 +88,8 @@ class Plan:
     `max_sandboxes` bounds the number of tests that run at once. `test_timeout` bounds the tests of
     any problem, in seconds of processor time. The run makes no more requests once the answers have
     cost `max_cost` USD. It asks for at most `max_repairs` repairs of an answer that does not pass.
+    With `until`, in percentage points, `runs` is the most: a target gets no further run once its
+    pass rate is within ± `until`. What is said of attempts here is then what there may be at most.
     """
 
     endpoints: tuple[EndpointPlan, ...]
@@ -84,6 +99,7 @@ class Plan:
     test_timeout: float
     max_cost: float | None = None
     max_repairs: int = 0
+    until: float | None = None
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -117,12 +133,14 @@ class Plan:
     @property
     def outline(self) -> str:
         """The size of the run, in one line for people."""
-        outline = (
+        outline = "at most " * (self.until is not None) + (
             f"{counted(self.size, 'attempt', 'attempts')}: "
             f"{counted(len(self.targets), 'target', 'targets')} × "
             f"{counted(len(self.problems), 'problem', 'problems')} × "
             f"{counted(self.runs, 'run', 'runs')}"
         )
+        if self.until is not None:
+            outline += f", until each pass rate is within ± {self.until:g} points"
         if self.max_repairs:
             outline += f", with repairs up to round {1 + self.max_repairs}"
         return outline + ("; recorded answers are replayed, no model is asked" * self.replayed)

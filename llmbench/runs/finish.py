@@ -64,7 +64,7 @@ def _end_record(run: Run, faults: list[str]) -> dict[str, str]:
 
 
 def _print_notes(run: Run, written: Sequence[Path], console: Console) -> None:
-    console.print(*refused_params(run.models))
+    console.print(*run.view.until.report(), *refused_params(run.models))
     # Models of one server have the same notes.
     notes = (line for model in run.models.values() for line in model.limit_notes)
     console.print(*dict.fromkeys(notes))
@@ -83,9 +83,10 @@ def refused_params(models: Mapping[str, Model]) -> Iterator[str]:
 
 def _warn_of_missing(run: Run, rows: int, console: Console) -> tuple[int, int]:
     """Warn of attempts without a row and of answers without their repair; returns their numbers."""
-    missing = run.plan.size - rows
+    needed = run.view.until.size
+    missing = needed - rows
     if missing:
-        console.warn(f"{missing} of {run.plan.size} attempts have no row: {_reason(run)}")
+        console.warn(f"{missing} of {needed} attempts have no row: {_reason(run)}")
     repairs = run.view.missing_repairs().total()
     if repairs:
         console.warn(

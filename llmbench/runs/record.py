@@ -58,6 +58,8 @@ def end(run: "Run") -> None:
     """
     record = provenance.read(run.directory.path)
     record["sessions"][-1]["end"] = provenance.utc_now()
+    if run.plan.until is not None:
+        record["sessions"][-1]["runs_needed"] = run.view.until.runs_needed()
     provenance.write(run.directory.path, record)
 
 

@@ -14,7 +14,7 @@ from llmbench.options import (
     strings,
     whole_number,
 )
-from llmbench.plan import MAX_TOKENS, RUNS, RequestTimeouts
+from llmbench.plan import FIRST_RUNS, MAX_TOKENS, MOST_RUNS, RUNS, RequestTimeouts
 
 MAX_RUNS = 1_000_000
 """With it the seed of each run fits into 64 bits."""
@@ -78,7 +78,22 @@ class ModelOptions(ConfigOptions):
     runs: int = field(
         default=RUNS,
         metadata=option(
-            "times each problem is asked", "N", check=whole_number(1, MAX_RUNS), everyday=True
+            "times each problem is asked, with --until at most",
+            "N",
+            default=f"{RUNS}; with --until {MOST_RUNS}",
+            check=whole_number(1, MAX_RUNS),
+            everyday=True,
+        ),
+    )
+    until: float | None = field(
+        default=None,
+        metadata=option(
+            f"after {FIRST_RUNS} runs, add a run of each problem until the 95% interval of the "
+            "target's pass rate is within ± so many percentage points, or --runs is reached",
+            "POINTS",
+            default="all --runs",
+            check=number(0.5, 50),
+            everyday=True,
         ),
     )
     max_repairs: int = field(
@@ -150,6 +165,11 @@ class ModelOptions(ConfigOptions):
             check=whole_number(0, 2**63 - MAX_RUNS),
         ),
     )
+
+    @property
+    def most_runs(self) -> int:
+        """How often each problem is asked, with `until` at most."""
+        return self.runs if self.until is None or "runs" in self.explicit else MOST_RUNS
 
 
 @frozen(kw_only=True, slots=False)

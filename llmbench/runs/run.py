@@ -136,11 +136,12 @@ def _plan(
     return Plan(
         endpoints=endpoints,
         problems=tuple(problems),
-        runs=options.runs,
+        runs=options.most_runs,
         max_sandboxes=options.sandbox_slots,
         test_timeout=options.test_timeout,
         max_cost=options.max_cost,
         max_repairs=options.max_repairs,
+        until=options.until,
     )
 
 
@@ -245,8 +246,10 @@ async def _drive(
     """
     pipeline, status = run.pipeline, run.status
     scheduler = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=run.plan.max_sandboxes)
+    # Whether a run is added is decided on graded answers.
+    graded_first = run.plan.max_repairs > 0 or run.plan.until is not None
     workloads = [
-        Workload(groups, slots(endpoint), endpoint.concurrency, run.plan.max_repairs > 0)
+        Workload(groups, slots(endpoint), endpoint.concurrency, graded_first)
         for endpoint, groups in run.view.workloads()
     ]
 

@@ -9,6 +9,7 @@ from llmbench.attempt import Prompter
 from llmbench.fingerprint import Fingerprint
 from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import Attempt, AttemptKey, Row
+from llmbench.runs.until import Until
 from llmbench.store.journal import Entry, ResultEntry
 from llmbench.store.journal_index import JournalIndex
 
@@ -17,7 +18,7 @@ class Remaining(NamedTuple):
     """The attempts that an earlier part of a run left, by what is done with them.
 
     `done` have a result. `to_grade` have an answer and no result. `to_ask` have neither; `targets`
-    are the labels of their targets.
+    are the labels of their targets, and with `until` of those that may need more runs.
     """
 
     done: int
@@ -47,6 +48,7 @@ class RunView:
         self._prompter = prompter
         self._results: dict[AttemptKey, str] = {}  # result hash of each row of the plan
         self._known = frozenset(index.problems)
+        self.until = Until(plan, index, self._results)
 
     # ---- Reading ---------------------------------------------------------------------------
 
@@ -60,7 +62,7 @@ class RunView:
 
     def missing(self) -> Counter[str]:
         """Count the attempts without a row, by the label of their target."""
-        keys = (attempt.key for attempt in self.plan.ordered())
+        keys = (attempt.key for attempt in self.until.needed(self.plan.ordered()))
         return Counter(key.target for key in keys if key not in self._results)
 
     def missing_repairs(self) -> Counter[str]:
@@ -118,14 +120,17 @@ class RunView:
         """
         counts: Counter[str] = Counter()
         targets = set()
-        for attempt in self.plan.attempts():
+        if self.plan.until is not None:  # the rows there are decide which attempts are needed
+            for attempt in self.plan.attempts():
+                self._match(attempt)
+        for attempt in self.until.needed(self.plan.attempts()):
             last, hashes = self._match(attempt)
             if self.index.is_done(hashes.result_hash):
                 counts["done"] += 1
                 continue
             answered = self.index.is_answered(hashes.request_hash)
             counts["to_grade" if answered else "to_ask"] += 1
-            if not answered:
+            if not answered or self.plan.until is not None:
                 targets.add(attempt.target.label)
             if self._is_repeated(last, hashes):
                 before = self.index.problems[last.key]
@@ -141,7 +146,8 @@ class RunView:
     def workloads(self) -> Iterator[tuple[EndpointPlan, Iterator[Iterator[Attempt]]]]:
         """Yield each endpoint with the attempts that remain there, group by group."""
         for endpoint, groups in self.plan.workloads():
-            yield endpoint, map(self._remaining, groups)
+            rounds = groups if self.plan.until is None else self.until.rounds(endpoint)
+            yield endpoint, map(self._remaining, rounds)
 
     def _remaining(self, attempts: Iterable[Attempt]) -> Iterator[Attempt]:
         """Yield the round to make of each attempt that has no result."""

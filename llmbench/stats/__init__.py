@@ -5,7 +5,7 @@ other, so errors are clustered by problem (Miller 2024, "Adding Error Bars to Ev
 https://arxiv.org/abs/2411.00640). An infrastructure error has no score and counts in no rate.
 """
 
-from llmbench.stats.beta_binomial import rate_interval
+from llmbench.stats.beta_binomial import margin, pass_rate_interval, rate_interval
 from llmbench.stats.comparison import ALPHA, Comparison, compare
 from llmbench.stats.flips import CHANGES, FALSE_DISCOVERIES, find_flips, flips_by_chance
 from llmbench.stats.history import history, latest
@@ -71,12 +71,14 @@ __all__ = [
     "item_statistics",
     "judge",
     "latest",
+    "margin",
     "mcnemar",
     "min_detectable_difference",
     "min_p_value",
     "normal_quantile",
     "pass_at_k",
     "pass_hat_k",
+    "pass_rate_interval",
     "pass_rates_at",
     "percentiles",
     "rate_interval",

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from llmbench.stats.intervals import CONFIDENCE, Interval
+from llmbench.stats.intervals import CONFIDENCE, Interval, wilson
 
 _MEANS, _CORRELATIONS = 800, 24
 """Points of the grid over the mean, denser towards 0 and 1, and over the correlation of runs."""
@@ -29,6 +29,25 @@ def rate_interval(
     """
     counted = sorted(zip(counts, passes, strict=True))
     return _interval(tuple(counted), confidence)
+
+
+def pass_rate_interval(
+    passes: Sequence[int], counts: Sequence[int], confidence: float = CONFIDENCE
+) -> Interval:
+    """Return the interval of a pass rate as summaries show it; arguments as for `rate_interval`.
+
+    That of a single problem is Wilson's, over its runs.
+    """
+    if len(counts) == 1:
+        return wilson(passes[0], counts[0], confidence)
+    return rate_interval(passes, counts, confidence)
+
+
+def margin(passes: Sequence[int], counts: Sequence[int], confidence: float = CONFIDENCE) -> float:
+    """Return how far the bounds of `pass_rate_interval` are from the rate at most, 0..1."""
+    low, high = pass_rate_interval(passes, counts, confidence)
+    rate = sum(passes) / sum(counts)
+    return max(rate - low, high - rate)
 
 
 @lru_cache(maxsize=1024)

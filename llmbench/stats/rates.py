@@ -7,14 +7,13 @@ from statistics import fmean
 import polars as pl
 
 from llmbench.records import Outcome
-from llmbench.stats.beta_binomial import rate_interval
+from llmbench.stats.beta_binomial import pass_rate_interval
 from llmbench.stats.intervals import (
     CONFIDENCE,
     Interval,
     bootstrap,
     clustered_error,
     clustered_interval,
-    wilson,
 )
 
 PERCENTILES = (10, 50, 90, 99)
@@ -102,11 +101,11 @@ def _error(
     """Return standard error and bounds: by problem, binomial for a single one."""
     if passes is None or counts is None:
         return None, None, None
+    bounds = pass_rate_interval(passes, counts, confidence)
     if len(counts) == 1:
         rate = passes[0] / counts[0]
-        error = math.sqrt(rate * (1 - rate) / counts[0])
-        return error, *wilson(passes[0], counts[0], confidence)
-    return clustered_error(passes, counts), *rate_interval(passes, counts, confidence)
+        return math.sqrt(rate * (1 - rate) / counts[0]), *bounds
+    return clustered_error(passes, counts), *bounds
 
 
 def by_tag(table: pl.DataFrame, confidence: float = CONFIDENCE) -> pl.DataFrame:
