@@ -51,7 +51,7 @@ def disagreeing_runs(outcomes: Outcomes, until: float) -> Counts:
     return counts
 
 
-DESIGNS = (
+DESIGNS: tuple[tuple[int, float, float, float], ...] = (
     (13, 0.9, 2, 18),
     (13, 0.667, 0.9, 21),
     (30, 0.9, 2, 11),
