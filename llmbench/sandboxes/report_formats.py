@@ -101,7 +101,8 @@ def read_gotest(data: bytes, canary: str) -> Report | None:
         known = isinstance(name, str) and action in ("run", "pass", "fail", "skip")
         if known and ends.get(name) != "fail":
             ends[name] = action
-    canary_failed = next((end == "fail" for name, end in ends.items() if canary in name), None)
+    canary_ends = [end for name, end in ends.items() if canary in name]
+    canary_failed = all(end == "fail" for end in canary_ends) if canary_ends else None
     family = {name.partition("/")[0] for name in ends if canary in name}
     ends = {name: end for name, end in ends.items() if name.partition("/")[0] not in family}
     parents = {name.rpartition("/")[0] for name in ends}

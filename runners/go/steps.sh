@@ -9,16 +9,40 @@ link_cache() {
 
 canary_file=zz_llmbench_canary_test.go
 
-# add_canary NAME: write a test that fails and runs after all others, in the package of the tests:
-# the one with the suffix _test, if there is one.
+# add_canary NAME: write a test that runs after all others, in the package of the tests: the one with
+# the suffix _test, if there is one. It fails if every usual way to fail still works, once more for
+# each; and if no test before it has failed, as the testing package knows, it fails alone.
 add_canary() {
     package=$(sed -n 's/^package \([A-Za-z0-9_]*\).*/\1/p' ./*_test.go | sort | tail -n 1)
     cat >"$canary_file" <<GO
 package $package
 
-import "testing"
+import (
+	"reflect"
+	"strconv"
+	"testing"
+)
 
-func TestLlmbenchCanary(t *testing.T) { t.Run("$1", func(t *testing.T) { t.Fail() }) }
+func TestLlmbenchCanary(t *testing.T) {
+	parent := reflect.ValueOf(t).Elem().FieldByName("parent").Elem()
+	alone := !parent.FieldByName("failed").Bool()
+	ways := []func(*testing.T){
+		(*testing.T).Fail,
+		(*testing.T).FailNow,
+		func(t *testing.T) { t.Error() },
+		func(t *testing.T) { t.Errorf("") },
+		func(t *testing.T) { t.Fatal() },
+		func(t *testing.T) { t.Fatalf("") },
+	}
+	t.Run("$1", func(t *testing.T) {
+		for number, fail := range ways {
+			t.Run(strconv.Itoa(number), fail)
+		}
+		if alone {
+			t.Run("alone", (*testing.T).Fail)
+		}
+	})
+}
 GO
 }
 
@@ -72,8 +96,8 @@ build() {
 run_tests() {
     mkfifo "$2/output"
     end=llmbench-end-of-output-$$
-    tr -d '\026' <"$2/output" 3>&- |
-        grep -vE 'TestLlmbenchCanary|^(=== NAME  |PASS|FAIL)$' 3>&- &
+    tr -d '\016\017\026' <"$2/output" 3>&- |
+        grep -vE 'TestLlmbenchCanary|^ +zz_llmbench_canary_test|^(=== NAME  |PASS|FAIL)$' 3>&- &
     report=$({
         "$1" -test.v=test2json -test.paniconexit0 2>&1 3>&- || true
         printf '%s\n' "$end" 3>&-
@@ -85,6 +109,9 @@ run_tests() {
     wait
     printf '%s\n' "$report" >&3
 
-    # If all passed, the canary causes the only three failures: its own, its parent's and the total.
-    [ "$(printf '%s\n' "$report" | grep -c '"Action":"fail"')" = 3 ]
+    # If all passed, the canary causes the only ten failures: one by each way to fail, that of being
+    # alone, its own, its parent's and the total.
+    failed=$(printf '%s\n' "$report" | grep '"Action":"fail"')
+    [ "$(printf '%s\n' "$failed" | wc -l)" = 10 ] &&
+        [ "$(printf '%s\n' "$failed" | grep -c '"Test":"TestLlmbenchCanary/[^"]*/alone"')" = 1 ]
 }

@@ -4,17 +4,25 @@ A solution shares the process with its tests and could patch the tools that they
 here adds the canary, counts the other tests and decides the exit code of `run.sh`.
 """
 
+import ast
+import functools
+import inspect
 import linecache
 import py_compile
+import sys
 import unittest
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from pathlib import Path
+from types import CodeType
 
 import pytest
 from _pytest.runner import runtestprotocol
 from _pytest.unittest import TestCaseFunction
 
 FAILED, COMPILE_ERROR = 1, 3
+
+UNPROVED = "[tests count as passed only if their functions were called and returned: {}]\n"
 
 
 class Canary:
@@ -23,8 +31,13 @@ class Canary:
     def __init__(self, name: str) -> None:
         self.name = name
         self.canary_failed = self.import_failed = False
-        self.passed = self.failed = 0
-        self.called: set[str] = set()
+        self.passed: set[str] = set()
+        self.failed = 0
+        self.bodies: dict[str, CodeType | None] = {}
+        self.may_fail: set[str] = set()
+        self.returned: set[str] = set()
+        self.raised: set[str] = set()
+        self.running = ""
         self.sources: dict[str, list[str]] = {}
 
     @pytest.hookimpl(trylast=True)
@@ -38,10 +51,17 @@ class Canary:
             items.append(canary)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Take away the text of the tests, in which the solution could read what they expect.
+        """Remember the tests, and take away their text, which says what they expect.
 
         What they were compiled to stays, so that other processes can import them.
         """
+        trees = {path: _parsed(path) for path in {item.path for item in session.items}}
+        for item in session.items:
+            if isinstance(item, pytest.Function) and item.name != self.name:
+                if not is_replaced(item, trees[item.path]):
+                    self.bodies[item.nodeid] = body_of(item.obj)
+                if _has_mark(item):
+                    self.may_fail.add(item.nodeid)
         for path in {item.path for item in session.items if item.path.suffix == ".py"}:
             with suppress(OSError, SyntaxError, ValueError, py_compile.PyCompileError):
                 lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -63,10 +83,48 @@ class Canary:
         return True
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        """Remember that the function of a test was called."""
-        self.called.add(pyfuncitem.nodeid)
-        return (yield)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Watch the function of a test from within: hooks of a solution may not tell the truth."""
+        if not isinstance(item, pytest.Function) or item.name == self.name:
+            return (yield)
+        function = item.obj
+        item.obj = self.watched(item.nodeid, function)
+        self.running = item.nodeid
+        if isinstance(item, TestCaseFunction) and inspect.iscoroutinefunction(function):
+            setattr(item.instance, item.name, item.obj)  # unittest calls this one by its name
+        try:
+            return (yield)
+        finally:
+            item.obj, self.running = function, ""
+
+    def watched(self, test: str, function: Callable[..., object]) -> Callable[..., object]:
+        """Return the function of a test, which then remembers whether it returned or raised."""
+
+        def ended(well: bool) -> None:
+            same = test in self.bodies and self.bodies[test] is body_of(function)
+            (self.returned if well and same else self.raised).add(test)
+
+        @functools.wraps(function)
+        def call(*args: object, **kwargs: object) -> object:
+            well = False
+            try:
+                result = function(*args, **kwargs)
+                well = True
+            finally:
+                ended(well)
+            return result
+
+        @functools.wraps(function)
+        async def call_async(*args: object, **kwargs: object) -> object:
+            well = False
+            try:
+                result = await function(*args, **kwargs)
+                well = True
+            finally:
+                ended(well)
+            return result
+
+        return call_async if inspect.iscoroutinefunction(function) else call
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -81,9 +139,9 @@ class Canary:
         report = yield
         for path in self.sources:
             linecache.cache.pop(path, None)
-        called = item.nodeid in self.called or isinstance(item, TestCaseFunction)
-        if report.passed and report.when == "call" and not called:
-            report.outcome, report.longrepr = "failed", "passed without being called"
+        proved = item.nodeid in self.returned | self.may_fail | {self.running}  # or a subtest
+        if report.passed and report.when == "call" and not proved and item.name != self.name:
+            report.outcome, report.longrepr = "failed", "passed, but its function did not return"
         if report.skipped and not hasattr(report, "wasxfail") and not _has_skip_mark(item):
             report.outcome, report.longrepr = "failed", "skipped while it ran, without a mark"
         return report
@@ -109,13 +167,54 @@ class Canary:
         elif report.failed:
             self.failed += 1
         elif report.passed and report.when == "call":
-            self.passed += 1
+            self.passed.add(report.nodeid)
 
     def exit_code(self) -> int:
         """Return the exit code of `run.sh`."""
         if self.import_failed:
             return COMPILE_ERROR
-        return 0 if self.canary_failed and self.passed and not self.failed else FAILED
+        fine = self.canary_failed and self.passed and not self.failed
+        unproved = (self.passed | self.bodies.keys()) - self.may_fail
+        unproved -= self.returned - self.raised
+        if fine and unproved:
+            sys.stderr.write(UNPROVED.format(", ".join(sorted(unproved))))
+        return 0 if fine and not unproved else FAILED
+
+
+def body_of(function: object) -> CodeType | None:
+    """Return the code of a function below its decorators, or None if it has none."""
+    plain = inspect.unwrap(function) if callable(function) else function
+    code = getattr(getattr(plain, "__func__", plain), "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+def is_replaced(item: pytest.Function, tree: ast.Module | None) -> bool:
+    """Return True if the file of a test defines its function, but that is of another file.
+
+    Decorators other than marks may put a function of theirs in its place.
+    """
+    body, node = body_of(item.obj), tree
+    if body is None or Path(body.co_filename).name == item.path.name:
+        return False
+    for name in item.nodeid.partition("[")[0].split("::")[1:]:
+        children: Sequence[ast.AST] = getattr(node, "body", ())
+        node = next((c for c in children if getattr(c, "name", None) == name), None)
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    return all(ast.unparse(each).startswith("pytest.mark.") for each in node.decorator_list)
+
+
+def _parsed(path: Path) -> ast.Module | None:
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def _has_mark(item: pytest.Function) -> bool:
+    """Return True if a mark of its author lets a test be skipped or fail."""
+    fails = getattr(item.obj, "__unittest_expecting_failure__", False)
+    return bool(fails) or _has_skip_mark(item) or item.get_closest_marker("xfail") is not None
 
 
 def _has_skip_mark(item: pytest.Function) -> bool:

@@ -24,6 +24,9 @@ async function* withCanaryName(events) {
 
 export default async function* (events) {
   for await (const chunk of junit(withCanaryName(events))) writeSync(REPORT_FD, chunk);
+  // Loaded by tests.mjs; a reporter is loaded before there can be hooks.
+  const { returnedTests } = await import("./watched.mjs");
+  writeSync(REPORT_FD, `returned ${returnedTests()}\n`);
   // Node exits when this function ends, even if part of the log is not yet written.
   for (const stream of [process.stdout, process.stderr]) {
     await new Promise((written) => stream.write("", written));

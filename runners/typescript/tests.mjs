@@ -7,6 +7,7 @@ import { globSync } from "node:fs";
 import { resolve } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import "./watched.mjs";
 
 for (const file of globSync("**/*.test.js", { exclude: ["node_modules/**"] }).sort()) {
   await import(pathToFileURL(resolve(file)));

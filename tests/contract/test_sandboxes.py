@@ -55,6 +55,7 @@ VERDICTS = {
     "does_not_compile": {COMPILE_ERROR},
     "exits_with_zero": {FAILED},
     "skips_every_test": {FAILED},
+    "has_tests_of_every_kind": {PASSED},
     "loops_forever": {TIMEOUT},
     "uses_cpu_time_in_children": {TIMEOUT},
     "eats_memory": {OUT_OF_MEMORY},
