@@ -104,6 +104,21 @@ class Canary:
             same = test in self.bodies and self.bodies[test] is body_of(function)
             (self.returned if well and same else self.raised).add(test)
 
+        if inspect.iscoroutinefunction(function):
+            coroutine = function
+
+            @functools.wraps(function)
+            async def call_async(*args: object, **kwargs: object) -> object:
+                well = False
+                try:
+                    result: object = await coroutine(*args, **kwargs)
+                    well = True
+                finally:
+                    ended(well)
+                return result
+
+            return call_async
+
         @functools.wraps(function)
         def call(*args: object, **kwargs: object) -> object:
             well = False
@@ -114,17 +129,7 @@ class Canary:
                 ended(well)
             return result
 
-        @functools.wraps(function)
-        async def call_async(*args: object, **kwargs: object) -> object:
-            well = False
-            try:
-                result = await function(*args, **kwargs)
-                well = True
-            finally:
-                ended(well)
-            return result
-
-        return call_async if inspect.iscoroutinefunction(function) else call
+        return call
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -193,7 +198,8 @@ def is_replaced(item: pytest.Function, tree: ast.Module | None) -> bool:
 
     Decorators other than marks may put a function of theirs in its place.
     """
-    body, node = body_of(item.obj), tree
+    body = body_of(item.obj)
+    node: ast.AST | None = tree
     if body is None or Path(body.co_filename).name == item.path.name:
         return False
     for name in item.nodeid.partition("[")[0].split("::")[1:]:

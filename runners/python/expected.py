@@ -6,7 +6,9 @@ The rules are those of pytest. A test that depends on what the files compute is 
 import ast
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 LONGEST_FILE = 1 << 20
@@ -58,25 +60,92 @@ def python_files() -> Iterator[Path]:
                 yield path
 
 
+class Names:
+    """The values of a module's own names, and how often each is used.
+
+    A name has a value if it is assigned once, at the top of the module.
+    """
+
+    def __init__(self, module: ast.Module) -> None:
+        self.uses = Counter(n.id for n in ast.walk(module) if isinstance(n, ast.Name))
+        self.values: dict[str, ast.expr] = {}
+        for node in module.body:
+            if isinstance(node, ast.Assign):
+                names = [each.id for each in node.targets if isinstance(each, ast.Name)]
+                self.values |= dict.fromkeys(names, node.value)
+        self.local: set[str] = set()
+        for node in module.body:
+            if isinstance(node, ast.ImportFrom):
+                top = (node.module or "").partition(".")[0]
+                if node.level or Path(top).is_dir() or Path(f"{top}.py").exists():
+                    self.local |= {alias.asname or alias.name for alias in node.names}
+
+    def text(self, decorator: ast.expr) -> str:
+        """Return the text of a decorator, and of the values that it names."""
+        named = [node.id for node in ast.walk(decorator) if isinstance(node, ast.Name)]
+        values = [ast.unparse(self.values[name]) for name in named if name in self.values]
+        return "\n".join([ast.unparse(decorator), *values])
+
+    def may_skip(self, decorator: ast.expr) -> bool:
+        """Return True if a decorator is a mark that lets a test be skipped or fail, or may be one.
+
+        Another file of the authors may define such a mark, and cases with marks of their own.
+        """
+        text = self.text(decorator)
+        if "marks" in text or any(mark in text for mark in MARKS):
+            return True
+        values = listed_values(decorator)
+        if isinstance(values, (ast.List, ast.Tuple)):
+            return False
+        named = {n.id for n in ast.walk(values or decorator) if isinstance(n, ast.Name)}
+        return bool(named & self.local)
+
+    def length(self, values: ast.expr, uses: int = 0) -> int | None:
+        """Return the number of cases in a list, or None if only running the file shows it.
+
+        `uses` is how often decorators name this list: nothing else may, since it could change it.
+        """
+        if isinstance(values, ast.Name) and values.id in self.values:
+            own = self.values[values.id]
+            # One more use is the assignment.
+            only = self.uses[values.id] == uses + 1 and not isinstance(own, ast.Name)
+            return self.length(own) if only else None
+        if isinstance(values, (ast.List, ast.Tuple)):
+            starred = any(isinstance(each, ast.Starred) for each in values.elts)
+            return None if starred else len(values.elts)
+        if isinstance(values, ast.Call) and ast.unparse(values.func) == "range":
+            numbers = [each.value for each in values.args if isinstance(each, ast.Constant)]
+            if len(numbers) == len(values.args) and all(type(n) is int for n in numbers):
+                with suppress(TypeError, ValueError):
+                    return len(range(*numbers))
+        return None
+
+
 def module_tests(module: ast.Module) -> Iterator[ExpectedTest]:
     """Yield the tests of a module."""
-    yield from body_tests(module.body, 1, has_own_mark(module.body))
+    yield from body_tests(module.body, 1, has_own_mark(module.body), Names(module))
 
 
-def body_tests(body: list[ast.stmt], factor: int, may_skip: bool) -> Iterator[ExpectedTest]:
+def body_tests(
+    body: list[ast.stmt], factor: int, may_skip: bool, names: Names
+) -> Iterator[ExpectedTest]:
     """As `module_tests`, for the body of a module or class with `factor` cases of its own."""
     # The last definition of a name is the one that counts.
     named = {node.name: node for node in body if isinstance(node, (FunctionNode, ast.ClassDef))}
     for name, node in named.items():
-        decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
-        allowed = may_skip or any(mark in text for text in decorators for mark in MARKS)
-        allowed = allowed or any("marks" in text for text in decorators)
-        cases = factor * number_of_cases(node)
+        allowed = may_skip or any(map(names.may_skip, node.decorator_list))
+        cases = factor * number_of_cases(node, names)
         if isinstance(node, ast.ClassDef):
             if is_test_class(node):
-                yield from body_tests(node.body, cases, allowed or has_own_mark(node.body))
-        elif name.startswith("test") and not any("fixture" in text for text in decorators):
+                own = allowed or has_own_mark(node.body)
+                yield from body_tests(node.body, cases, own, names)
+        elif name.startswith("test") and not is_fixture(node):
             yield name, max(1, cases), allowed or cases == 0
+
+
+def is_fixture(node: FunctionNode) -> bool:
+    """Return True if a function is a fixture, whatever its name."""
+    return any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
 
 
 def is_test_class(node: ast.ClassDef) -> bool:
@@ -99,16 +168,18 @@ def has_own_mark(body: list[ast.stmt]) -> bool:
     )
 
 
-def number_of_cases(node: FunctionNode | ast.ClassDef) -> int:
-    """Return the number of cases that the decorators make of a test, as far as they say it."""
+def listed_values(decorator: ast.expr) -> ast.expr | None:
+    """Return the cases that a decorator lists, or None if it lists none."""
+    if not isinstance(decorator, ast.Call) or len(decorator.args) < 2:
+        return None
+    return decorator.args[1] if ast.unparse(decorator.func).endswith("parametrize") else None
+
+
+def number_of_cases(node: FunctionNode | ast.ClassDef, names: Names) -> int:
+    """Return the number of cases that decorators make of a test, as far as the file shows it."""
     number = 1
     for decorator in node.decorator_list:
-        if not isinstance(decorator, ast.Call) or len(decorator.args) < 2:
-            continue
-        values = decorator.args[1]
-        if not ast.unparse(decorator.func).endswith("parametrize"):
-            continue
-        if isinstance(values, (ast.List, ast.Tuple)):
-            starred = any(isinstance(each, ast.Starred) for each in values.elts)
-            number *= 1 if starred else len(values.elts)
+        values = listed_values(decorator)
+        length = None if values is None else names.length(values, uses=1)
+        number *= 1 if length is None else length
     return number

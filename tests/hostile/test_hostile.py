@@ -42,7 +42,7 @@ AT_ONCE = 3
 WALL_SECONDS = 40.0
 GRACE_SECONDS = 2.0
 POINTS = ("outcome", "exit_code", "tests_passed", "tests_total")
-"""What must be the same in all verdicts on an honest answer."""
+"""Fields that must be the same in all verdicts on an honest answer."""
 OVERHEAD_SECONDS = 30.0
 """Longest time of a sandbox before and after the tests on a busy machine."""
 

@@ -63,8 +63,26 @@ def test_client(): pass
 @pytest.mark.parametrize("a", [1, 2])
 @pytest.mark.parametrize(("b", "c"), ((1, 2), (3, 4), (5, 6)))
 def test_cases(a, b, c): pass
-@pytest.mark.parametrize("a", range(3))
+@pytest.mark.parametrize("a", range(1, 4))
+def test_range(a): pass
+CASES = [1, 2, 3, 4]
+@pytest.mark.parametrize("a", CASES)
+def test_named(a): pass
+CHANGED = [1, 2, 3, 4]
+CHANGED.pop()
+@pytest.mark.parametrize("a", CHANGED)
+def test_changed(a): pass
+@pytest.mark.parametrize("a", sorted([3, 1]))
 def test_computed(a): pass
+MARKED = [1, pytest.param(2, marks=pytest.mark.skip)]
+@pytest.mark.parametrize("a", MARKED)
+def test_with_a_marked_case(a): pass
+slow = pytest.mark.skipif(True, reason="slow")
+@slow
+def test_slow(): pass
+from helpers import needs_linux
+@needs_linux
+def test_on_linux(): pass
 @pytest.mark.skipif(True, reason="no")
 def test_marked(): pass
 class TestGroup:
@@ -93,13 +111,20 @@ def expected_of(folder: Path, *command: str) -> dict[str, tuple[int, bool, bool]
 def test_python_tests_are_read_without_running_them(tmp_path: Path) -> None:
     (tmp_path / "test_solution.py").write_text(PYTHON)
     (tmp_path / "solution.py").write_text("raise SystemExit")
+    (tmp_path / "helpers.py").write_text("raise SystemExit")
     code = "import expected, sys; sys.stdout.buffer.write(expected.expected_line())"
     script = f"import sys; sys.path.insert(0, {str(RUNNERS / 'python')!r}); {code}"
     assert expected_of(tmp_path, sys.executable, "-P", "-c", script) == {
         "test_plain": (1, False, False),
         "test_async": (1, False, False),
         "test_cases": (6, False, False),
+        "test_range": (3, False, False),
+        "test_named": (4, False, False),
+        "test_changed": (1, False, False),
         "test_computed": (1, False, False),
+        "test_with_a_marked_case": (2, True, False),
+        "test_slow": (1, True, False),
+        "test_on_linux": (1, True, False),
         "test_marked": (1, True, False),
         "test_in_a_class": (1, False, False),
         "test_in_a_case": (1, True, False),

@@ -91,6 +91,10 @@ def test_a_deeply_nested_junit_report_is_read() -> None:
         (events(("fail", "A"), ("pass", "A")), Report(0, 1, 0, None)),
         (events(("pass", "A"), ("fail", "X/canary_7"), ("fail", "X")), Report(1, 0, 0, True)),
         (events(("pass", "A"), ("run", "X/canary_7"), ("run", "X")), Report(1, 0, 0, False)),
+        (
+            events(("pass", "A"), ("fail", "X/canary_7"), ("pass", "X/canary_7/3"), ("fail", "X")),
+            Report(1, 0, 0, False),
+        ),
         (b"", Report(0, 0, 0, None)),
     ],
 )

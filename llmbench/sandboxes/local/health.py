@@ -14,6 +14,9 @@ from llmbench.sandboxes.local import toolchains
 from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.local.toolchains import INSTALL, SYSTEM_PATH
 
+ONE_USER = "attempts share one user, as SECURITY.md says"
+"""What bubblewrap cannot give: a user of its own for each attempt."""
+
 UNUSED_SECONDS = 86400.0
 """Age of the last use from which a setup of other runner folders is stale."""
 
@@ -35,7 +38,7 @@ async def _bubblewrap() -> Finding:
         return Finding(part, state, error.message, error.hint, required=True)
     await sandbox.aclose()
     version = await toolchains.version(Path(shutil.which("bwrap") or "bwrap"), os.defpath)
-    return Finding(part, State.OK, f"{version}, user namespaces work", required=True)
+    return Finding(part, State.OK, f"{version}, user namespaces work; {ONE_USER}", required=True)
 
 
 async def _toolchain(runner: Runner) -> Finding:

@@ -1,0 +1,85 @@
+"""The runner of Python believes the functions of tests, and not what hooks make of them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llmbench.plan import bundled_dir
+from llmbench.sandboxes.verdict import Execution, judge
+
+RUN = bundled_dir("runners") / "python" / "run.py"
+CANARY = "canary_0123"
+TESTS = """
+import pytest
+from solution import double
+
+def test_of_two(): assert double(2) == 4
+
+@pytest.mark.parametrize("x", [3, 5])
+def test_of_odd(x): assert double(x) == 2 * x
+"""
+HONEST = "def double(x): return 2 * x\n"
+REGISTER = """
+for thing in gc.get_objects():
+    if isinstance(thing, pytest.PytestPluginManager): thing.register(Hooks())
+def double(x): return 4
+"""
+CALLS_NONE = """
+import gc, pytest
+class Hooks:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem): return pyfuncitem.name.startswith("test_") or None
+"""
+CHANGES_REPORTS = """
+import gc, pytest
+class Hooks:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item):
+        report = yield
+        if item.name.startswith("test_"): report.outcome, report.longrepr = "passed", None
+        return report
+"""
+REPLACES_TESTS = """
+import gc, pytest
+class Hooks:
+    def pytest_collection_modifyitems(self, items):
+        for item in items: item.obj = lambda x=0: None
+"""
+REPLACES_CODE = """
+import sys
+def double(x):
+    for value in list(sys._getframe(1).f_globals.values()):
+        if getattr(value, "__name__", "") == "test_of_odd": value.__code__ = (lambda x: 0).__code__
+    return 4
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (HONEST, "passed"),
+        (CALLS_NONE + REGISTER, "failed"),
+        (CHANGES_REPORTS + REGISTER, "failed"),
+        (REPLACES_TESTS + REGISTER, "failed"),
+        (REPLACES_CODE, "failed"),
+    ],
+    ids=["honest", "calls-none", "changes-reports", "replaces-tests", "replaces-code"],
+)
+def test_only_functions_that_returned_have_passed(
+    answer: str, outcome: str, tmp_path: Path
+) -> None:
+    (tmp_path / "solution.py").write_text(answer)
+    (tmp_path / "test_solution.py").write_text(TESTS)
+    done = subprocess.run(
+        [sys.executable, "-P", str(RUN)],
+        input=f"{CANARY}\n".encode(),
+        capture_output=True,
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "HOME": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )
+    log = done.stderr.decode()
+    execution = Execution(done.returncode, False, False, done.stdout, log, CANARY, 1.0)
+    assert judge(execution, "junit").outcome == outcome, log
