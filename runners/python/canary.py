@@ -19,6 +19,7 @@ from types import CodeType
 import pytest
 from _pytest.runner import runtestprotocol
 from _pytest.unittest import TestCaseFunction
+from expected import python_files
 
 FAILED, COMPILE_ERROR = 1, 3
 
@@ -28,8 +29,8 @@ UNPROVED = "[tests count as passed only if their functions were called and retur
 class Canary:
     """A pytest plugin that adds a test called `name` after all others, and counts the others."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self) -> None:
+        self.name = ""
         self.canary_failed = self.import_failed = False
         self.passed: set[str] = set()
         self.failed = 0
@@ -38,7 +39,24 @@ class Canary:
         self.returned: set[str] = set()
         self.raised: set[str] = set()
         self.running = ""
+        self.files: dict[Path, bytes] = {}
         self.sources: dict[str, list[str]] = {}
+
+    def begin(self, name: str) -> None:
+        """Begin with the files of the current folder, and call the added test `name`."""
+        self.name = name
+        self.files = {path.resolve(): path.read_bytes() for path in python_files()}
+
+    def changed_file(self) -> str | None:
+        """Return the name of a file that is not what it was before the solution was loaded."""
+        for path, data in self.files.items():
+            try:
+                same = path.read_bytes() == data
+            except OSError:
+                same = False
+            if not same:
+                return path.name
+        return None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -155,8 +173,11 @@ class Canary:
     def pytest_make_collect_report(
         self,
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Fail a module that is skipped during its import."""
+        """Fail a module that is skipped during its import, or whose files a solution changed."""
+        changed = self.changed_file()
         report = yield
+        if changed:
+            report.outcome, report.longrepr = "failed", f"{changed} was changed by the solution"
         if report.skipped:
             report.outcome, report.longrepr = "failed", "skipped while it was imported"
         return report

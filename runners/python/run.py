@@ -47,7 +47,8 @@ def run_tests(canary: str, report: int) -> int:
         The exit code.
     """
     enter_folder()
-    plugin = Canary(canary)
+    plugin = Canary()
+    plugin.begin(canary)
     pytest.main(pytest_args(f"/proc/self/fd/{report}"), plugins=[plugin])
     return plugin.exit_code()
 

@@ -150,7 +150,7 @@ def start_job(config: pytest.Config, canary: Canary, name: str) -> None:
     renew_log()
     if any(Path().rglob("conftest.py")):
         exit_with(lambda: run_tests(name, REPORT_FD))
-    canary.name = name
+    canary.begin(name)
     enter_folder()
     capture.start_global_capturing()
     capture.suspend_global_capture()
@@ -176,7 +176,7 @@ def main() -> None:
     jobs, reports = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    canary = Canary("")
+    canary = Canary()
     server = JobServer(canary, jobs, reports)
 
     def work() -> int:

@@ -3,6 +3,7 @@
 // a failure a pass, but cannot make a function return.
 import { writeSync } from "node:fs";
 import { TestRunner, afterAll, beforeAll, beforeEach } from "vitest";
+import { isSame, testFiles } from "./test-files.mjs";
 
 const REPORT_FD = 4;
 const STATE = Symbol.for("llmbench.returned");
@@ -11,7 +12,7 @@ const write = writeSync;
 // All files share one process, and each runs this file anew.
 if (!(STATE in globalThis)) {
   const functionOf = TestRunner.getTestFn;
-  const state = { returned: new Map(), mayFail: new WeakSet() };
+  const state = { returned: new Map(), mayFail: new WeakSet(), files: testFiles() };
   Object.defineProperty(globalThis, STATE, { value: state });
   Object.defineProperty(TestRunner.prototype, "runTask", {
     async value(task) {
@@ -21,7 +22,10 @@ if (!(STATE in globalThis)) {
     },
   });
 }
-const { returned, mayFail } = globalThis[STATE];
+const { returned, mayFail, files } = globalThis[STATE];
+for (const [name, text] of files) {
+  if (!isSame(name, text)) throw new Error(`${name} was changed by the solution`);
+}
 
 function* testsOf(task) {
   if (task.type === "test") yield task;

@@ -3,13 +3,14 @@
 // tests and could patch the tools that they use; then the canary passes and the report is not
 // trusted.
 import assert from "node:assert";
-import { globSync } from "node:fs";
 import { resolve } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { isSame, testFiles } from "./test-files.mjs";
 import "./watched.mjs";
 
-for (const file of globSync("**/*.test.js", { exclude: ["node_modules/**"] }).sort()) {
+for (const [file, text] of testFiles()) {
+  if (!isSame(file, text)) throw new Error(`${file} was changed by the solution`);
   await import(pathToFileURL(resolve(file)));
 }
 

@@ -21,6 +21,11 @@ def test_of_two(): assert double(2) == 4
 @pytest.mark.parametrize("x", [3, 5])
 def test_of_odd(x): assert double(x) == 2 * x
 """
+NEXT = """
+from solution import double
+
+def test_of_four(): assert double(4) == 8
+"""
 HONEST = "def double(x): return 2 * x\n"
 REGISTER = """
 for thing in gc.get_objects():
@@ -56,6 +61,11 @@ def double(x):
     return 4
 """
 
+CHANGES_THE_NEXT_FILE = """
+open("test_the_next.py", "w").write("def test_of_four(): pass")
+def double(x): return 0 if x == 4 else 2 * x
+"""
+
 
 @pytest.mark.parametrize(
     ("answer", "outcome"),
@@ -65,14 +75,19 @@ def double(x):
         (CHANGES_REPORTS + REGISTER, "failed"),
         (REPLACES_TESTS + REGISTER, "failed"),
         (REPLACES_CODE, "failed"),
+        (CHANGES_THE_NEXT_FILE, "compile_error"),
     ],
-    ids=["honest", "calls-none", "changes-reports", "replaces-tests", "replaces-code"],
+    ids=[
+        *("honest", "calls-none", "changes-reports", "replaces-tests", "replaces-code"),
+        "changes-the-next-file",
+    ],
 )
 def test_only_functions_that_returned_have_passed(
     answer: str, outcome: str, tmp_path: Path
 ) -> None:
     (tmp_path / "solution.py").write_text(answer)
     (tmp_path / "test_solution.py").write_text(TESTS)
+    (tmp_path / "test_the_next.py").write_text(NEXT)
     done = subprocess.run(
         [sys.executable, "-P", str(RUN)],
         input=f"{CANARY}\n".encode(),

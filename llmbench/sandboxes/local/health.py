@@ -15,7 +15,7 @@ from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.local.toolchains import INSTALL, SYSTEM_PATH
 
 ONE_USER = "attempts share one user, as SECURITY.md says"
-"""What bubblewrap cannot give: a user of its own for each attempt."""
+"""A limit of bubblewrap, which cannot give each attempt a user of its own."""
 
 UNUSED_SECONDS = 86400.0
 """Age of the last use from which a setup of other runner folders is stale."""
