@@ -114,8 +114,9 @@ class Names:
             starred = any(isinstance(each, ast.Starred) for each in values.elts)
             return None if starred else len(values.elts)
         if isinstance(values, ast.Call) and ast.unparse(values.func) == "range":
-            numbers = [each.value for each in values.args if isinstance(each, ast.Constant)]
-            if len(numbers) == len(values.args) and all(type(n) is int for n in numbers):
+            given = [each.value for each in values.args if isinstance(each, ast.Constant)]
+            numbers = [each for each in given if isinstance(each, int)]
+            if len(numbers) == len(values.args):
                 with suppress(TypeError, ValueError):
                     return len(range(*numbers))
         return None
