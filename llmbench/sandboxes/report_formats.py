@@ -48,13 +48,16 @@ def read_junit(data: bytes, canary: str) -> Report | None:
         counts[FAILED],
         counts[SKIPPED],
         counter.canary_failed,
-        tuple(counter.tests),
+        (*counter.tests, *counter.suites),
     )
 
 
 class _CaseCounter:
     def __init__(self, canary: str) -> None:
         self.tests: list[ReportedTest] = []
+        self.suites: list[ReportedTest] = []
+        """Suites with tests in them, which node's report makes of a test with subtests."""
+        self._open_suites: list[tuple[str, int]] = []
         self.canary_failed: bool | None = None
         self._canary = canary
         self._depth = 0
@@ -67,13 +70,21 @@ class _CaseCounter:
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         self._depth += 1
+        if name == "testsuite":
+            self._open_suites.append((attributes.get("name", ""), len(self.tests)))
         if name == "testcase":
             self._case_depth, self._name = self._depth, attributes.get("name", "")
             self._children = set()
         elif self._case_depth == self._depth - 1:
             self._children.add(name)
 
-    def end(self, _: str) -> None:
+    def end(self, element: str) -> None:
+        if element == "testsuite" and self._open_suites:
+            name, begin = self._open_suites.pop()
+            results = {result for _, result in self.tests[begin:]}
+            worst = next((each for each in (FAILED, PASSED, SKIPPED) if each in results), None)
+            if name and worst:
+                self.suites.append((name, worst))
         if self._depth == self._case_depth:
             failed = bool(self._children & {"failure", "error"})
             if self._canary in self._name:

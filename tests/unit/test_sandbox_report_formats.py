@@ -109,6 +109,14 @@ def test_a_malformed_gotest_report_is_none(data: bytes) -> None:
     assert read_gotest(data, CANARY) is None
 
 
+def test_a_test_with_subtests_is_in_a_report_as_a_suite() -> None:
+    data = b"<testsuites><testsuite name='p'><testcase name='c'/></testsuite></testsuites>"
+    junit = read_junit(data, CANARY)
+    assert junit is not None
+    assert junit.passed == 1
+    assert junit.tests == (("c", "passed"), ("p", "passed"))
+
+
 def test_a_report_has_each_test_with_its_result() -> None:
     junit = read_junit(ONE_FAILED, CANARY)
     assert junit is not None
