@@ -54,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         code = _finish_output(out, err, code)
     if argv is None:
-        # The work is done: no signal of the terminal may change the exit code from here on.
-        for name in ("SIGINT", "SIGHUP"):
+        # The work is done: no signal may change the exit code from here on.
+        for name in ("SIGINT", "SIGHUP", "SIGTERM"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
         out.discard()

@@ -18,6 +18,7 @@ from llmbench.reports.console import Console
 from llmbench.runners import Runner, load_all
 from llmbench.sandboxes.diagnostics import Finding, State
 from llmbench.sandboxes.kinds import SANDBOX_KINDS
+from llmbench.texts import counted
 
 _Check = Callable[[Mapping[str, Runner], bool], AsyncIterator[Finding]]
 
@@ -103,7 +104,11 @@ async def check_server(provider: Provider) -> Finding:
         detail = f"the server at {url} does not answer"
         return Finding(part, State.WRONG, detail, provider.start_hint)
     return Finding(
-        part, State.OK, "; ".join([f"{address} offers {len(models)} chat models", *notes])
+        part,
+        State.OK,
+        "; ".join(
+            [f"{address} offers {counted(len(models), 'chat model', 'chat models')}", *notes]
+        ),
     )
 
 

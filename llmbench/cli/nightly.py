@@ -151,7 +151,10 @@ class _Night:
         for run, step in run_folders.sweep_steps(WORK_FOLDER):
             folder = Path(step.partition(": ")[0])
             if folder.parent == self.folder and folder.name < oldest and folder.name not in to_keep:
-                run_folders.remove(run)
+                try:
+                    run_folders.remove(run)
+                except OutputError as error:  # the verdict on the night stands
+                    self.console.warn(str(error))
 
 
 def _results(folder: Path, last: str) -> list[tuple[str, Any]]:

@@ -63,8 +63,7 @@ def inspect(path: Path) -> RunFolder:
         state = RunState.RUNNING if lock.is_held(path) else RunState.UNKNOWN
         return RunFolder(path, state, "", (), done, None, None, size)
     targets = [t for endpoint in record["plan"]["endpoints"] for t in endpoint["targets"]]
-    runs = record["plan"].get("runs")
-    planned = len(targets) * len(record["plan"]["problems"]) * runs if type(runs) is int else None
+    planned = _planned(record, len(targets))
     if record.get("options") is None and "commands" not in record:
         planned = None  # it graded answers from a file, which need not be so many
     ended = record["sessions"][-1].get("end") is not None if planned is None else done >= planned
@@ -108,6 +107,15 @@ def _is_run(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir():
         return False
     return any((folder / name).exists() for name in (provenance.NAME, journal.NAME))
+
+
+def _planned(record: dict[str, Any], targets: int) -> int | None:
+    """The attempts of a run, None if unknown; with `--until` those that it needed in the end."""
+    plan, needed = record["plan"], record["sessions"][-1].get("runs_needed")
+    if isinstance(needed, dict) and all(type(runs) is int for runs in needed.values()):
+        return sum(needed.values()) * len(plan["problems"])
+    runs = plan.get("runs")
+    return targets * len(plan["problems"]) * runs if type(runs) is int else None
 
 
 def _start(record: dict[str, Any]) -> str:

@@ -41,8 +41,8 @@ def main() -> None:
         for _ in range(args.months):
             month = simulate(draws, args.targets, problems, runs, broken)
             nights = range(FALL, FALL + 7)
-            found = (n - FALL for n in nights if judged(month[: n + 1])[0] <= stats.ALPHA)
-            delays.append(next(found, 99))
+            alarms_after = (n - FALL for n in nights if judged(month[: n + 1])[0] <= stats.ALPHA)
+            delays.append(next(alarms_after, 99))
         shares = "   ".join(f"{np.mean([d <= most for d in delays]):.2f}" for most in (0, 2, 6))
         figures = f"{nightly / args.months:21.2f} {naive / args.months:8.2f} {broken:9.0%}"
         print(f"{problems:8} {runs:4} {figures}          {shares}", flush=True)

@@ -5,10 +5,11 @@ python scripts/benchmarks/until.py [--times N]
 The pass rates of the problems follow a beta distribution with a mean and a concentration. `all
 runs` always makes all 10 runs. `until` is what llmbench does: 3 runs of each problem, then one run
 of all of them after another. `disagreeing` is what it does not do: after the first 3 runs it adds
-runs for those problems alone that passed sometimes. Coverage is that of the 95% interval, bias is
-the mean error of the pass rate in points (the mean over problems), saved is the share of the
-attempts of 10 runs that were not made, and ± is the mean of the larger distance from the rate to a
-bound, in points.
+runs for those problems alone that passed sometimes.
+
+Coverage is that of the 95% interval. Bias is the mean error of the pass rate (the mean over
+problems) in points. Saved is the share of the attempts of 10 runs that were not made. ± is the mean
+of the larger distance from the rate to a bound, in points.
 """
 
 import argparse
@@ -73,8 +74,8 @@ RULES: dict[str, Callable[[Outcomes, float], Counts]] = {
 
 
 def _passes(outcomes: Outcomes, counts: Counts) -> Counts:
-    made = np.arange(outcomes.shape[1]) < counts[:, None]
-    return np.asarray((outcomes & made).sum(axis=1))
+    is_counted = np.arange(outcomes.shape[1]) < counts[:, None]
+    return np.asarray((outcomes & is_counted).sum(axis=1))
 
 
 def _is_within(outcomes: Outcomes, counts: Counts, until: float) -> bool:

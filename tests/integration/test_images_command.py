@@ -161,12 +161,12 @@ async def test_a_signal_ends_a_build_with_all_its_processes(
 
 def processes_with(word: str) -> list[str]:
     """Numbers of the processes whose command line has this word."""
-    found = []
+    numbers = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             if word.encode() in path.read_bytes():
-                found.append(path.parent.name)
-    return found
+                numbers.append(path.parent.name)
+    return numbers
 
 
 async def test_images_take_another_base_and_are_listed_and_removed(own: Path) -> None:

@@ -58,6 +58,8 @@ async def test_each_target_gets_the_runs_that_it_needs_and_the_saving_is_told(
     assert record["options"]["until"] == record["plan"]["until"] == 45
     assert record["plan"]["runs"] == 10
     assert record["sessions"][-1]["runs_needed"] == NEEDED
+    (listed,) = json.loads((await run(tmp_path, "runs", "list", "--format", "json")).out)
+    assert (listed["state"], listed["attempts"], listed["planned"]) == ("complete", 9, 9)
     more = await run(tmp_path, "--resume", "--until", "44")
     assert more.code == 0, more.err
     assert runs_of(pl.read_parquet(tmp_path / "r.parquet"))["demo/demo-large"] > 4

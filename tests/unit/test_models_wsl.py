@@ -155,7 +155,7 @@ async def test_doctor_reports_the_address_that_answered(windows_port: int) -> No
     url = f"http://localhost:{windows_port}/v1"
     finding = await check_server(replace(PROVIDERS["lmstudio"], base_url=url))
     assert finding.state is State.OK
-    assert f"http://{GATEWAY}:{windows_port}/v1 offers 1 chat models" in finding.detail
+    assert f"http://{GATEWAY}:{windows_port}/v1 offers 1 chat model" in finding.detail
     assert f"{url} does not answer" in finding.detail
 
 

@@ -21,6 +21,7 @@ from llmbench.reports.console import Console
 from llmbench.runners import AUTHORING, Runner
 from llmbench.sandboxes.open import open_sandbox
 from llmbench.store.run_dir import new_run_id
+from llmbench.texts import counted
 
 
 def import_all(options: ImportOptions, runners: dict[str, Runner]) -> int:
@@ -65,8 +66,9 @@ def _report(console: Console, out: Path, result: ImportResult) -> None:
         console.warn(f"nothing could be converted, {skipped} skipped")
         return
     for license, number in Counter(p["license"] for p in result.problems).items():
-        console.print(f"{number} problems under {license}: observe it if you share them")
-    console.print(f"{out}: {count} problems, {skipped} skipped")
+        problems = counted(number, "problem", "problems")
+        console.print(f"{problems} under {license}: observe it if you share them")
+    console.print(f"{out}: {counted(count, 'problem', 'problems')}, {skipped} skipped")
     console.print(f"then: llmbench problems check --problems {out}")
 
 
@@ -89,7 +91,8 @@ async def _run_references(
     except SandboxError as error:
         console.warn(f"the references were not run: {error}")
         return
-    console.info(f"{len(problems)} references run in {sandbox.name}")
+    number = counted(len(problems), "reference runs", "references run")
+    console.info(f"{number} in {sandbox.name}")
     checker = ProblemChecker(
         sandbox, runners, test_timeout=options.test_timeout, slots=options.sandbox_slots
     )
