@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmbench import fingerprint, prompts
+from llmbench.completions import Completion
 from llmbench.errors import CancelledBeforeSendError, ModelError, SandboxError, TargetError
 from llmbench.events import (
     AttemptFinished,
@@ -18,16 +19,7 @@ from llmbench.events import (
 from llmbench.fingerprint import Fingerprint
 from llmbench.models.base import Model
 from llmbench.plan import Plan
-from llmbench.records import (
-    LOG_HEAD_CHARS,
-    ONLY_REASONING,
-    Attempt,
-    Completion,
-    Message,
-    Outcome,
-    Row,
-    Verdict,
-)
+from llmbench.records import LOG_HEAD_CHARS, ONLY_REASONING, Attempt, Message, Outcome, Row, Verdict
 from llmbench.runners import Runner
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.time_limits import TimeLimits

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llmbench.records import AttemptKey, Completion, Row
+from llmbench.completions import Completion
+from llmbench.records import AttemptKey, Row
 
 
 @dataclass(frozen=True, slots=True)

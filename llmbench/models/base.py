@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from llmbench.records import Completion, Message, Target
+from llmbench.completions import Completion
+from llmbench.records import Message, Target
 
 
 class Model(Protocol):

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import httpx
 
+from llmbench.completions import Completion, Usage
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
 from llmbench.models.errors import ErrorBody, parse_error
 from llmbench.models.limits import Permit
@@ -25,7 +26,7 @@ from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
 from llmbench.models.stream import CompletionReader
 from llmbench.models.usage import with_estimates
 from llmbench.models.waiting import Waiter, WaitingRequests
-from llmbench.records import Completion, Message, Target, Usage
+from llmbench.records import Message, Target
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from llmbench.records import Usage
+from llmbench.completions import Usage
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
+from llmbench.completions import Completion
 from llmbench.errors import AttemptError
-from llmbench.records import Completion, Message, Target
+from llmbench.records import Message, Target
 
 
 class NoModel:

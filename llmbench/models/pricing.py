@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from llmbench import yaml_files
+from llmbench.completions import Usage
 from llmbench.errors import UsageError
 from llmbench.models.usage import get_number
-from llmbench.records import Target, Usage
+from llmbench.records import Target
 
 MILLION = 1_000_000
 

@@ -16,9 +16,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from llmbench.completions import Completion
 from llmbench.errors import ModelError, TransientError
 from llmbench.models.pricing import total
-from llmbench.records import Completion
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import httpx
 
+from llmbench.completions import Completion, Usage
 from llmbench.errors import ModelError
 from llmbench.finish_reasons import Ending, ending
 from llmbench.models.body import DONE_CHARS, first_bytes, is_done, json_values, rest
@@ -28,7 +29,6 @@ from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS
 from llmbench.models.sse import EventDecoder
 from llmbench.models.usage import parse_cost, parse_usage
 from llmbench.plan import RequestTimeouts
-from llmbench.records import Completion, Usage
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from llmbench.records import Completion, Message, Usage
+from llmbench.completions import Completion, Usage
+from llmbench.records import Message
 
 BYTES_PER_TOKEN = 4
 """Mean bytes of UTF-8 text per token, OpenAI's rule of thumb for English

@@ -10,12 +10,13 @@ from anyio.abc import TaskGroup
 
 from llmbench import problems as problem_files
 from llmbench.attempt import AttemptPipeline, Prompter
+from llmbench.completions import Completion
 from llmbench.errors import LlmbenchError
 from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
 from llmbench.models.limits import RateLimiter
 from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan
-from llmbench.records import Attempt, Completion, Problem, Target
+from llmbench.records import Attempt, Problem, Target
 from llmbench.reports.console import Console, RunStatus
 from llmbench.runners import Runner, check_completions, load_all
 from llmbench.runs import record, resume, signals, targets

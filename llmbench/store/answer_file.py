@@ -10,9 +10,10 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from llmbench.completions import Completion
 from llmbench.errors import UsageError
 from llmbench.events import ignore
-from llmbench.records import Attempt, Completion, Outcome, Problem, Row, Sampling, Target
+from llmbench.records import Attempt, Outcome, Problem, Row, Sampling, Target
 from llmbench.store import journal
 
 PROVIDER = "answers"

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from llmbench.completions import Completion
 from llmbench.events import ignore
-from llmbench.records import AttemptKey, Completion, Row, Target
+from llmbench.records import AttemptKey, Row, Target
 from llmbench.store import journal
 from llmbench.store.run_dir import attempt_dir
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from llmbench.completions import Completion
 from llmbench.events import ignore
-from llmbench.records import Completion
 from llmbench.store import journal
 from llmbench.store.journal import CompletionEntry
 

@@ -15,8 +15,9 @@ from typing import Annotated, Any, BinaryIO
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from llmbench.completions import Completion, Usage
 from llmbench.errors import OutputError
-from llmbench.records import AttemptKey, Completion, Outcome, Row, Usage
+from llmbench.records import AttemptKey, Outcome, Row
 from llmbench.store import atomic
 from llmbench.store.former_names import JOURNAL_LINE, with_current_names
 from llmbench.store.lock import RunLock

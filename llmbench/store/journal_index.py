@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from sys import intern
 
+from llmbench.completions import Completion
 from llmbench.errors import OutputError
-from llmbench.records import AttemptKey, Completion, Outcome, Row
+from llmbench.records import AttemptKey, Outcome, Row
 from llmbench.store import journal
 from llmbench.store.journal import CompletionEntry, Entry
 

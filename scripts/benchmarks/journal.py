@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from llmbench.attempt import make_row
-from llmbench.records import Attempt, Completion, Outcome, Problem, Sampling, Target, Usage, Verdict
+from llmbench.completions import Completion, Usage
+from llmbench.records import Attempt, Outcome, Problem, Sampling, Target, Verdict
 from llmbench.store import tables
 from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
 from llmbench.store.journal_index import JournalIndex

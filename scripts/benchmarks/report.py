@@ -21,7 +21,8 @@ from pathlib import Path
 
 from llmbench import plan, problems
 from llmbench.attempt import make_row
-from llmbench.records import Attempt, Completion, Outcome, Problem, Sampling, Target, Usage, Verdict
+from llmbench.completions import Completion, Usage
+from llmbench.records import Attempt, Outcome, Problem, Sampling, Target, Verdict
 from llmbench.runners import Runner, load_runners
 from llmbench.store import tables
 from llmbench.store.journal import CompletionEntry, Journal, ResultEntry

@@ -20,18 +20,17 @@ import anyio
 import anyio.lowlevel
 
 from llmbench.attempt import AnsweredAttempt
+from llmbench.completions import Completion, Usage
 from llmbench.events import ignore
 from llmbench.plan import EndpointPlan, Plan, bundled_dir
 from llmbench.records import (
     Attempt,
-    Completion,
     Message,
     Outcome,
     Problem,
     Sampling,
     Submission,
     Target,
-    Usage,
     Verdict,
 )
 from llmbench.runners import load_runners

@@ -7,6 +7,7 @@ import anyio
 import pytest
 from helpers.scripted_server import Script, chunk, event, events, scripted
 
+from llmbench.completions import Completion
 from llmbench.errors import CancelledBeforeSendError, TransientError
 from llmbench.models.chat import ChatModel
 from llmbench.models.limits import ServerLimits
@@ -14,7 +15,7 @@ from llmbench.models.pricing import Price
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import Server
 from llmbench.models.waiting import WaitingRequests
-from llmbench.records import Completion, Message, Sampling, Target
+from llmbench.records import Message, Sampling, Target
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 

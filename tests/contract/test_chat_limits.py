@@ -9,11 +9,12 @@ import anyio
 import pytest
 from helpers.scripted_server import Script, chunk, events, scripted
 
+from llmbench.completions import Completion
 from llmbench.errors import TargetError
 from llmbench.models.chat import ChatModel
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import ModelInfo, Server
-from llmbench.records import Completion, Message, Sampling, Target
+from llmbench.records import Message, Sampling, Target
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 

@@ -10,8 +10,8 @@ import pytest
 from helpers.chat import JSON, KEY, answer_to, ask, chat_model
 from helpers.scripted_server import EVENTS, HELLO, Script, chunk, event, events, scripted
 
+from llmbench.completions import Usage
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
-from llmbench.records import Usage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 

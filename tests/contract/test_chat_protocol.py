@@ -9,11 +9,11 @@ import pytest
 from helpers.chat import MESSAGES, answer_to, ask, chat_model, no_wait
 from helpers.scripted_server import HELLO, Script, chunk, event, events, scripted
 
+from llmbench.completions import Usage
 from llmbench.errors import AttemptError, TransientError
 from llmbench.models.chat import ChatModel
 from llmbench.models.pricing import Price
 from llmbench.models.retry import RetryPolicy
-from llmbench.records import Usage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 

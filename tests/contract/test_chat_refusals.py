@@ -8,12 +8,13 @@ import pytest
 from helpers.chat import JSON, no_wait
 from helpers.scripted_server import HELLO, Script, scripted
 
+from llmbench.completions import Completion
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
 from llmbench.models import chat
 from llmbench.models.chat import ChatModel
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import Server
-from llmbench.records import Completion, Message, Sampling, Target
+from llmbench.records import Message, Sampling, Target
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 

@@ -11,11 +11,12 @@ import pytest
 from helpers.chat import MESSAGES, ask, chat_model
 from helpers.recordings import PROBLEM, RECORDING
 
+from llmbench.completions import Usage
 from llmbench.demo import server as replay
 from llmbench.errors import TargetError, UsageError
 from llmbench.models.providers import PROVIDERS
 from llmbench.models.server import Server, connect
-from llmbench.records import Message, Usage
+from llmbench.records import Message
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 

@@ -5,11 +5,12 @@ from typing import Any
 import anyio
 
 from helpers.scripted_server import Script, scripted
+from llmbench.completions import Completion
 from llmbench.models.base import Model
 from llmbench.models.chat import ChatModel
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import Server
-from llmbench.records import Completion, Message, Sampling, Target
+from llmbench.records import Message, Sampling, Target
 
 KEY = "sk-or-v1-do-not-print-me"
 MESSAGES = (Message("system", "Be brief."), Message("user", "Say hello world."))

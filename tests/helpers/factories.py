@@ -6,17 +6,8 @@ from typing import Any
 import polars as pl
 
 from llmbench.attempt import make_row
-from llmbench.records import (
-    Attempt,
-    Completion,
-    Outcome,
-    Problem,
-    Row,
-    Sampling,
-    Target,
-    Usage,
-    Verdict,
-)
+from llmbench.completions import Completion, Usage
+from llmbench.records import Attempt, Outcome, Problem, Row, Sampling, Target, Verdict
 from llmbench.store import tables
 
 Passes = dict[str, list[int]]  # 1 or 0 for each run of each problem

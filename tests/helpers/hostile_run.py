@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from helpers.factories import attempt, row
-from llmbench.records import Completion, Row
+from llmbench.completions import Completion
+from llmbench.records import Row
 from llmbench.store import tables
 from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
 from llmbench.store.run_dir import RunDirectory

@@ -9,8 +9,9 @@ import pytest
 from helpers.factories import row
 from helpers.runs import RUNNERS
 from llmbench.attempt import Prompter
+from llmbench.completions import Completion
 from llmbench.plan import Plan
-from llmbench.records import Attempt, Completion, Row
+from llmbench.records import Attempt, Row
 from llmbench.runs.view import Change, RunView
 from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
 from llmbench.store.journal_index import JournalIndex

@@ -10,8 +10,9 @@ from helpers.cli import run
 from helpers.sandboxes import opened
 
 import llmbench
+from llmbench.completions import Completion
 from llmbench.plan import bundled_dir
-from llmbench.records import AttemptKey, Completion
+from llmbench.records import AttemptKey
 from llmbench.runners import load_runners
 from llmbench.store import journal, provenance, tables
 from llmbench.store.journal import CompletionEntry, ResultEntry

@@ -8,7 +8,7 @@ import pytest
 from helpers.cli import run
 from helpers.factories import attempt, row
 
-from llmbench.records import Completion
+from llmbench.completions import Completion
 from llmbench.store import journal, tables
 from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
 from llmbench.store.run_dir import RunDirectory

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from helpers.factories import row
 
+from llmbench.completions import Completion
 from llmbench.errors import UsageError
-from llmbench.records import Attempt, AttemptKey, Completion, Problem
+from llmbench.records import Attempt, AttemptKey, Problem
 from llmbench.store.answer_file import AnswerFile
 from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
 

@@ -10,6 +10,7 @@ import pytest
 from helpers.factories import attempt
 from helpers.runs import assembled, drive
 
+from llmbench.completions import Completion
 from llmbench.errors import (
     AttemptError,
     CancelledBeforeSendError,
@@ -20,7 +21,7 @@ from llmbench.errors import (
 )
 from llmbench.events import AttemptFinished, BudgetExhausted, Event, TargetStopped
 from llmbench.plan import EndpointPlan, Plan
-from llmbench.records import Completion, Message, Outcome, Row, Submission, Target, Verdict
+from llmbench.records import Message, Outcome, Row, Submission, Target, Verdict
 from llmbench.runs.finish import refused_params
 from llmbench.runs.run import Run
 from llmbench.store import journal

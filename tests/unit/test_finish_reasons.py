@@ -2,8 +2,8 @@
 
 import pytest
 
+from llmbench.completions import Completion
 from llmbench.finish_reasons import Ending, ending
-from llmbench.records import Completion
 
 REASONS: dict[Ending, list[str | None]] = {
     Ending.OPEN: [None, "", " ", "null", "None", "undefined"],

@@ -15,8 +15,8 @@ from helpers.factories import attempt, row
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmbench.completions import Completion, Usage
 from llmbench.errors import OutputError
-from llmbench.records import Completion, Usage
 from llmbench.store import journal
 from llmbench.store.cache import Cache
 from llmbench.store.journal import CompletionEntry, Journal, ResultEntry

@@ -5,8 +5,8 @@ import time
 import anyio
 import pytest
 
+from llmbench.completions import Usage
 from llmbench.models.limits import AdaptiveConcurrency, ServerLimits
-from llmbench.records import Usage
 
 pytestmark = pytest.mark.anyio
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from llmbench.completions import Usage
 from llmbench.errors import UsageError
 from llmbench.models.pricing import Price, find_price, offered_price, read_prices
-from llmbench.records import Target, Usage
+from llmbench.records import Target
 
 TARGET = Target("openrouter", "a/m", "https://openrouter.ai/api/v1")
 

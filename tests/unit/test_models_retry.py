@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
+from llmbench.completions import Completion
 from llmbench.errors import (
     AttemptError,
     ModelError,
@@ -13,7 +14,6 @@ from llmbench.errors import (
     UnreachableError,
 )
 from llmbench.models.retry import RetryPolicy
-from llmbench.records import Completion
 
 pytestmark = pytest.mark.anyio
 

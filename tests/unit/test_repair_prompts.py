@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmbench import fingerprint, prompts
+from llmbench.completions import Completion
 from llmbench.errors import ModelError, SandboxError, TargetError, TransientError
 from llmbench.events import BudgetExhausted, Event
 from llmbench.plan import EndpointPlan, Plan
 from llmbench.records import (
     LOG_HEAD_CHARS,
     AttemptKey,
-    Completion,
     Message,
     Outcome,
     Row,

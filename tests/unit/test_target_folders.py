@@ -7,7 +7,8 @@ from helpers.factories import attempt, row
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llmbench.records import Completion, Target
+from llmbench.completions import Completion
+from llmbench.records import Target
 from llmbench.store import artifacts
 from llmbench.store.journal import CompletionEntry, Journal, ResultEntry
 from llmbench.store.run_dir import RunDirectory
