@@ -78,6 +78,10 @@ class Server:
     timeouts: RequestTimeouts
     limiter: AdaptiveConcurrency
 
+    def url_of(self, path: str) -> str:
+        """Return the address of a path that is relative to the server's address."""
+        return str(self.client.base_url.join(path))
+
     def error_mapper(self, source: str) -> ErrorMapper:
         """Return the mapper of this server's errors, whose messages begin with `source`."""
         key = self.client.headers.get("authorization", "").removeprefix("Bearer ") or None

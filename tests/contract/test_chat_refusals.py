@@ -10,7 +10,7 @@ from helpers.scripted_server import HELLO, Script, scripted
 
 from llmbench.completions import Completion
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
-from llmbench.models import chat
+from llmbench.models import http_model
 from llmbench.models.chat import ChatModel
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import Server
@@ -117,7 +117,7 @@ async def test_a_model_that_crashed_is_asked_again(script: Script) -> None:
 async def test_a_model_that_loads_is_waited_for_and_costs_no_try(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chat, "LOADING_WAITS", (0.02,))
+    monkeypatch.setattr(http_model, "LOADING_WAITS", (0.02,))
     async with scripted(*[LOADING] * 9, Script([HELLO])) as (played, server):
         model = model_of(server, tries=1, warm_up=True)
         completions = [await ask(model, "a"), await ask(model, "b")]
@@ -128,7 +128,7 @@ async def test_a_model_that_loads_is_waited_for_and_costs_no_try(
 async def test_a_model_that_is_loaded_again_during_a_run_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chat, "LOADING_WAITS", (0.02,))
+    monkeypatch.setattr(http_model, "LOADING_WAITS", (0.02,))
     scripts = [Script([HELLO]), *[LOADING] * 5, Script([HELLO])]
     async with scripted(*scripts) as (played, server):
         model = model_of(server, tries=1)
@@ -138,7 +138,7 @@ async def test_a_model_that_is_loaded_again_during_a_run_is_waited_for(
 
 
 async def test_the_wait_for_a_model_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "LOADING_WAITS", (0.05,))
+    monkeypatch.setattr(http_model, "LOADING_WAITS", (0.05,))
     began = time.monotonic()
     async with scripted(LOADING, first_token=0.3) as (_, server):
         with pytest.raises(TargetError, match=r"not loaded within 0\.3 s: .*--first-token-timeout"):

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
-from llmbench.models.chat import unsupported_param
+from llmbench.models.chat import ChatModel
 from llmbench.models.errors import ErrorMapper, parse_error
 from llmbench.models.providers import PROVIDERS
 from llmbench.models.rate_headers import reset_after, retry_after, server_wait
+from llmbench.models.unsupported import unsupported_param
 
 KEY = "sk-or-v1-secret"
 ERRORS = ErrorMapper("openrouter/m", "https://openrouter.ai/api/v1", PROVIDERS["openrouter"], KEY)
@@ -195,8 +196,8 @@ REQUEST = {"stream_options": {}, "max_tokens": 9, "temperature": 0.2, "seed": 1}
     ],
 )
 def test_only_an_unsupported_parameter_is_dropped(body: dict[str, Any], name: str | None) -> None:
-    assert unsupported_param(REQUEST, parse_error(body)) == name
-    assert unsupported_param({}, parse_error(body)) is None
+    assert unsupported_param(REQUEST, parse_error(body), ChatModel.replacements) == name
+    assert unsupported_param({}, parse_error(body), ChatModel.replacements) is None
 
 
 @pytest.mark.parametrize(
