@@ -11,12 +11,15 @@ from rich.table import Table
 from llmbench.cli.options.models import ModelsOptions
 from llmbench.errors import RunError, UsageError
 from llmbench.models import wsl
+from llmbench.models.inspection import describe_models
 from llmbench.models.pricing import MILLION
 from llmbench.models.providers import get_provider, load_providers, read_key, resolve_base_url
 from llmbench.models.server import ModelInfo, connect
+from llmbench.reports import format as fmt
 from llmbench.reports.console import Console
 
 LOADED = {True: "yes", False: "no", None: ""}
+TEXTS = ("model", "loaded", "quantization")
 
 
 def main(options: ModelsOptions) -> int:
@@ -47,7 +50,7 @@ async def _offers(options: ModelsOptions) -> list[ModelInfo]:
     url = resolve_base_url(provider, options.base_url)
     provider, address = await wsl.locate(provider, url, Console(quiet=False).info)
     async with connect(provider, url, read_key(provider), address=address) as server:
-        return await server.describe_models()
+        return await describe_models(server)
 
 
 def _table(offers: Sequence[ModelInfo]) -> Table:
@@ -56,16 +59,24 @@ def _table(offers: Sequence[ModelInfo]) -> Table:
     columns = {
         "model": [offer.id for offer in offers],
         "loaded": [LOADED[offer.loaded] for offer in offers],
+        "quantization": [offer.served.quantization or "" for offer in offers],
+        "parameters": [_known(fmt.model_size(offer.served.parameters)) for offer in offers],
+        "size": [_known(fmt.file_size(offer.served.file_bytes)) for offer in offers],
         "context": [f"{offer.context:,}" if offer.context else "" for offer in offers],
         "$ per million prompt": [_usd(o.price.prompt if o.price else None) for o in offers],
         "completion tokens": [_usd(o.price.completion if o.price else None) for o in offers],
     }
     filled = {title: cells for title, cells in columns.items() if any(cells)}
     for title in filled:
-        table.add_column(title, justify="left" if title in ("model", "loaded") else "right")
+        table.add_column(title, justify="left" if title in TEXTS else "right")
     for row in zip(*filled.values(), strict=True):
         table.add_row(*row)
     return table
+
+
+def _known(text: str) -> str:
+    """Return the text of a value, empty if it is missing."""
+    return "" if text == "-" else text
 
 
 def _usd(price: float | None) -> str:

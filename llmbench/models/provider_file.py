@@ -85,6 +85,7 @@ class _Entry(BaseModel):
     base_url: str = ""
     key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = ""
     local: bool = False
+    inspect: bool = True
     protocol: Annotated[str, AfterValidator(_known_protocol)] = ""
     concurrency: Annotated[int, Field(ge=1, le=100_000)] = 1
     rpm: Annotated[float, Field(ge=0.01, le=1e6)] = 1

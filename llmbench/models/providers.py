@@ -31,8 +31,8 @@ class Provider:
     key. `protocol` is a name in `protocols.PROTOCOLS`. `local` means that models are loaded before
     they are timed, and are used one after the other. `replays` means that an embedded server
     replays recorded answers and no model is involved. `concurrency` is the number of answers that
-    stream at once; `rpm` and `tpm` bound requests and tokens per minute. `loaded_models_path` is
-    the path, from the root of the server, of its list of loaded models. `refuses` names sampling
+    stream at once; `rpm` and `tpm` bound requests and tokens per minute. `inspect` is False if the
+    server is known to say no more about its models than the protocol does. `refuses` names sampling
     parameters that the server is known to refuse; `extra` is added to each request. `start_hint`
     says how to start the server, and `serve_hint` how other machines may reach it.
     """
@@ -47,7 +47,7 @@ class Provider:
     concurrency: int = CLOUD_CONCURRENCY
     rpm: float | None = None
     tpm: float | None = None
-    loaded_models_path: str | None = None
+    inspect: bool = True
     refuses: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     start_hint: str = "check the network connection and --base-url"
@@ -61,7 +61,7 @@ def _local(name: str, port: int, start: str, **fields: Any) -> Provider:
 
 
 def _cloud(name: str, base_url: str, key_env: str) -> Provider:
-    return Provider(name, base_url, key_env, key_required=True)
+    return Provider(name, base_url, key_env, key_required=True, inspect=False)
 
 
 _GOOGLE_URL = "https://generativelanguage.googleapis.com/v1beta/openai"
@@ -75,14 +75,12 @@ _ROWS = (
         1234,
         _LM_STUDIO,
         key_env="LM_API_TOKEN",
-        loaded_models_path="/api/v0/models",
         serve_hint='turn on "Serve on Local Network" in LM Studio',
     ),
     _local(
         "ollama",
         11434,
         "Ollama (`ollama serve`)",
-        loaded_models_path="/api/ps",
         serve_hint="set OLLAMA_HOST=0.0.0.0",
     ),
     _local("llamacpp", 8080, "llama-server", key_env="LLAMA_API_KEY"),
@@ -95,7 +93,7 @@ _ROWS = (
     _cloud("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
     _cloud("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
     Provider("openai-compatible", None, "OPENAI_COMPATIBLE_API_KEY", start_hint=_OWN_SERVER_HINT),
-    Provider("demo", None, replays=True, start_hint=_REPLAY_HINT),
+    Provider("demo", None, replays=True, inspect=False, start_hint=_REPLAY_HINT),
 )
 
 PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _ROWS}

@@ -5,7 +5,7 @@ import os
 import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -15,12 +15,13 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from llmbench.errors import ModelError, UsageError
+from llmbench.errors import UsageError
 from llmbench.models.errors import ErrorMapper
 from llmbench.models.limits import AdaptiveConcurrency, ServerLimits
 from llmbench.models.pricing import Price, offered_price
 from llmbench.models.providers import Provider, is_loopback, resolve_base_url
 from llmbench.plan import RequestTimeouts
+from llmbench.served import UNDESCRIBED, ServedModel
 
 T = TypeVar("T")
 
@@ -60,12 +61,16 @@ NOT_CHAT_ID = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A chat model of a server; price, context in tokens and state as far as the server says."""
+    """A chat model of a server; price, context in tokens and state as far as the server says.
+
+    `served` is the description of the model by a server that says more than the protocol asks for.
+    """
 
     id: str
     price: Price | None = None
     context: int | None = None
     loaded: bool | None = None
+    served: ServedModel = UNDESCRIBED
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,28 +100,6 @@ class Server:
             ModelError: The server does not list its models.
         """
         return await self._get("models", parse_models)
-
-    async def describe_models(self) -> list[ModelInfo]:
-        """Return the chat models that the server offers, with their state as far as known.
-
-        Raises:
-            UnreachableError: No connection could be made.
-            ModelError: The server does not list its models.
-        """
-        models = await self.list_models()
-        if not self.provider.local:
-            return models
-        if self.provider.loaded_models_path is None:
-            return [replace(model, loaded=model.loaded is not False) for model in models]
-        try:
-            url = str(self.client.base_url.join(self.provider.loaded_models_path))
-            loaded = await self._get(url, _parse_loaded)
-        except ModelError:
-            return models  # another kind of server than its provider says, or an older one
-        return [
-            replace(model, loaded=model.id in loaded, context=loaded.get(model.id) or model.context)
-            for model in models
-        ]
 
     async def _get(self, path: str, parse: Callable[[Any], T]) -> T:
         errors = self.error_mapper(self.base_url)
@@ -291,15 +274,6 @@ def parse_models(body: Any) -> list[ModelInfo]:
             loaded = None if value is None else value == "loaded"
             models.setdefault(id_, ModelInfo(id_, offered_price(item), _context(item), loaded))
     return list(models.values())
-
-
-def _parse_loaded(body: Any) -> dict[str, int | None]:
-    """Return the loaded models of a list with their context; a model without a state is loaded."""
-    return {
-        str(item.get("id") or item["name"]): _context(item)
-        for item in _items(body)
-        if item.get("state", "loaded") == "loaded"
-    }
 
 
 def _items(body: Any) -> Sequence[Any]:

@@ -81,3 +81,23 @@ def correlation(value: float | None) -> str:
 def p_value(value: float | None) -> str:
     """Format a p-value; below 0.001 only that it is so small."""
     return "<0.001" if value is not None and value < 0.001 else two_digits(value)
+
+
+def model_size(value: int | None) -> str:
+    """Format a number of parameters, such as 7.6B."""
+    if value is None:
+        return "-"
+    unit, size = next(((u, n) for u, n in _MODEL_SIZES if value >= n), ("", 1))
+    return f"{value / size:.3g}{unit}"
+
+
+def file_size(value: int | None) -> str:
+    """Format a size in bytes with its unit."""
+    if value is None:
+        return "-"
+    unit, size = next(((u, n) for u, n in _FILE_SIZES if value >= n), ("B", 1))
+    return f"{value / size:.3g} {unit}"
+
+
+_MODEL_SIZES = (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3))
+_FILE_SIZES = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))

@@ -1,7 +1,6 @@
 """Concurrency, warm-up, loaded models and extra parameters of a server."""
 
 import json
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -13,7 +12,7 @@ from llmbench.completions import Completion
 from llmbench.errors import TargetError
 from llmbench.models.chat import ChatModel
 from llmbench.models.retry import RetryPolicy
-from llmbench.models.server import ModelInfo, Server
+from llmbench.models.server import Server
 from llmbench.records import Message, Sampling, Target
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
@@ -117,53 +116,3 @@ async def test_the_extra_parameters_of_a_provider_are_sent_with_each_request() -
     async with scripted(WHOLE) as (played, server):
         await ask(chat_model(server, extra='{"reasoning_effort": "high"}'))
         assert played.bodies[0]["reasoning_effort"] == "high"
-
-
-@pytest.mark.parametrize(
-    ("provider", "scripts", "models"),
-    [
-        (
-            "lmstudio",
-            [
-                listing({"id": "a"}, {"id": "b"}),
-                listing(
-                    {"id": "a", "state": "loaded", "loaded_context_length": 4096},
-                    {"id": "b", "state": "not-loaded", "max_context_length": 32768},
-                ),
-            ],
-            [ModelInfo("a", None, 4096, True), ModelInfo("b", None, None, False)],
-        ),
-        (
-            "ollama",
-            [
-                listing({"id": "qwen:7b"}, {"id": "phi"}),
-                Script([b'{"models": [{"name": "phi"}]}'], 200, "application/json"),
-            ],
-            [ModelInfo("qwen:7b", None, None, False), ModelInfo("phi", None, None, True)],
-        ),
-        ("vllm", [listing({"id": "a", "max_model_len": 8192})], [ModelInfo("a", None, 8192, True)]),
-        (
-            "llamacpp",
-            [listing({"id": "a", "meta": {"n_ctx_train": 512}, "status": {"value": "unloaded"}})],
-            [ModelInfo("a", None, 512, False)],
-        ),
-        (
-            "openrouter",
-            [listing({"id": "a", "context_length": 9})],
-            [ModelInfo("a", None, 9, None)],
-        ),
-    ],
-)
-async def test_loaded_models_are_read_from_the_list_of_each_server(
-    provider: str, scripts: Sequence[Script], models: list[ModelInfo]
-) -> None:
-    async with scripted(*scripts, provider=provider) as (played, server):
-        assert await server.describe_models() == models
-        if provider == "lmstudio":
-            assert played.heads[1].startswith("GET /api/v0/models ")
-
-
-async def test_the_state_of_models_is_unknown_if_the_list_of_loaded_models_is_missing() -> None:
-    missing = Script([b"{}"], 404, "application/json")
-    async with scripted(listing({"id": "a"}), missing, provider="lmstudio") as (_, server):
-        assert await server.describe_models() == [ModelInfo("a")]
