@@ -1,23 +1,40 @@
-"""Writes the tables of README.md that come from the code: flags, providers, limits, columns.
+"""Fills the parts of the manual that come from elsewhere.
 
 python scripts/docs.py
+
+Tables of the code (flags, providers, limits, columns) are in no file: `<!-- insert: NAME -->` in a
+page of docs/ is replaced when the site is built (docs_site.py). Text that several pages share is in
+the files, so that they can be read as they are: `<!-- copy of NAME -->` repeats what one page has
+between `<!-- NAME -->` and `<!-- end of NAME -->`, and this script writes the copies.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 
 from llmbench.cli import COMMANDS, load_command
+from llmbench.cli.command import Command
 from llmbench.models.providers import PROVIDERS
-from llmbench.options import Options, declared_options, help_text, usage_of
+from llmbench.options import Options, declared_options, groups, help_text, own_options, usage_of
 from llmbench.plan import bundled_dir
 from llmbench.reports import schema
 from llmbench.runners import ResourceLimits, load_runners
-from llmbench.runs.options import RunOptions
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+PAGES = (
+    README,
+    ROOT / "README.ja.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
+SHARED = re.compile(r"<!-- (?P<name>[\w ]+) -->\n(?P<text>.*?)<!-- end of (?P=name) -->", re.DOTALL)
+COPY = re.compile(
+    r"(?P<begin><!-- copy of (?P<name>[\w ]+) -->\n).*?(?P<end><!-- end of (?P=name) -->)",
+    re.DOTALL,
+)
+INSERT = re.compile(r"^<!-- insert: ([\w ]+) -->$", re.MULTILINE)
 
 
 def providers() -> Iterator[str]:
@@ -30,30 +47,6 @@ def providers() -> Iterator[str]:
         key = f"`{preset.key_env}`" if preset.key_env else ""
         optional = " (if the server asks for one)" if key and not preset.key_required else ""
         yield f"| `{preset.name}` | {address} | {key}{optional} |"
-
-
-def flags(command: str) -> Iterator[str]:
-    """Yield the table of a command's flags."""
-    yield "| flag | meaning |"
-    yield "|---|---|"
-    yield from _flag_rows(load_command(command).options)
-
-
-def actions(command: str) -> Iterator[str]:
-    """Yield the table of the actions of a command, without the flags of a run."""
-    flags_of_run = set(_flag_rows(RunOptions))
-    yield "| flag | meaning |"
-    yield "|---|---|"
-    for name, action in (load_command(command).actions or {}).items():
-        yield f"| **`{name}`** | {action.description} |"
-        rows = _flag_rows(action.options)
-        yield from (row for row in rows if row not in flags_of_run)
-
-
-def _flag_rows(options: type[Options]) -> Iterator[str]:
-    for field, declared in declared_options(options):
-        usage = usage_of(field, declared).replace("|", "\\|")
-        yield f"| `{usage}` | {help_text(field, declared)} |"
 
 
 def limits() -> Iterator[str]:
@@ -70,37 +63,120 @@ def limits() -> Iterator[str]:
         yield f"| `{field.name}` | {field.default:g} | {', '.join(exceptions)} |"
 
 
-SECTIONS: Mapping[str, Callable[[], Iterator[str]]] = {
-    "providers": providers,
-    "flags": partial(flags, "run"),
-    **{
-        f"flags of {name}": partial(flags, name)
+def command_lines() -> Iterator[str]:
+    """Yield a section for each command, with its actions and all flags."""
+    for name in COMMANDS:
+        yield from _command(load_command(name), "##")
+
+
+def _command(command: Command, heading: str) -> Iterator[str]:
+    yield f"{heading} {command.prog}"
+    yield ""
+    yield _sentence(command.description)
+    yield ""
+    for title, rows in _tables(command.options).items():
+        yield f"| {title} | |"
+        yield "|---|---|"
+        yield from rows
+        yield ""
+    if command.default_action:
+        yield f"Without an action, this is `{command.prog} {command.default_action}`."
+        yield ""
+    for action in (command.actions or {}).values():
+        yield from _command(action, heading + "#")
+
+
+def _tables(options: type[Options]) -> Mapping[str, list[str]]:
+    """Return the rows of the tables of flags by title, as `--help` has them."""
+    tables: dict[str, list[str]] = {}
+    for group in groups(options):
+        for field, declared in own_options(group):
+            usage = usage_of(field, declared).replace("|", "\\|")
+            row = f"| `{usage}` | {_sentence(help_text(field, declared))} |"
+            title = vars(group).get("TITLE", Options.TITLE)
+            tables.setdefault("arguments" if declared.positional else title, []).append(row)
+    return tables
+
+
+def _sentence(text: str) -> str:
+    """Return a help text as Markdown: a flag is code, and a placeholder is no tag."""
+    text = " ".join(text.split())
+    code = re.sub(r"(?<![\w`-])(--[a-z][\w-]*)", r"`\1`", text)
+    return code[:1].upper() + code[1:]
+
+
+def former_flags() -> Iterator[str]:
+    """Yield the table of the flags that have another name today."""
+    yield "| older name | name today |"
+    yield "|---|---|"
+    renamed = {
+        former: f"--{field.name.replace('_', '-')}"
         for name in COMMANDS
-        if name not in ("run", "problems", "images", "runs", "schema", "completion")
-    },
-    "actions": partial(actions, "problems"),
-    "actions of images": partial(actions, "images"),
-    "actions of runs": partial(actions, "runs"),
+        for command in _with_actions(load_command(name))
+        for field, declared in declared_options(command.options)
+        for former in declared.former
+    }
+    for former, current in sorted(renamed.items()):
+        yield f"| `{former}` | `{current}` |"
+    yield "| `--json` | `--format json` |"
+
+
+def _with_actions(command: Command) -> Iterator[Command]:
+    yield command
+    yield from (command.actions or {}).values()
+
+
+INSERTS: Mapping[str, Callable[[], Iterator[str]]] = {
+    "providers": providers,
     "limits": limits,
     "columns": schema.markdown,
+    "commands": command_lines,
+    "older flags": former_flags,
 }
 
 
-def render(text: str) -> str:
-    """Return the text with each marked section replaced by the table from the code.
+def insert(text: str) -> str:
+    """Return the text of a page with the tables from the code in their places.
 
     Raises:
-        SystemExit: a section is not marked exactly once.
+        KeyError: a page names a table that does not exist.
     """
-    for name, lines in SECTIONS.items():
-        section = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        # In the replacement a backslash would begin a group reference.
-        body = "\n".join(lines()).replace("\\", "\\\\")
-        text, count = section.subn(rf"\g<1>{body}\n\g<2>", text)
-        if count != 1:
-            raise SystemExit(f"README.md must mark the section {name!r} once")
-    return text
+    return INSERT.sub(lambda match: "\n".join(INSERTS[match[1]]()), text)
+
+
+def shared_texts() -> Mapping[str, str]:
+    """Return the texts that pages may repeat, by name.
+
+    Raises:
+        SystemExit: two pages define the same name.
+    """
+    texts: dict[str, str] = {}
+    for page in PAGES:
+        for match in SHARED.finditer(page.read_text(encoding="utf-8")):
+            if match["name"].startswith("copy of "):
+                continue
+            if match["name"] in texts:
+                raise SystemExit(f"{page.name}: {match['name']!r} is defined twice")
+            texts[match["name"]] = match["text"]
+    return texts
+
+
+def copy(text: str, shared: Mapping[str, str]) -> str:
+    """Return the text of a page with each copy as its original is now.
+
+    Raises:
+        KeyError: a page repeats a text that no page defines.
+    """
+    return COPY.sub(lambda match: match["begin"] + shared[match["name"]] + match["end"], text)
+
+
+def main() -> None:
+    """Write the copies in all pages."""
+    shared = shared_texts()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(copy(text, shared), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    README.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")
+    main()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import bootstrap
 
-EXTRAS = "dask,dev,mutation,report,toolchains"
+EXTRAS = "dask,dev,docs,mutation,report,toolchains"
 
 WORKERS = 1 + (os.cpu_count() or 1)
 """One more than the cores: tests often wait for a clock, an engine or a process."""

@@ -1,14 +1,13 @@
-"""The Python API: the example of the README, frames and files, and errors."""
+"""The Python API: the example of the manual, frames and files, and errors."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import anyio
-import docs
 import polars as pl
 import pytest
+from helpers import manual
 from helpers.factories import row
 from helpers.sandboxes import opened
 
@@ -18,9 +17,6 @@ from llmbench.plan import bundled_dir
 from llmbench.runners import load_runners
 from llmbench.store import tables
 
-README = docs.README.read_text(encoding="utf-8")
-EXAMPLE = re.findall(r"```python\n(import llmbench\n.*?)```", README, re.DOTALL)
-
 
 def two_rows() -> pl.DataFrame:
     return tables.to_frame([row(), row(target="b/y", outcome="failed", score=0.0, passed=False)])
@@ -28,13 +24,13 @@ def two_rows() -> pl.DataFrame:
 
 @pytest.mark.bubblewrap
 @pytest.mark.anyio
-async def test_the_example_of_the_readme_runs_inside_an_event_loop(
+async def test_the_example_of_the_manual_runs_inside_an_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
     monkeypatch.chdir(tmp_path)
-    (example,) = EXAMPLE
+    example = manual.block("docs/python-api.md", "python", "import llmbench\n")
     names: dict[str, object] = {}
     exec(example, names)
     table = names["table"]

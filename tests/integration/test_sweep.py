@@ -2,17 +2,16 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
 
-import docs
 import polars as pl
 import pytest
 import yaml
+from helpers import manual
 from helpers.cli import Ran, command, environment, interrupted, run
 from helpers.sandboxes import opened
 
@@ -144,10 +143,8 @@ async def test_a_failed_step_is_reported_without_a_file_and_the_next_step_runs(
     assert not list(tmp_path.rglob("*.parquet"))
 
 
-def test_the_sweep_file_of_the_readme_is_valid(tmp_path: Path) -> None:
-    readme = docs.README.read_text(encoding="utf-8")
-    (example,) = re.findall(r"```yaml\n(# sweep\.yaml\n.*?)```", readme, re.DOTALL)
-    (tmp_path / "sweep.yaml").write_text(example)
+def test_the_sweep_file_of_the_manual_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text(manual.block("docs/nightly.md", "yaml", "# sweep.yaml\n"))
     steps = list(
         steps_of(SweepOptions(file=tmp_path / "sweep.yaml", date="2026-01-31", quiet=True))
     )
