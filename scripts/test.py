@@ -101,6 +101,11 @@ def print_end(times: Mapping[str, float], skipped: Mapping[str, int]) -> None:
     """Print the time of each step, and two lines about the parts that were missing."""
     steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
     bootstrap.log(f"time: {steps}; {sum(times.values()):.0f} s in all")
+    if skipped.get("remembered"):
+        bootstrap.log(
+            f"remembered: {skipped['remembered']} tests passed before with the same sources, "
+            "packages, images and tools (LLMBENCH_PROOFS)"
+        )
     missing = {marker: count for marker, count in skipped.items() if count and marker in PARTS}
     if missing:
         names = ", ".join(f"{PARTS[marker][0]} ({count})" for marker, count in missing.items())

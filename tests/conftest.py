@@ -4,13 +4,15 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
-from helpers import fixed_verdicts
+from helpers import file_trace, remembered
+from helpers.remembered import Group
 from helpers.sandboxes import REQUIRED, missing
 
 # A busy machine is slow: speed is for benchmarks to measure, and no example fails for it.
@@ -22,50 +24,116 @@ hypothesis.settings.load_profile("llmbench")
 PARTS = ("docker", "bubblewrap", "browser", "servers")
 """Markers of tests that need a part which a machine may not have."""
 
+PASSED = pytest.StashKey[bool]()
+"""True for a test whose body has passed."""
+
+
+REMEMBERED = "remembered: passed before with the same sources, packages, images and tools"
+
+
+def pytest_configure() -> None:
+    """Watch what tests read, if the gate remembers tests."""
+    if remembered.of_gate():
+        file_trace.install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Note what a test file reads while it is imported."""
+    known = remembered.of_gate()
+    if known is None or not isinstance(collector, pytest.Module):
+        return (yield)
+    with known.importing(collector.path):
+        return (yield)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one worker run all tests of a file in one sandbox, which is then set up once."""
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        params = callspec.params if callspec else {}
-        kind = params.get("place") or params.get("kind") or ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}"))
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind_of(item)}"))
+
+
+def kind_of(item: pytest.Item) -> str:
+    """Return the kind of sandbox of a test, or nothing."""
+    callspec = getattr(item, "callspec", None)
+    params = callspec.params if callspec else {}
+    return str(params.get("place") or params.get("kind") or "")
+
+
+def group_of(item: pytest.Item) -> Group:
+    """Return the group with which a test is remembered."""
+    fixed = item.get_closest_marker("fixed_verdict") is not None
+    return Group(item.path, kind_of(item), fixed)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Note what a test reads, also in its fixtures."""
+    known = remembered.of_gate()
+    if known is None:
+        return (yield)
+    with known.watching(group_of(item)):
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose marker names a sandbox that is missing here; fail if it is required.
 
-    A fixed program is skipped, too, if nothing has changed since it got its verdict.
+    A test is skipped, too, if nothing has changed since it passed.
 
     This comes before the fixtures of the test, which may need the sandbox themselves.
     """
+    known = remembered.of_gate()
+    if known and known.is_known(group_of(item), item.nodeid):
+        pytest.skip(REMEMBERED)
     for kind in ("docker", "bubblewrap"):
         if item.get_closest_marker(kind) is None:
             continue
         reason = missing(kind)
         if reason is not None:
             (pytest.fail if kind in REQUIRED else pytest.skip)(f"{kind}: {reason}")
-    if item.get_closest_marker("fixed_verdict") and fixed_verdicts.of_gate().is_known(item.nodeid):
-        pytest.skip("proved before with the same sandboxes, runners, images and tools")
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember a fixed program that got its verdict."""
-    if report.when == "call" and report.passed and "fixed_verdict" in report.keywords:
-        fixed_verdicts.of_gate().add(report.nodeid)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember a test that passed, and whose fixtures ended well."""
+    report = yield
+    known = remembered.of_gate()
+    if known and call.when == "call" and report.passed:
+        item.stash[PASSED] = True
+    if known and call.when == "teardown" and report.passed and item.stash.get(PASSED, False):
+        known.add(group_of(item), item.nodeid)
+    return report
+
+
+def pytest_sessionfinish() -> None:
+    """Write which tests passed."""
+    if known := remembered.of_gate():
+        known.save()
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Add the number of skipped tests of each part to the file in LLMBENCH_TEST_SKIPPED."""
+    """Print how many tests were remembered.
+
+    Add to the file in LLMBENCH_TEST_SKIPPED the number of tests that each missing part skipped.
+    """
+    skipped = terminalreporter.stats.get("skipped", [])
+    passed_before = [report for report in skipped if REMEMBERED in str(report.longrepr)]
+    if passed_before:
+        terminalreporter.write_line(f"remembered: {len(passed_before)} tests, which are not run")
     path = os.environ.get("LLMBENCH_TEST_SKIPPED")
     if path is None:
         return
-    skipped = Counter(json.loads(Path(path).read_text()) if Path(path).exists() else {})
-    for report in terminalreporter.stats.get("skipped", []):
-        skipped.update(part for part in PARTS if part in report.keywords)
-    Path(path).write_text(json.dumps(skipped))
+    counts = Counter(json.loads(Path(path).read_text()) if Path(path).exists() else {})
+    counts["remembered"] += len(passed_before)
+    for report in skipped:
+        if report not in passed_before:
+            counts.update(part for part in PARTS if part in report.keywords)
+    Path(path).write_text(json.dumps(counts))
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""Records the files of the checkout that tests read, and whether they start processes."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER_EVENTS = frozenset({"os.scandir", "os.listdir"})
+PROCESS_EVENTS = frozenset(
+    "subprocess.Popen os.posix_spawn os.exec os.fork os.forkpty os.system pty.spawn".split()
+)
+FRAMEWORK = ("<frozen importlib", f"{os.sep}hypothesis{os.sep}")
+"""Readers that do not count: imports are known without, and Hypothesis seeks constants."""
+FRAMES = 12
+"""Frames above an event in which its reader is looked for."""
+
+
+@dataclass
+class Trace:
+    """The files and folders of the checkout that were read, and whether a process was started."""
+
+    files: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    processes: bool = False
+
+    def merge(self, other: "Trace") -> None:
+        """Add all that another trace holds."""
+        self.files |= other.files
+        self.folders |= other.folders
+        self.processes |= other.processes
+
+
+_current: Trace | None = None
+
+
+@contextmanager
+def tracing(trace: Trace) -> Iterator[None]:
+    """Add to the trace as long as the block runs."""
+    global _current
+    before, _current = _current, trace
+    try:
+        yield
+    finally:
+        _current = before
+
+
+@cache
+def install() -> None:
+    """Begin to watch; this cannot be undone in a process."""
+    sys.addaudithook(_watch)
+
+
+def _watch(event: str, args: tuple[object, ...]) -> None:
+    if _current is None:
+        return
+    if event in PROCESS_EVENTS:
+        _current.processes = True
+    elif event == "open" or event in FOLDER_EVENTS:
+        name = _name(args[0] if args else None, is_folder=event != "open")
+        if name is not None and not _is_of_the_framework(sys._getframe(1)):
+            (_current.files if event == "open" else _current.folders).add(name)
+
+
+def _name(path: object, *, is_folder: bool) -> str | None:
+    """Return the name of a path in the checkout; None for others, and for those that tests make."""
+    if path is None and is_folder:
+        path = "."
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return None
+    name = os.path.relpath(os.path.abspath(os.fsdecode(path)), ROOT)  # noqa: PTH100
+    parts = Path(name).parts
+    hidden = any(part.startswith(".") and part not in (".", ".ci") for part in parts)
+    return None if hidden or "__pycache__" in parts else name
+
+
+def _is_of_the_framework(frame: FrameType | None) -> bool:
+    for _ in range(FRAMES):
+        if frame is None:
+            return False
+        if any(part in frame.f_code.co_filename for part in FRAMEWORK):
+            return True
+        frame = frame.f_back
+    return False
