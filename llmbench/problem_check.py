@@ -1,6 +1,6 @@
 """Checks of problems: a right answer passes their tests, and every other answer fails them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,16 +88,24 @@ class _Trial(NamedTuple):
 class ProblemChecker:
     """Runs answers to problems in a sandbox, at most `slots` at a time.
 
-    `test_timeout` bounds every test run, in seconds of processor time.
+    `test_timeout` bounds every test run, in seconds of processor time. `tags` are those that the
+    problems may have; None allows any.
     """
 
     def __init__(
-        self, sandbox: Sandbox, runners: Mapping[str, Runner], *, test_timeout: float, slots: int
+        self,
+        sandbox: Sandbox,
+        runners: Mapping[str, Runner],
+        *,
+        test_timeout: float,
+        slots: int,
+        tags: Collection[str] | None = None,
     ) -> None:
         self._sandbox = sandbox
         self._runners = runners
         self._time_limits = TimeLimits(sandbox, runners, test_timeout)
         self._slots = anyio.CapacityLimiter(slots)
+        self._tags = tags
 
     async def check(self, problem: Problem, repeat: int) -> CheckResult:
         """Run the reference `repeat` times, each wrong answer, the stub and an empty answer."""
@@ -116,7 +124,10 @@ class ProblemChecker:
             rejected=sum(v.outcome.score == 0 for v in others.values()),
             timing=timing,
             faults=(*_reference_faults(references), *_other_faults(problem, others)),
-            warnings=tuple(_warnings(problem, timing, has_stub=STUB in others)),
+            warnings=(
+                *_warnings(problem, timing, has_stub=STUB in others),
+                *tag_warnings(problem, self._tags),
+            ),
             log=next((v.log for v in references if v.outcome is not Outcome.PASSED), ""),
         )
 
@@ -244,3 +255,10 @@ def _warnings(problem: Problem, timing: ReferenceTiming | None, *, has_stub: boo
         yield "the prompt shows no code: state the exact interface in a fenced block"
     if timing is not None and timing.share > SLOW_SHARE:
         yield f"{REFERENCE} needs {timing.share:.0%} of its limit: raise `timeout`"
+
+
+def tag_warnings(problem: Problem, tags: Collection[str] | None) -> Iterator[str]:
+    """Yield a warning for each tag of a problem that is not one of `tags`; None allows any."""
+    for tag in problem.tags:
+        if tags is not None and tag not in tags:
+            yield f"tags: {tag!r} is not one of {', '.join(sorted(tags))}"

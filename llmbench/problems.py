@@ -37,6 +37,30 @@ REQUIRED = tuple(
 FORMER_NAMES = {"wrong": "wrong_answers", "licence": "license"}
 """Field names that files may still use, and the names that replaced them."""
 
+TAGS = {
+    "caching": "values that are kept, expire or are shared",
+    "cancellation": "work that is given up: contexts, abort signals, tasks, time limits",
+    "concurrency": "several tasks, threads or goroutines at once",
+    "data-structures": "queues, heaps, trees, graphs, intervals",
+    "databases": "SQL, sessions, transactions",
+    "errors": "failures that are reported, wrapped or gathered",
+    "generics": "code for any type",
+    "http": "clients, handlers, middleware, routes",
+    "immutability": "values that never change after they were made",
+    "io": "files, readers, writers, streams",
+    "iterators": "generators and sequences, lazy or asynchronous",
+    "json": "JSON that is read or written",
+    "money": "exact amounts and rounding",
+    "parsing": "text or bytes that are read by a grammar",
+    "resources": "locks, connections, files and memory that are released",
+    "security": "untrusted input, secrets, permissions",
+    "text": "Unicode, encodings, formats for people",
+    "time": "clocks, calendars, time zones, timers",
+    "types": "static types, discriminated unions, inference",
+    "validation": "input that is accepted or refused",
+}
+"""The tags of the shipped problems, each with the subjects that it stands for."""
+
 _PROBLEM = TypeAdapter(Problem)
 
 

@@ -18,6 +18,7 @@ from llmbench.cli.command import Command
 from llmbench.models.providers import PROVIDERS
 from llmbench.options import Options, declared_options, groups, help_text, own_options, usage_of
 from llmbench.plan import bundled_dir
+from llmbench.problems import TAGS
 from llmbench.reports import schema
 from llmbench.runners import ResourceLimits, load_runners
 
@@ -126,9 +127,17 @@ def _with_actions(command: Command) -> Iterator[Command]:
     yield from (command.actions or {}).values()
 
 
+def tags() -> Iterator[str]:
+    """Yield the table of the shipped problems' tags."""
+    yield "| tag | subjects |"
+    yield "|---|---|"
+    yield from (f"| `{tag}` | {subjects} |" for tag, subjects in TAGS.items())
+
+
 INSERTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "providers": providers,
     "limits": limits,
+    "tags": tags,
     "columns": schema.markdown,
     "commands": command_lines,
     "older flags": former_flags,

@@ -1,11 +1,15 @@
 """Problem files are read in order, or refused with every fault at once."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from llmbench import problems
 from llmbench.errors import ProblemFileError, UsageError
+from llmbench.plan import bundled_dir
+from llmbench.problem_check import tag_warnings
+from llmbench.runners import load_runners
 
 LANGUAGES = {"python": {}, "typescript": {"typecheck": ("strict", "basic", "off")}}
 
@@ -263,3 +267,22 @@ def test_former_names_are_unknown_inside_other_fields(tmp_path: Path) -> None:
     text = GOOD.replace("{empty: ", "{wrong: ")
     problem = problems.load([write(tmp_path, text)], LANGUAGES)[1]
     assert problem.wrong_answers == {"wrong": ""}
+
+
+def test_each_tag_of_the_shipped_problems_is_declared_and_groups_several() -> None:
+    runners = load_runners(bundled_dir("runners"))
+    languages = {lang: runner.option_values for lang, runner in runners.items()}
+    used = Counter(
+        tag for p in problems.load([bundled_dir("problems")], languages) for tag in p.tags
+    )
+    assert used.keys() == problems.TAGS.keys()
+    assert min(used.values()) >= 3
+    assert len(problems.TAGS) <= 20
+
+
+def test_only_a_tag_outside_the_list_is_warned_of(tmp_path: Path) -> None:
+    text = GOOD.replace("[easy-going, async]", "[errors, easy-going]")
+    _, two = problems.load([write(tmp_path, text)], LANGUAGES)
+    (warning,) = tag_warnings(two, problems.TAGS)
+    assert warning.startswith("tags: 'easy-going' is not one of caching, cancellation, ")
+    assert list(tag_warnings(two, None)) == []

@@ -7,6 +7,7 @@ from attrs import field, frozen
 from llmbench.cli.command import Command
 from llmbench.importers import FORMATS
 from llmbench.options import option, optional_path, paths, whole_number
+from llmbench.plan import bundled_dir
 from llmbench.runs.options import ProblemOptions, RunnerOptions, SandboxOptions
 
 DESCRIPTION = """\
@@ -99,6 +100,12 @@ class CheckOptions(ProblemOptions, RunnerOptions, SandboxOptions):
             "seed that chooses the mistakes", "N", check=whole_number(0), former=["--seed"]
         ),
     )
+
+    @property
+    def only_shipped(self) -> bool:
+        """True if all problems to check are those that llmbench brings."""
+        shipped = bundled_dir("problems").resolve()
+        return all(path.resolve().is_relative_to(shipped) for path in self.problem_paths)
 
 
 @frozen(kw_only=True, slots=False)

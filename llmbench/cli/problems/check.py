@@ -14,6 +14,7 @@ from llmbench.problem_check import (
     MutationResult,
     ProblemChecker,
 )
+from llmbench.problems import TAGS
 from llmbench.records import Problem
 from llmbench.reports.console import Console
 from llmbench.runners import AUTHORING, Runner
@@ -50,6 +51,7 @@ async def _check(
             runners,
             test_timeout=options.test_timeout,
             slots=options.sandbox_slots,
+            tags=TAGS if options.only_shipped else None,
         )
         results = await _check_all(_Job(checker, options, mutants, console), problems)
     finally:
