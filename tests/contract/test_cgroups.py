@@ -19,7 +19,7 @@ from llmbench.sandboxes.local import bubblewrap
 from llmbench.sandboxes.local.bubblewrap import NO_CGROUPS, BubblewrapSandbox
 from llmbench.sandboxes.local.cgroups import PREFIX, Group, Groups
 
-pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap]
+pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap, pytest.mark.fixed_verdict]
 
 SMALL = ResourceLimits(memory_mb=64, pids=8, cpus=0.5)
 

@@ -6,7 +6,7 @@ from helpers.sandboxes import RUNNERS, opened
 from llmbench.records import AttemptKey, Outcome, Problem
 from llmbench.sandboxes.local import bubblewrap
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.fixed_verdict]
 
 
 SHARED = """

@@ -21,7 +21,7 @@ from llmbench.sandboxes.diagnostics import State
 from llmbench.sandboxes.docker import client, health, owner
 from llmbench.sandboxes.docker.container import DockerSandbox
 
-pytestmark = [pytest.mark.anyio, pytest.mark.docker]
+pytestmark = [pytest.mark.anyio, pytest.mark.docker, pytest.mark.fixed_verdict]
 
 LANG = "python"
 RUNNERS = {LANG: load_runners(bundled_dir("runners"))[LANG]}
@@ -66,7 +66,6 @@ async def sandbox(podman: PrivatePodman) -> AsyncIterator[DockerSandbox]:
         await sandbox.aclose()
 
 
-@pytest.mark.fixed_verdict
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_program_gets_its_verdict_under_podman(
     sandbox: DockerSandbox, name: str, port: int

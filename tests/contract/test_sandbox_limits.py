@@ -17,7 +17,7 @@ from llmbench.runners import load_runners
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.launch import SLACK
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.fixed_verdict]
 
 LANG = "python"
 ALL = load_runners(bundled_dir("runners"))

@@ -33,6 +33,8 @@ from llmbench.sandboxes.local import process
 from llmbench.sandboxes.local.process import ProcessSandbox
 from llmbench.sandboxes.open import open_sandbox
 
+pytestmark = pytest.mark.fixed_verdict
+
 PASSED, FAILED, TIMEOUT = Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT
 COMPILE_ERROR, OUT_OF_MEMORY = Outcome.COMPILE_ERROR, Outcome.OUT_OF_MEMORY
 
@@ -174,7 +176,6 @@ def test_every_language_has_every_program() -> None:
         assert set(language["programs"]) == {*VERDICTS, *CONFINED_VERDICTS}, lang
 
 
-@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", VERDICTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -188,7 +189,6 @@ async def test_a_program_gets_its_verdict_and_leaves_nothing(
     assert await place.leftovers() == []
 
 
-@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", CONFINED_VERDICTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -201,7 +201,6 @@ async def test_a_program_is_confined_and_leaves_nothing(
     assert await place.leftovers() == []
 
 
-@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", [*UNDER_GVISOR, *CONFINED_VERDICTS])
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -223,7 +222,6 @@ async def test_a_plain_process_reaches_the_host(place: Place, lang: str, port: i
     assert verdict.outcome is FAILED
 
 
-@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)
@@ -248,7 +246,6 @@ async def test_tests_are_counted_and_timed(place: Place, lang: str) -> None:
     assert (fails.tests_passed, fails.tests_total) == (1, 2)
 
 
-@pytest.mark.fixed_verdict
 @pytest.mark.anyio
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("place", SANDBOXES.values(), indirect=True)

@@ -7,7 +7,7 @@ from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Problem
 from llmbench.runners import load_runners
 
-pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap]
+pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap, pytest.mark.fixed_verdict]
 
 RUNNERS = load_runners(bundled_dir("runners"))
 SECONDS = 6

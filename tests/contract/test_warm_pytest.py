@@ -7,7 +7,7 @@ from llmbench.plan import bundled_dir
 from llmbench.records import AttemptKey, Problem, Submission
 from llmbench.runners import load_runners
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.fixed_verdict]
 
 RUNNERS = {"python": load_runners(bundled_dir("runners"))["python"]}
 CONFTEST = """

@@ -16,7 +16,7 @@ from llmbench.records import AttemptKey, Problem
 from llmbench.runners import load_runners
 from llmbench.sandboxes.time_limits import WALL_PER_CPU
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.alone, pytest.mark.fixed_verdict]
 
 RUNNERS = load_runners(bundled_dir("runners"))
 AT_ONCE = 4

@@ -7,9 +7,9 @@ may remain.
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,7 +28,7 @@ from llmbench.sandboxes.docker.warm import WarmDockerSandbox
 from llmbench.sandboxes.local import process
 from llmbench.sandboxes.local.cgroups import PREFIX
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.alone, pytest.mark.fixed_verdict]
 
 RUNNERS = load_runners(bundled_dir("runners"))
 LANGUAGES: Mapping[str, Any] = {
@@ -60,7 +60,6 @@ def test_every_language_has_at_least_fifteen_programs() -> None:
     assert all(len(language["programs"]) >= 15 for language in LANGUAGES.values())
 
 
-@pytest.mark.fixed_verdict
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("kind", SANDBOXES)
 async def test_hostile_code_gets_its_outcome_and_does_no_harm(
@@ -79,23 +78,23 @@ async def test_hostile_code_gets_its_outcome_and_does_no_harm(
     async with opened(kind, RUNNERS) as sandbox:
         witness = await Witness.at_rest(sandbox, lang)
 
-        async def run(name: str, program: Mapping[str, Any], *, beside: bool) -> None:
+        async def run(name: str, program: Mapping[str, Any]) -> None:
             code = program["code"].replace("@PORT@", str(port))
             if kind == GVISOR:
                 program = {**program, "outcome": program.get("gvisor", program["outcome"])}
-            async with witness.beside(name, faults) if beside else nullcontext():
-                faults.extend(await faults_of(sandbox, lang, name, code, program))
-            faults.extend(await witness.faults(f"after {name}"))
+            faults.extend(await faults_of(sandbox, lang, name, code, program))
 
         async def one_after_another() -> None:
             for name, program in waiting:
-                await run(name, program, beside=True)
+                with witness.near(name):
+                    await run(name, program)
 
-        async with anyio.create_task_group() as tasks:
+        async with witness.beside(faults), anyio.create_task_group() as tasks:
             for _ in range(AT_ONCE):
                 tasks.start_soon(one_after_another)
         for name, program in alone:
-            await run(name, program, beside=False)
+            await run(name, program)
+            faults.extend(await witness.faults(f"after {name}"))
         faults += await unused_containers(sandbox)
     faults += [f"left: {thing}" for thing in sorted(leftovers() - before)]
     faults += [f"left: {path}" for path in tmp_path.iterdir()]
@@ -124,6 +123,8 @@ class Witness:
     sandbox: Sandbox
     lang: str
     rest: Verdict
+    running: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
 
     @classmethod
     async def at_rest(cls, sandbox: Sandbox, lang: str) -> Self:
@@ -140,19 +141,33 @@ class Witness:
         same = all(getattr(again, point) == getattr(self.rest, point) for point in POINTS)
         return [] if same else [f"honest {where}: {summary(again)}"]
 
+    @contextmanager
+    def near(self, name: str) -> Iterator[None]:
+        """Name a program that runs in this block in faults beside it and in the first after it."""
+        self.running.add(name)
+        yield
+        self.running.remove(name)
+        self.ended.add(name)
+
     @asynccontextmanager
-    async def beside(self, name: str, faults: list[str]) -> AsyncIterator[None]:
-        """Run it, one after another, for as long as the block runs."""
-        ended = anyio.Event()
+    async def beside(self, faults: list[str]) -> AsyncIterator[None]:
+        """Run it, one after another, for as long as the block runs, and once after its end."""
+        over = anyio.Event()
 
         async def watch() -> None:
-            while not ended.is_set():
-                faults.extend(await self.faults(f"beside {name}"))
+            is_last = False
+            while not is_last:
+                is_last = over.is_set()
+                names = self.running | self.ended
+                self.ended.clear()
+                wrong = await self.faults("beside others")
+                names |= self.running | self.ended
+                faults.extend(f"{fault}, near {sorted(names)}" for fault in wrong)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch)
             yield
-            ended.set()
+            over.set()
 
 
 def summary(verdict: Verdict) -> str:

@@ -20,7 +20,7 @@ from llmbench.sandboxes.docker.container import DockerSandbox
 from llmbench.sandboxes.docker.warm import WarmDockerSandbox
 from llmbench.sandboxes.verdict import Execution
 
-pytestmark = [pytest.mark.anyio, pytest.mark.docker]
+pytestmark = [pytest.mark.anyio, pytest.mark.docker, pytest.mark.fixed_verdict]
 
 LANG = "python"
 RUNNERS = {LANG: load_runners(bundled_dir("runners"))[LANG]}

@@ -14,7 +14,7 @@ from llmbench.runners import load_runners
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.time_limits import TimeLimits
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.fixed_verdict]
 
 RUNNERS = load_runners(bundled_dir("runners"))
 PROBLEMS = problems.load(
