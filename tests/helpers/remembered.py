@@ -6,8 +6,9 @@ A test is known if it has passed with the same state of all that can decide its 
 - the runners, the data in the folders of these files, and the versions of packages,
 - each other file and folder of the checkout that it has read (`file_trace`),
 - Python, the kernel, the engines, the images and the tools of the machine,
-- if it starts processes, all sources and all problems. A test with the marker `fixed_verdict`
-  starts only a sandbox with a runner, which the imports and the runners tell.
+- if it starts processes, all sources and all problems; if such a process works in the checkout or
+  gets a part of it as an argument, everything. A test with the marker `fixed_verdict` starts only
+  a sandbox with a runner, which the imports and the runners tell.
 
 The folder in LLMBENCH_PROOFS holds a file for each group of tests. Without that variable nothing is
 remembered.
@@ -22,7 +23,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from helpers.file_trace import ROOT, Trace, tracing
@@ -34,6 +35,7 @@ ALWAYS = ("pyproject.toml", "requirements.lock", "tests/conftest.py", "tests/hel
 DATA = ("runners/**/*", "tests/fixtures/**/*", "tests/servers/**/*")
 WITH_PROCESSES = ("llmbench/**/*.py", "problems/**/*", "scripts/**/*", "tests/helpers/**/*.py")
 COMPILED = "__pycache__"
+GENERATED = frozenset({COMPILED, "_work", "build", "dist", "node_modules", "site"})
 
 IMAGES = [runner.config.image for runner in load_runners(bundled_dir("runners")).values()]
 COMMANDS: tuple[Sequence[str], ...] = (
@@ -116,6 +118,7 @@ class Remembered:
                 "files": sorted(trace.files),
                 "folders": sorted(trace.folders),
                 "processes": trace.processes,
+                "anything": trace.anything,
                 "tests": sorted(tests | session.passed),
             }
             path = self._path(group)
@@ -138,7 +141,8 @@ class Remembered:
             path = self._path(group)
             if path.exists():
                 entry = json.loads(path.read_text(encoding="utf-8"))
-                trace = Trace(set(entry["files"]), set(entry["folders"]), entry["processes"])
+                read = set(entry["files"]), set(entry["folders"])
+                trace = Trace(*read, entry["processes"], entry["anything"])
                 if self._state(group, trace) == entry["state"]:
                     self._earlier[group] = set(entry["tests"]), trace
         return self._earlier[group]
@@ -163,6 +167,16 @@ class Remembered:
         files |= {p for p in beside if p.suffix != ".py" and not folders.isdisjoint(p.parents)}
         if trace.processes and not group.fixed:
             files |= set(self._matching(WITH_PROCESSES))
+        if trace.anything and not group.fixed:
+            files |= self._everything
+        return files
+
+    @cached_property
+    def _everything(self) -> set[Path]:
+        files = set()
+        for folder, below, names in os.walk(self._root):
+            below[:] = [n for n in below if n not in GENERATED and (n == ".ci" or n[0] != ".")]
+            files |= {Path(folder, name) for name in names}
         return files
 
     def _matching(self, patterns: Iterable[str]) -> Iterator[Path]:

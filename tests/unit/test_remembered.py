@@ -123,11 +123,35 @@ def test_all_sources_decide_a_test_that_starts_processes_unless_its_program_is_f
     file_trace.install()
     before = remembered()
     with before.watching(group(root, fixed=fixed)):
-        subprocess.run([sys.executable, "-c", ""], check=True)
+        subprocess.run([sys.executable, "-c", ""], check=True, cwd="/")
     before.add(group(root, fixed=fixed), "one")
     before.save()
     (root / "llmbench/runs/run.py").write_text("")
     assert remembered().is_known(group(root, fixed=fixed), "one") == fixed
+
+
+@pytest.mark.parametrize(
+    ("folder", "argument", "is_known"),
+    [(".", "", False), ("..", "docs", False), ("..", "tests/conftest.py", True), ("..", "", True)],
+)
+def test_documents_decide_only_a_test_whose_process_can_read_them(
+    root: Path,
+    remembered: Callable[..., Remembered],
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+    argument: str,
+    is_known: bool,
+) -> None:
+    monkeypatch.setattr(file_trace, "ROOT", root)
+    file_trace.install()
+    before, mine = remembered(), group(root)
+    with before.watching(mine):
+        words = [str(root / argument)] if argument else []
+        subprocess.run([sys.executable, "-c", "", *words], check=True, cwd=root / folder)
+    before.add(mine, "one")
+    before.save()
+    (root / "README.md").write_text("changed")
+    assert remembered().is_known(mine, "one") == is_known
 
 
 @pytest.mark.parametrize("at_import", [False, True])
