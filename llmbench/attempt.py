@@ -16,6 +16,7 @@ from llmbench.events import (
     RequestStarted,
     TargetStopped,
 )
+from llmbench.extraction import reasoning_marks
 from llmbench.fingerprint import Fingerprint
 from llmbench.models.base import Model
 from llmbench.plan import Plan
@@ -23,6 +24,7 @@ from llmbench.records import LOG_HEAD_CHARS, ONLY_REASONING, Attempt, Message, O
 from llmbench.runners import Runner
 from llmbench.sandboxes.base import Sandbox
 from llmbench.sandboxes.time_limits import TimeLimits
+from llmbench.served import UNDESCRIBED
 from llmbench.store.journal import CompletionEntry, Entry, ResultEntry
 from llmbench.store.run_dir import RunDirectory
 
@@ -50,7 +52,8 @@ class Prompter:
     def messages(self, attempt: Attempt) -> tuple[Message, ...]:
         """Return all messages of an attempt, those of its earlier rounds included."""
         instructions = self.runners[attempt.problem.lang].config.instructions
-        return prompts.messages(attempt.problem, instructions) + attempt.followups
+        system = attempt.target.sampling.system
+        return prompts.messages(attempt.problem, instructions, system) + attempt.followups
 
     def fingerprint(self, attempt: Attempt) -> Fingerprint:
         """Return the hashes of the request and of everything that decides the result."""
@@ -280,6 +283,12 @@ def _sampling_columns(attempt: Attempt, completion: Completion | None) -> dict[s
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "seed": seed,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "reasoning_effort": sampling.reasoning_effort,
+        "params": None if sampling.params == "{}" else sampling.params,
+        "system_sha256": sampling.system_sha256,
     }
     return sent | dict.fromkeys(completion.unsupported_params if completion else ())
 
@@ -287,6 +296,7 @@ def _sampling_columns(attempt: Attempt, completion: Completion | None) -> dict[s
 def _completion_columns(completion: Completion) -> dict[str, Any]:
     """Return the columns that come from the answer alone."""
     timed = completion.has_timings
+    served = completion.served or UNDESCRIBED
     return {
         "llm_seconds": completion.llm_seconds if timed else None,
         "queue_seconds": completion.queue_seconds if timed else None,
@@ -304,4 +314,18 @@ def _completion_columns(completion: Completion) -> dict[str, Any]:
         "cached_tokens": completion.usage.cached_tokens,
         "cost_usd": completion.cost_usd,
         "from_cache": completion.from_cache,
+        "has_reasoning": _has_reasoning(completion),
+        "server": served.server_label,
+        "quantization": served.quantization,
+        "parameters": served.parameters,
+        "context_length": served.context_length,
     }
+
+
+def _has_reasoning(completion: Completion) -> bool | None:
+    """Return whether reasoning came with an answer; None if the answer came from a file alone."""
+    if completion.reasoning.strip() or reasoning_marks.has_reasoning(completion.text):
+        return True
+    if completion.usage.reasoning_tokens is not None:
+        return completion.usage.reasoning_tokens > 0
+    return False if completion.has_timings or completion.from_cache else None

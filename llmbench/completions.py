@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llmbench.finish_reasons import Ending, ending
+from llmbench.served import ServedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Completion:
         usage_source: The source of the prompt and completion token counts.
         unsupported_params: The sampling parameters that were not sent.
         from_cache: True if the answer comes from an earlier run.
+        served: The model as its server described it; None if it was not asked.
         has_timings: False if this run sent no request: ignore the times and `requests`.
     """
 
@@ -55,6 +57,7 @@ class Completion:
     unsupported_params: tuple[str, ...] = ()
     from_cache: bool = False
     has_timings: bool = True
+    served: ServedModel | None = None
 
     @property
     def truncated(self) -> bool:

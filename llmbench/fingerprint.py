@@ -7,7 +7,11 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from llmbench.records import Attempt, Message, Target
+from llmbench.records import Attempt, Message, Sampling, Target
+
+_FIRST_FIELDS = ("provider", "model", "base_url", "sampling", "extra")
+_FIRST_PARAMS = ("max_tokens", "temperature", "seed")
+_DEFAULTS = Sampling()
 
 
 class Fingerprint(NamedTuple):
@@ -33,8 +37,19 @@ def result_hash(attempt: Attempt, request_hash: str, timeout: float) -> str:
 
 @lru_cache
 def _fields(target: Target) -> dict[str, Any]:
-    """Return the fields of a target by name. Cached, because a run has few targets."""
-    return asdict(target)
+    """Return the fields of a target by name. Cached, because a run has few targets.
+
+    Fields that older versions did not have are left out where they have their default, so that the
+    answers of older versions are found.
+    """
+    values = asdict(target)
+    sampling = {
+        name: value
+        for name, value in values["sampling"].items()
+        if name in _FIRST_PARAMS or value != getattr(_DEFAULTS, name)
+    }
+    named = {} if target.variant is None else {"variant": target.variant}
+    return {name: values[name] for name in _FIRST_FIELDS} | {"sampling": sampling} | named
 
 
 def _hash(parts: object) -> str:

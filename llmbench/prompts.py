@@ -27,17 +27,20 @@ EMPTY_ANSWER = "(no answer)"
 """Replaces an empty answer, which some servers refuse in a conversation."""
 
 
-def messages(problem: Problem, instructions: str) -> tuple[Message, ...]:
+def messages(problem: Problem, instructions: str, system: str | None = None) -> tuple[Message, ...]:
     """Return the messages that ask for a solution.
 
-    `instructions` are the language's rules on the form of an answer.
+    `instructions` are the language's rules on the form of an answer. `system` replaces the system
+    prompt; an empty one is left out.
     """
     parts = [problem.prompt.strip()]
     for path, text in problem.files.items():
         parts.append(f"The file `{path}` is there already:\n\n{fenced(text)}")
     if instructions:
         parts.append(instructions.strip())
-    return (Message("system", SYSTEM), Message("user", "\n\n".join(parts)))
+    question = Message("user", "\n\n".join(parts))
+    system = SYSTEM if system is None else system
+    return (Message("system", system), question) if system else (question,)
 
 
 def repair_attempt(attempt: Attempt, answer: str, row: Row) -> Attempt:

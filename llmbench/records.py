@@ -99,21 +99,31 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """The sampling parameters of a request; None leaves the server's default.
+    """The parameters of a request; None leaves the server's default.
 
     `seed` is the seed of run 1. Run n sends seed + n - 1, so that runs differ and can be repeated.
+    `system` replaces the system prompt of llmbench; `system_sha256` is its hash. `params` holds
+    further fields of the request body, as JSON.
     """
 
     max_tokens: int | None = None
     temperature: float | None = None
     seed: int | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    reasoning_effort: str | None = None
+    system: str | None = None
+    system_sha256: str | None = None
+    params: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """One model at one server, with its sampling parameters. Holds no key.
 
-    `extra` holds the further fields of each request body, as JSON.
+    `extra` holds the further fields of each request body of the provider, as JSON. `variant` tells
+    targets apart that are the same model with other parameters.
     """
 
     provider: str
@@ -121,11 +131,19 @@ class Target:
     base_url: str
     sampling: Sampling = Sampling()
     extra: str = "{}"
+    variant: str | None = None
 
     @property
     def label(self) -> str:
-        """The name that people see: provider/model."""
-        return f"{self.provider}/{self.model}"
+        """The name that people see: provider/model, or provider/model#variant."""
+        return target_label(self.provider, self.model, self.variant)
+
+    @classmethod
+    def from_label(cls, label: str) -> "Target":
+        """Return a target of this label, of which nothing else is known."""
+        provider, _, name = label.partition("/")
+        model, mark, variant = name.rpartition("#")
+        return cls(provider, model if mark else name, "", variant=variant if mark else None)
 
     @property
     def slug(self) -> str:
@@ -135,6 +153,11 @@ class Target:
         start = re.sub(r"[^A-Za-z0-9._-]+", "_", self.label)[: SLUG_CHARS - 13].strip("._")
         digest = hashlib.sha256(self.label.encode("utf-8", "surrogatepass")).hexdigest()
         return f"{start}~{digest[:12]}"
+
+
+def target_label(provider: str, model: str, variant: str | None = None) -> str:
+    """Return the label of a target with these fields."""
+    return f"{provider}/{model}" + (f"#{variant}" if variant else "")
 
 
 class Message(NamedTuple):
@@ -265,7 +288,7 @@ class Row:
     outcome: Annotated[str, ColumnInfo("one of " + ", ".join(Outcome))]
     provider: Annotated[str, ColumnInfo("provider of the server")]
     model: Annotated[str, ColumnInfo("model that was requested")]
-    target: Annotated[str, ColumnInfo("provider/model")]
+    target: Annotated[str, ColumnInfo("provider/model, or provider/model#label")]
     round: Annotated[int, ColumnInfo("1 for the first answer, 2 for its first repair, …")] = 1
     model_reported: Annotated[str | None, ColumnInfo("model that the server reported")]
     provider_reported: Annotated[str | None, ColumnInfo("provider that a router reported")]
@@ -305,6 +328,17 @@ class Row:
     max_tokens: Annotated[int | None, ColumnInfo("as sent; null if refused", "tokens")]
     temperature: Annotated[float | None, ColumnInfo("as sent; null if refused")]
     seed: Annotated[int | None, ColumnInfo("as sent for this run; null if refused")]
+    top_p: Annotated[float | None, ColumnInfo("as sent; null if refused")]
+    top_k: Annotated[int | None, ColumnInfo("as sent; null if refused")]
+    min_p: Annotated[float | None, ColumnInfo("as sent; null if refused")]
+    reasoning_effort: Annotated[str | None, ColumnInfo("as sent; null if refused")]
+    params: Annotated[str | None, ColumnInfo("fields of --param, as JSON; null without any")]
+    system_sha256: Annotated[
+        str | None, ColumnInfo("hash of the prompt of --system; null: that of llmbench")
+    ]
+    has_reasoning: Annotated[
+        bool | None, ColumnInfo("true: reasoning came with the answer; null if unknown")
+    ]
     replayed: Annotated[
         bool,
         ColumnInfo("true: a recorded answer was replayed, no model was asked", formerly="recorded"),
@@ -312,6 +346,12 @@ class Row:
     from_cache: Annotated[
         bool,
         ColumnInfo("true: an earlier run's answer was reused, without times", formerly="cached"),
+    ]
+    server: Annotated[str | None, ColumnInfo("server program and version, as it says")]
+    quantization: Annotated[str | None, ColumnInfo("of the weights, as the server says")]
+    parameters: Annotated[int | None, ColumnInfo("of the model, as the server says")]
+    context_length: Annotated[
+        int | None, ColumnInfo("of one request to the loaded model, as the server says", "tokens")
     ]
     sandbox: Annotated[str | None, ColumnInfo("sandbox that ran the tests")]
     difficulty: Annotated[str | None, ColumnInfo("difficulty of the problem")]

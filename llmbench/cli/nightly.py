@@ -13,7 +13,7 @@ from llmbench.cli.options.report import ReportOptions
 from llmbench.cli.sweep import Step
 from llmbench.errors import LlmbenchError, OutputError, UsageError
 from llmbench.plan import WORK_FOLDER
-from llmbench.records import Target
+from llmbench.records import target_label
 from llmbench.reports import comparison as comparison_report
 from llmbench.reports import history as history_report
 from llmbench.reports import nightly as nightly_report
@@ -69,7 +69,7 @@ def _has_result(folder: Path) -> bool:
 def _missing(steps: Sequence[Step]) -> list[str]:
     """Return the targets of a night that have no file."""
     return [
-        Target(step.options.provider, model, "").label
+        target_label(step.options.provider, model, step.options.label)
         for step in steps
         for model in step.options.model
         if not step.is_done(model)

@@ -39,7 +39,8 @@ class Step:
 
     def is_done(self, model: str) -> bool:
         """True if a model of the step's provider has its file."""
-        return self.file(Target(self.options.provider, model, "")).exists()
+        target = Target(self.options.provider, model, "", variant=self.options.label)
+        return self.file(target).exists()
 
     @property
     def record_name(self) -> str:
@@ -151,7 +152,8 @@ def steps_of(options: SweepOptions) -> Iterator[Step]:
                 raise UsageError(f"{where}: {error}") from None
             folder = Path(sweep["out"]) / set_name / options.day
             names = ", ".join(of_run.model) or "the model it offers"
-            yield Step(f"{set_name}, {of_run.provider}: {names}", folder, of_run)
+            variant = f" #{of_run.label}" if of_run.label else ""
+            yield Step(f"{set_name}, {of_run.provider}: {names}{variant}", folder, of_run)
 
 
 def _read(path: Path) -> dict[str, Any]:

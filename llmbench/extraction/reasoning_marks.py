@@ -173,3 +173,16 @@ def find_marks(text: str) -> Iterator[Mark]:
             unclosed_from = unclosed_from if closing else end
         if closing or begins_line:
             yield Mark(start, end, True, False, closing.end() if closing else len(text))
+
+
+def has_reasoning(text: str) -> bool:
+    """True if a text has a section of reasoning with words in it.
+
+    Some models write an empty section where their reasoning is turned off.
+    """
+    text = text.lstrip()
+    if (opening := first_opening(text)) is not None:
+        closing = opening.closing.search(text, opening.end)
+        return bool(text[opening.end : closing.start() if closing else None].strip())
+    closing = ANY_CLOSING.search(text)
+    return closing is not None and bool(text[: closing.start()].strip())

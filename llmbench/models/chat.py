@@ -15,6 +15,10 @@ class ChatModel(HttpModel):
         "max_tokens": "max_completion_tokens",
         "temperature": None,
         "seed": None,
+        "top_p": None,
+        "top_k": None,
+        "min_p": None,
+        "reasoning_effort": None,
     }
 
     def make_body(self, request: ModelRequest) -> dict[str, Any]:

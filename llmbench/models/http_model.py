@@ -21,6 +21,7 @@ import httpx
 from llmbench.completions import Completion, Usage
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
 from llmbench.models.errors import parse_error
+from llmbench.models.extra_fields import with_fields
 from llmbench.models.limits import Permit
 from llmbench.models.pricing import Price
 from llmbench.models.refusals import RepeatedRefusals
@@ -33,9 +34,6 @@ from llmbench.models.waiting import Waiter, WaitingRequests
 from llmbench.records import Message, Target
 
 logger = logging.getLogger(__name__)
-
-SAMPLING_PARAMS = ("max_tokens", "temperature", "seed")
-"""Parameters that have a column in the results; it is null if the server refused the parameter."""
 
 WARM_UP_MESSAGES = (Message("user", "Hi"),)
 
@@ -89,7 +87,7 @@ class HttpModel(ABC):
     ) -> None:
         """Prepare a target; with `warm_up` its first request loads the model and is not timed."""
         self.target = target
-        self._extra: dict[str, Any] = json.loads(target.extra)
+        self._extra = with_fields(json.loads(target.extra), json.loads(target.sampling.params))
         self._needs_warm_up = warm_up
         self._warm_up_lock = anyio.Lock()
         self._price = price
@@ -193,7 +191,7 @@ class HttpModel(ABC):
             if isinstance(error, TransientError) and error.overload:
                 limiter.on_overload(sent_at, error.retry_after)
             raise
-        omitted = tuple(name for name in SAMPLING_PARAMS if name not in request.params)
+        omitted = tuple(name for name in self._wanted(run) if name not in request.params)
         completion = replace(
             with_estimates(completion, messages),
             requests=requests,
@@ -262,18 +260,25 @@ class HttpModel(ABC):
     def _new_request(
         self, messages: Sequence[Message], run: int, *, max_tokens: int | None = None
     ) -> ModelRequest:
+        params = self._wanted(run)
+        if max_tokens is not None:
+            params["max_tokens"] = max_tokens
+        sent = {name: v for name, v in params.items() if self.sent_name(name) is not None}
+        return ModelRequest(messages, sent, streamed="stream" not in self._unsupported)
+
+    def _wanted(self, run: int) -> dict[str, Any]:
+        """Return the sampling parameters of the target at a run, whether the server knows them."""
         sampling = self.target.sampling
         params = {
-            "max_tokens": max_tokens or sampling.max_tokens,
+            "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
             "seed": None if sampling.seed is None else sampling.seed + run - 1,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            "min_p": sampling.min_p,
+            "reasoning_effort": sampling.reasoning_effort,
         }
-        sent = {
-            name: value
-            for name, value in params.items()
-            if value is not None and self.sent_name(name) is not None
-        }
-        return ModelRequest(messages, sent, streamed="stream" not in self._unsupported)
+        return {name: value for name, value in params.items() if value is not None}
 
     def sent_name(self, param: str) -> str | None:
         """Return the name under which a parameter is sent, None if it is left out."""
@@ -342,16 +347,6 @@ class HttpModel(ABC):
         replacement = self._unsupported[name] = self.replacements[name]
         action = f"{replacement} is sent instead" if replacement else "it is left out"
         logger.info("%s does not support %s: %s", self.target.label, name, action)
-
-
-def with_fields(extra: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request's body with the fields of `extra` that it lacks, at any depth."""
-    merged = {**extra, **body}
-    for name, value in body.items():
-        other = extra.get(name)
-        if isinstance(value, Mapping) and isinstance(other, Mapping):
-            merged[name] = with_fields(other, value)
-    return merged
 
 
 async def _read_error_body(response: httpx.Response) -> bytes:

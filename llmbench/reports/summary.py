@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from llmbench import stats
-from llmbench.records import ONLY_REASONING, Outcome
+from llmbench.records import Outcome
+from llmbench.reports.advice import advice
 from llmbench.reports.columns import (
     REPAIR_STATISTICS,
     REPLAY_NOTICE,
@@ -21,7 +22,6 @@ from llmbench.reports.columns import (
     titles,
 )
 from llmbench.reports.console import fit_table
-from llmbench.texts import counted
 
 
 def summary(
@@ -58,7 +58,7 @@ def summary(
         yield from _rounds(table, repairs, names, width)
         yield from _infrastructure(repairs, "repairs were not scored: not the models' failure, but "
                                    "counted above as not passed.")  # fmt: skip
-    yield from _advice(table)
+    yield from advice(table)
 
 
 def _targets(lines: pl.DataFrame, names: Mapping[str, str]) -> Table:
@@ -191,33 +191,3 @@ def _infrastructure(table: pl.DataFrame, explanation: str) -> Iterator[Text]:
     yield Text(f"{len(unscored)} of {len(table)} {explanation}", style="bold red")
     for (outcome, log), group in unscored.group_by("outcome", "log_head", maintain_order=True):
         yield Text(f"  {len(group)} × {outcome}: {str(log).splitlines()[0] if log else ''}", "red")
-
-
-def _advice(table: pl.DataFrame) -> Iterator[Text]:
-    """Yield warnings that name the next flag to try."""
-    cut = (table["outcome"] == Outcome.TRUNCATED.value).sum()
-    if cut and not table["replayed"].any():
-        yield Text(
-            f"{counted(int(cut), 'answer was', 'answers were')} cut at the token limit: try a "
-            "larger --max-tokens."
-        )
-    yield from _only_reasoning(table)
-    slow = (table["outcome"] == Outcome.TIMEOUT.value).mean()
-    if isinstance(slow, float) and slow > 0.2:
-        yield Text(f"{slow:.0%} of the attempts timed out: try a larger --docker-timeout.")
-
-
-def _only_reasoning(table: pl.DataFrame) -> Iterator[Text]:
-    """Yield a warning for each target that has answers whose whole text came as reasoning."""
-    is_empty = (pl.col("extraction") == ONLY_REASONING) & (
-        pl.col("outcome") == Outcome.NO_CODE.value
-    )
-    for (target,), rows in table.group_by("target", maintain_order=True):
-        count, answers = rows.filter(is_empty).height, rows["extraction"].count()
-        if count:
-            yield Text(
-                f"{target}: {count} of {counted(answers, 'answer', 'answers')} "
-                f"({count / answers:.0%}) came as "
-                "reasoning alone: choose the reasoning parser of this model at the server, or turn "
-                "its reasoning off."
-            )

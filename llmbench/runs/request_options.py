@@ -1,10 +1,14 @@
 """The options of requests: models, cost and waits, and the file that adds to them."""
 
+import json
 from pathlib import Path
 from typing import ClassVar
 
 from attrs import field, frozen
 
+from llmbench import prompts
+from llmbench.errors import UsageError
+from llmbench.models.extra_fields import parse_params
 from llmbench.models.providers import PROVIDERS
 from llmbench.options import (
     Options,
@@ -15,6 +19,8 @@ from llmbench.options import (
     whole_number,
 )
 from llmbench.plan import FIRST_RUNS, MAX_TOKENS, MOST_RUNS, RUNS, RequestTimeouts
+from llmbench.records import Sampling
+from llmbench.runs.request_values import EFFORT, LABEL, assignments, read_text_or_file
 
 MAX_RUNS = 1_000_000
 """With it the seed of each run fits into 64 bits."""
@@ -165,6 +171,107 @@ class ModelOptions(ConfigOptions):
             check=whole_number(0, 2**63 - MAX_RUNS),
         ),
     )
+
+    top_p: float | None = field(
+        default=None,
+        metadata=option("nucleus sampling", "P", default="the server's", check=number(0, 1)),
+    )
+    top_k: int | None = field(
+        default=None,
+        metadata=option(
+            "sample from the K likeliest tokens; 0 or -1: from all, as the server has it",
+            "K",
+            default="the server's",
+            check=whole_number(-1, 10**6),
+        ),
+    )
+    min_p: float | None = field(
+        default=None,
+        metadata=option(
+            "sample from tokens at least P times as likely as the likeliest",
+            "P",
+            default="the server's",
+            check=number(0, 1),
+        ),
+    )
+    reasoning_effort: str | None = field(
+        default=None,
+        metadata=option(
+            "reasoning before the answer, as the server calls it: none, minimal, low, medium, high",
+            "EFFORT",
+            default="the server's",
+            check=EFFORT,
+        ),
+    )
+    system: str | None = field(
+        default=None,
+        metadata=option(
+            "system prompt in place of llmbench's own, in any language",
+            "FILE|TEXT",
+            default="an expert programmer who answers with one file",
+        ),
+    )
+    param: tuple[str, ...] = field(
+        default=(),
+        converter=assignments,
+        metadata=option(
+            "further field of each request, its value in JSON; a dot leads into an object; "
+            "repeatable",
+            "NAME=VALUE",
+            default="none",
+        ),
+    )
+    label: str | None = field(
+        default=None,
+        metadata=option(
+            "name that tells these targets from the same models with other parameters: "
+            "PROVIDER/MODEL#NAME",
+            "NAME",
+            default="none",
+            check=LABEL,
+        ),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        _ = self.params, self.system_prompt
+
+    @property
+    def params(self) -> str:
+        """The fields of `param`, as JSON.
+
+        Raises:
+            UsageError: one of them is no field that may be added.
+        """
+        try:
+            return json.dumps(parse_params(self.param), sort_keys=True, ensure_ascii=False)
+        except ValueError as error:
+            raise UsageError(f"param: {error}") from None
+
+    @property
+    def system_prompt(self) -> str | None:
+        """The text of `system`, or of the file that it names; None for llmbench's own.
+
+        Raises:
+            UsageError: the file cannot be read.
+        """
+        return None if self.system is None else read_text_or_file(self.system)
+
+    def sampling(self, seed: int | None) -> Sampling:
+        """Return the parameters of each request."""
+        system = self.system_prompt
+        return Sampling(
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            seed=seed,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            reasoning_effort=self.reasoning_effort,
+            system=system,
+            system_sha256=None if system is None else prompts.sha256(system),
+            params=self.params,
+        )
 
     @property
     def most_runs(self) -> int:

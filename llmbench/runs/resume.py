@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llmbench.errors import UsageError
 from llmbench.models.providers import refuse_secrets_in_url
 from llmbench.plan import WORK_FOLDER
-from llmbench.records import Attempt
+from llmbench.records import Attempt, target_label
 from llmbench.reports.console import Console
 from llmbench.runs import record
 from llmbench.runs.options import LATEST, RunOptions
@@ -19,6 +19,9 @@ from llmbench.texts import counted
 
 if TYPE_CHECKING:
     from llmbench.runs.run import Run
+
+MAX_VALUE_CHARS = 60
+"""Longest value of a changed parameter that is printed whole: system prompts are long."""
 
 
 def merge_options(options: RunOptions) -> RunOptions:
@@ -98,7 +101,7 @@ def _reasons(earlier: Mapping[str, Any], run: "Run") -> Callable[[Attempt], str]
     """Return a function that says why an attempt differs from the last part of the run."""
     plan, templates = earlier["plan"], record.template_sha256(run)
     targets = [target for endpoint in plan["endpoints"] for target in endpoint["targets"]]
-    known = {f"{target['provider']}/{target['model']}": _parameters(target) for target in targets}
+    known = {_label(target): _parameters(target) for target in targets}
     limits = f"{plan['test_timeout']:g}", f"{run.plan.test_timeout:g}"
 
     def reason(attempt: Attempt) -> str:
@@ -106,7 +109,7 @@ def _reasons(earlier: Mapping[str, Any], run: "Run") -> Callable[[Attempt], str]
         now = _parameters(asdict(attempt.target))
         before = now | known.get(label, {})
         reasons = [
-            f"{name} was {before[name]}, is {now[name]}"
+            f"{name} was {_short(before[name])}, is {_short(now[name])}"
             for name in now
             if before[name] != now[name]
         ]
@@ -123,8 +126,18 @@ def _reasons(earlier: Mapping[str, Any], run: "Run") -> Callable[[Attempt], str]
     return reason
 
 
+def _label(target: Mapping[str, Any]) -> str:
+    return target_label(target["provider"], target["model"], target.get("variant"))
+
+
 def _parameters(target: Mapping[str, Any]) -> dict[str, Any]:
-    return {"base_url": target["base_url"], **target["sampling"], "extra": target["extra"]}
+    sampling = {n: value for n, value in target["sampling"].items() if n != "system_sha256"}
+    return {"base_url": target["base_url"], **sampling, "extra": target["extra"]}
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]!r}…"
 
 
 def _other_sandbox(

@@ -26,7 +26,7 @@ from llmbench.models.providers import (
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import ModelInfo, Server, choose_model, connect
 from llmbench.plan import EndpointPlan
-from llmbench.records import Problem, Sampling, Target
+from llmbench.records import Problem, Target
 from llmbench.reports.console import Console
 from llmbench.runs.request_options import ModelOptions, RequestOptions
 
@@ -224,9 +224,10 @@ def _target(server: Server, model: str, options: ModelOptions) -> Target:
     provider = server.provider
     # The recorded answer to run n is chosen by the seed, which makes a demo repeatable.
     seed = 1 if provider.replays and options.seed is None else options.seed
-    sampling = Sampling(options.max_tokens, options.temperature, seed)
     address = EMBEDDED if provider.replays else server.base_url
-    return Target(provider.name, model, address, sampling, dumps(provider.extra, sort_keys=True))
+    extra = dumps(provider.extra, sort_keys=True)
+    sampling = options.sampling(seed)
+    return Target(provider.name, model, address, sampling, extra, options.label)
 
 
 def _prices(

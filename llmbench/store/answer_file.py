@@ -13,8 +13,19 @@ from pydantic_core import from_json
 from llmbench.completions import Completion
 from llmbench.errors import UsageError
 from llmbench.events import ignore
-from llmbench.records import Attempt, Outcome, Problem, Row, Sampling, Target
+from llmbench.records import Attempt, Outcome, Problem, Row, Target
 from llmbench.store import journal
+
+_SAMPLING_COLUMNS = (
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "reasoning_effort",
+    "params",
+    "system_sha256",
+)
 
 PROVIDER = "answers"
 """The provider of answers whose line names a model only."""
@@ -168,20 +179,16 @@ class AnswerFile:
     def _target(self, label: str) -> Target:
         """Return the target with this label, a new one if it is the first answer of it."""
         if label not in self.targets:
-            provider, _, model = label.partition("/")
-            self.targets[label] = Target(provider, model, base_url="")
+            self.targets[label] = Target.from_label(label)
         return self.targets[label]
 
     def _update_sampling(self, row: Row) -> None:
         """Set the sampling parameters that a row has; a completion does not hold them."""
         target = self._target(row.target)
-        known = target.sampling
-        seed = None if row.seed is None else row.seed - row.run + 1
-        sampling = Sampling(
-            known.max_tokens if row.max_tokens is None else row.max_tokens,
-            known.temperature if row.temperature is None else row.temperature,
-            known.seed if seed is None else seed,
-        )
+        values = {name: getattr(row, name) for name in _SAMPLING_COLUMNS}
+        values["seed"] = None if row.seed is None else row.seed - row.run + 1
+        reported = {name: value for name, value in values.items() if value is not None}
+        sampling = replace(target.sampling, **reported)
         self.targets[row.target] = replace(target, sampling=sampling)
 
 

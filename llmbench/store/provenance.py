@@ -32,8 +32,9 @@ class _Target(BaseModel):
     provider: str
     model: str
     base_url: str
-    sampling: dict[str, float | None]
+    sampling: dict[str, float | str | None]
     extra: str
+    variant: str | None = None
 
 
 class _Endpoint(BaseModel):

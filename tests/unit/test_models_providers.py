@@ -71,7 +71,7 @@ def test_without_a_file_the_built_in_providers_are_known(
         ("providers: {x: {bas_url: y}}", "providers.x.bas_url: Extra inputs are not permitted"),
         ("providers: {x: {concurrency: 0}}", "providers.x.concurrency: Input should be greater"),
         ("providers: {x: {like: nobody}}", "providers.x.like: there is no provider 'nobody'"),
-        ("providers: {x: {refuses: [top_p]}}", "providers.x.refuses.0: Input should be"),
+        ("providers: {x: {refuses: [best_of]}}", "providers.x.refuses.0: Input should be"),
         (
             "providers: {x: {protocol: smoke}}",
             "providers.x.protocol: there is no protocol 'smoke'; known: chat",
