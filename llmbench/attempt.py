@@ -1,6 +1,6 @@
 """One attempt, from problem to row: ask the model, grade the answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +19,7 @@ from llmbench.events import (
 from llmbench.extraction import reasoning_marks
 from llmbench.fingerprint import Fingerprint
 from llmbench.models.base import Model
+from llmbench.models.hosting import Hosting
 from llmbench.plan import Plan
 from llmbench.records import LOG_HEAD_CHARS, ONLY_REASONING, Attempt, Message, Outcome, Row, Verdict
 from llmbench.runners import Runner
@@ -79,8 +80,8 @@ class AttemptPipeline:
     """The two stages that every attempt of a run passes: `ask` and `grade`.
 
     `record` writes an entry into the journal. `find_completion` returns an answer that was paid
-    for earlier, or None. `cost_usd` is the cost of the run so far. The counters and
-    `stopped_targets` tell what remained undone.
+    for earlier, or None. `hosting` describes the models. `cost_usd` is the cost of the run so far.
+    The counters and `stopped_targets` tell what remained undone.
     """
 
     plan: Plan
@@ -91,6 +92,7 @@ class AttemptPipeline:
     emit: Listener
     record: Callable[[Entry], None]
     find_completion: Callable[[Attempt, str], Completion | None]
+    hosting: Hosting = field(default_factory=Hosting)
     cost_usd: float = 0.0
     skipped: int = 0
     infrastructure_errors: int = 0
@@ -129,9 +131,7 @@ class AttemptPipeline:
             return None
         self.emit(RequestStarted(attempt.key))
         try:
-            completion = attempt.known_completion or await self.models[label].complete(
-                messages, run=attempt.run, slot=slot
-            )
+            completion = attempt.known_completion or await self._complete(attempt, messages, slot)
         except CancelledBeforeSendError:
             self.skipped += 1
             return None
@@ -142,6 +142,19 @@ class AttemptPipeline:
         self.emit(CompletionReceived(attempt.key, completion))
         self._add_cost(completion.cost_usd)
         return AnsweredAttempt(attempt, completion, request_hash)
+
+    async def _complete(
+        self,
+        attempt: Attempt,
+        messages: Sequence[Message],
+        slot: AbstractAsyncContextManager[object],
+    ) -> Completion:
+        """Return the model's answer, with the description of the model by its server."""
+        target = attempt.target
+        await self.hosting.prepare(target)
+        completion = await self.models[target.label].complete(messages, run=attempt.run, slot=slot)
+        await self.hosting.observe(target)
+        return replace(completion, served=self.hosting.served(target))
 
     async def grade(self, answered: AnsweredAttempt) -> Attempt | None:
         """Extract the code, run the tests and finish the attempt in its row.
@@ -206,7 +219,8 @@ class AttemptPipeline:
             self.models[label].drain()
             self.emit(TargetStopped(label, error.reason))
         verdict = Verdict(Outcome.PROVIDER_ERROR, log=str(error))
-        row = self._row(attempt, None, verdict)
+        unanswered = Completion("", has_timings=False, served=self.hosting.served(attempt.target))
+        row = self._row(attempt, unanswered, verdict)
         row = replace(row, requests=error.requests or None, cost_usd=error.cost_usd)
         self._finish(attempt, request_hash, row)
         self._add_cost(error.cost_usd)

@@ -10,7 +10,7 @@ of them was in flight before.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -129,23 +129,28 @@ class Scheduler(Generic[A, B]):
         """Start nothing new and finish the attempts in flight."""
         self.draining = True
 
-    async def run(self, *workloads: Workload[A]) -> None:
-        """Run every attempt, the workloads side by side, until complete, drained or cancelled."""
+    async def run(self, *workloads: Workload[A] | Sequence[Workload[A]]) -> None:
+        """Run every attempt until complete, drained or cancelled.
+
+        Workloads run side by side, those of a sequence one after the other.
+        """
         answers, to_grade = anyio.create_memory_object_stream[tuple[_Batch[A], B]](BETWEEN_STAGES)
         async with anyio.create_task_group() as tasks:
             for _ in range(self._max_sandboxes):
                 tasks.start_soon(self._grade_all, to_grade.clone())
             to_grade.close()
             async with answers, anyio.create_task_group() as askers:
-                for workload in workloads:
-                    askers.start_soon(self._ask_all, workload, answers)
+                for each in workloads:
+                    sequence = [each] if isinstance(each, Workload) else each
+                    askers.start_soon(self._ask_all, sequence, answers)
 
-    async def _ask_all(self, workload: Workload[A], answers: _Answers[A, B]) -> None:
-        for attempts in workload.groups:
-            batch = _Batch(attempts, workload)
-            async with anyio.create_task_group() as tasks:
-                while await self._ask_next(batch, tasks, answers):
-                    pass
+    async def _ask_all(self, workloads: Sequence[Workload[A]], answers: _Answers[A, B]) -> None:
+        for workload in workloads:
+            for attempts in workload.groups:
+                batch = _Batch(attempts, workload)
+                async with anyio.create_task_group() as tasks:
+                    while await self._ask_next(batch, tasks, answers):
+                        pass
 
     async def _ask_next(self, batch: _Batch[A], tasks: TaskGroup, answers: _Answers[A, B]) -> bool:
         """Begin an attempt, or wait for one to be requeued; False if none will come."""

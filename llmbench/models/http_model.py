@@ -222,7 +222,8 @@ class HttpModel(ABC):
             return
         async with self._warm_up_lock:
             waits = chain(LOADING_WAITS, repeat(LOADING_WAITS[-1]))
-            give_up_at = time.monotonic() + self._server.timeouts.first_token
+            began = time.monotonic()
+            give_up_at = began + self._server.timeouts.first_token
             while self._needs_warm_up:
                 logger.debug("loading %s before it is timed", self.target.label)
                 try:
@@ -236,6 +237,7 @@ class HttpModel(ABC):
                         raise
                     await self._wait_for_model(error, next(waits), give_up_at)
                     continue
+                await self._server.on_loaded(self.target, time.monotonic() - began)
                 self._needs_warm_up = False
 
     async def _wait_for_model(

@@ -219,6 +219,11 @@ def refuse_secrets_in_url(url: str) -> None:
         )
 
 
+def machine_of(url: str) -> str:
+    """Return the name of the machine that an address leads to, one name for this machine."""
+    return "localhost" if is_loopback(url) else urlsplit(url).hostname or ""
+
+
 def is_loopback(url: str) -> bool:
     """True if an address is one of this machine's own."""
     host = urlsplit(url).hostname or ""

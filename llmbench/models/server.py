@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -21,6 +21,7 @@ from llmbench.models.limits import AdaptiveConcurrency, ServerLimits
 from llmbench.models.pricing import Price, offered_price
 from llmbench.models.providers import Provider, is_loopback, resolve_base_url
 from llmbench.plan import RequestTimeouts
+from llmbench.records import Target
 from llmbench.served import UNDESCRIBED, ServedModel
 
 T = TypeVar("T")
@@ -73,6 +74,14 @@ class ModelInfo:
     served: ServedModel = UNDESCRIBED
 
 
+LoadListener = Callable[[Target, float], Awaitable[None]]
+"""Called once a model is loaded, with the seconds that the request took which loaded it."""
+
+
+async def ignore_load(_target: Target, _seconds: float) -> None:
+    """Ignore that a model was loaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """An open client of one server. The key is in its Authorization header and nowhere else."""
@@ -82,6 +91,7 @@ class Server:
     client: httpx.AsyncClient = field(repr=False)
     timeouts: RequestTimeouts
     limiter: AdaptiveConcurrency
+    on_loaded: LoadListener = ignore_load
 
     def url_of(self, path: str) -> str:
         """Return the address of a path that is relative to the server's address."""

@@ -22,6 +22,7 @@ from llmbench.reports.columns import (
     titles,
 )
 from llmbench.reports.console import fit_table
+from llmbench.reports.descriptions import DESCRIPTIONS, descriptions
 
 
 def summary(
@@ -49,6 +50,7 @@ def summary(
             fit_table(view, width)
         yield Text("\n".join(f"{rank} {target}" for target, rank in names.items()))
     yield from views
+    yield from _models(table, names, width)
     yield from _stability(table, names, width)
     yield from _matrix(table, "lang", names, width)
     yield from _matrix(table, "problem_id", names, width)
@@ -90,6 +92,22 @@ def _outcomes(lines: pl.DataFrame, names: Mapping[str, str]) -> Table:
             style = "red" if outcome.is_infrastructure else ""
             view.add_row(outcome.value, *(str(count or "") for count in counts), style=style)
     return view
+
+
+def _models(table: pl.DataFrame, names: Mapping[str, str], width: int) -> Iterator[Table]:
+    """Yield the models as their servers describe them, without columns that no server fills."""
+    columns = {column: descriptions(table, column, DESCRIPTIONS[column]) for column in DESCRIPTIONS}
+    described = {column: values for column, values in columns.items() if any(values.values())}
+    if not described:
+        return
+    view = Table(title="by target: the model, as its server says", title_justify="left")
+    view.add_column("#" if _numbered(names) else "target", overflow="fold")
+    for column in described:
+        view.add_column(column.removesuffix("_length"), overflow="fold")
+    for target, name in names.items():
+        view.add_row(name, *(values.get(target) or "-" for values in described.values()))
+    fit_table(view, width)
+    yield view
 
 
 def _stability(table: pl.DataFrame, names: Mapping[str, str], width: int) -> Iterator[Table | Text]:

@@ -10,6 +10,7 @@ from llmbench.reports.console import Console
 from llmbench.reports.summary import summary
 from llmbench.runs import record
 from llmbench.runs.run import Run
+from llmbench.runs.tokens import cut_prompts
 from llmbench.store import tables
 from llmbench.texts import counted
 
@@ -66,6 +67,8 @@ def _end_record(run: Run, faults: list[str]) -> dict[str, str]:
 def _print_notes(run: Run, written: Sequence[Path], console: Console) -> None:
     console.print(*run.view.until.report(), *refused_params(run.models))
     # Models of one server have the same notes.
+    for line in cut_prompts(run):
+        console.warn(line)
     notes = (line for model in run.models.values() for line in model.limit_notes)
     console.print(*dict.fromkeys(notes))
     console.print(

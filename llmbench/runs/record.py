@@ -38,6 +38,7 @@ def begin(
         **provenance.environment(),
         "sandbox": run.sandbox.name,
         "versions": versions,
+        "models": run.pipeline.hosting.record(),
     }
     record: dict[str, Any] = {
         "run": run.directory.run_id,
@@ -58,6 +59,7 @@ def end(run: "Run") -> None:
     """
     record = provenance.read(run.directory.path)
     record["sessions"][-1]["end"] = provenance.utc_now()
+    record["sessions"][-1]["models"] = run.pipeline.hosting.record()
     if run.plan.until is not None:
         record["sessions"][-1]["runs_needed"] = run.view.until.runs_needed()
     provenance.write(run.directory.path, record)

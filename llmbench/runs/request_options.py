@@ -143,6 +143,13 @@ class ModelOptions(ConfigOptions):
         default=True,
         metadata=option("load a local model before timing", default="yes", negatable=True),
     )
+    keep_loaded: bool = field(
+        default=False,
+        metadata=option(
+            "leave local models loaded, and do not unload one before the next is asked",
+            default="unload it",
+        ),
+    )
     max_tokens: int = field(
         default=MAX_TOKENS,
         metadata=option(

@@ -1,7 +1,7 @@
 """A run: its parts put together, the scheduler driven, signals obeyed."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,7 +14,9 @@ from llmbench.completions import Completion
 from llmbench.errors import LlmbenchError
 from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
+from llmbench.models.hosting import Hosting
 from llmbench.models.limits import RateLimiter
+from llmbench.models.providers import machine_of
 from llmbench.plan import WORK_FOLDER, EndpointPlan, Plan
 from llmbench.records import Attempt, Problem, Target
 from llmbench.reports.console import Console, RunStatus
@@ -22,6 +24,7 @@ from llmbench.runners import Runner, check_completions, load_all
 from llmbench.runs import record, resume, signals, targets
 from llmbench.runs.options import ProblemOptions, RunOptions
 from llmbench.runs.signals import Signals, SignalSource
+from llmbench.runs.tokens import tokens_needed
 from llmbench.runs.view import RunView
 from llmbench.sandboxes.base import Sandbox, SandboxSpec
 from llmbench.sandboxes.open import open_sandbox
@@ -60,6 +63,7 @@ class RunJob:
     sandbox: SandboxSpec = field(default_factory=SandboxSpec)
     trusted: bool = False
     use_cache: bool = False
+    hosting: Hosting = field(default_factory=Hosting)
 
     @property
     def needed_runners(self) -> dict[str, Runner]:
@@ -127,6 +131,7 @@ async def run(
             begin=begin,
             trusted=plan.replayed,
             use_cache=options.cache,
+            hosting=opened.hosting,
         )
         return await run_job(job, console, finish, open_signals)
 
@@ -175,6 +180,7 @@ async def run_job(
             try:
                 with console.progress(job.plan) as emit:
                     run = assemble(job, sandbox, journal, emit, console.warn)
+                    await job.hosting.check_contexts(tokens_needed(run))
                     job.begin(run, await sandbox.versions())
                     await _drive(run, job.slots, received)
             finally:
@@ -219,6 +225,7 @@ def assemble(
         emit=emit,
         record=write,
         find_completion=find_completion,
+        hosting=job.hosting,
         cost_usd=view.index.cost_usd,
     )
     return Run(plan, job.directory, prompter, sandbox, models, view, pipeline)
@@ -250,8 +257,11 @@ async def _drive(
     # Whether a run is added is decided on graded answers.
     graded_first = run.plan.max_repairs > 0 or run.plan.until is not None
     workloads = [
-        Workload(groups, slots(endpoint), endpoint.concurrency, graded_first)
-        for endpoint, groups in run.view.workloads()
+        [
+            Workload(groups, slots(endpoint), endpoint.concurrency, graded_first)
+            for endpoint, groups in sequence
+        ]
+        for sequence in _sequences(run.view.workloads())
     ]
 
     async def obey(tasks: TaskGroup) -> None:
@@ -277,6 +287,17 @@ async def _drive(
         if ours is None:
             raise
         status.failure = _first(ours)
+
+
+def _sequences(
+    workloads: Iterable[tuple[EndpointPlan, T]],
+) -> Collection[Sequence[tuple[EndpointPlan, T]]]:
+    """Return the workloads in sequences: local servers of one machine share its memory."""
+    sequences: dict[object, list[tuple[EndpointPlan, T]]] = {}
+    for number, (endpoint, groups) in enumerate(workloads):
+        key = machine_of(endpoint.targets[0].base_url) if endpoint.local else number
+        sequences.setdefault(key, []).append((endpoint, groups))
+    return sequences.values()
 
 
 def _first(group: BaseExceptionGroup[LlmbenchError]) -> LlmbenchError:

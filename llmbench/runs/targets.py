@@ -12,6 +12,7 @@ from llmbench.errors import ModelError, TransientError, UnreachableError, UsageE
 from llmbench.events import Listener, RetryScheduled
 from llmbench.models import wsl
 from llmbench.models.base import Model
+from llmbench.models.hosting import Hosting
 from llmbench.models.limits import AdaptiveConcurrency, RateLimiter, ServerLimits
 from llmbench.models.pricing import Price, find_price, read_prices
 from llmbench.models.protocols import open_model
@@ -43,6 +44,7 @@ class OpenTargets:
     unreached: dict[str, ModelError] = field(default_factory=dict)
     prices: dict[str, Price] = field(default_factory=dict)
     warm_up: bool = True
+    hosting: Hosting = field(default_factory=Hosting)
 
     def open_model(self, target: Target, emit: Listener) -> Model:
         """Return the client of a target, which emits an event before each retry."""
@@ -136,7 +138,8 @@ async def open_targets(
     """
     providers = load_providers(options.config)
     user_prices = read_prices(options.prices) if options.prices else {}
-    opened = OpenTargets(warm_up=options.warm_up)
+    hosting = Hosting(console.info, console.warn, options.keep_loaded)
+    opened = OpenTargets(warm_up=options.warm_up, hosting=hosting)
     endpoints: dict[str, EndpointPlan] = {}
     registry = LimiterRegistry(rate_limiters)
     async with AsyncExitStack() as stack:
@@ -146,6 +149,7 @@ async def open_targets(
             limiter = registry.get(url, provider)
             provider, address = await wsl.locate(provider, url, console.info)
             server = connect(provider, url, key, options.timeouts, limiter, address)
+            server = replace(server, on_loaded=hosting.on_loaded)
             opened.servers[name] = await stack.enter_async_context(server)
             try:
                 offers = await _list_models_or_empty(server, required=not models)
@@ -155,6 +159,8 @@ async def open_targets(
                 opened.unreached[name], offers = error, []
             chosen = _choose_models(server, models, offers, console)
             targets = [_target(server, model, options) for model in chosen]
+            if name not in opened.unreached:
+                await _describe(hosting, server, targets, offers)
             opened.prices |= _prices(targets, offers, user_prices, options.max_cost)
             endpoint = endpoints.get(server.base_url)
             if endpoint is None:
@@ -162,6 +168,15 @@ async def open_targets(
             endpoints[server.base_url] = replace(endpoint, targets=(*endpoint.targets, *targets))
         opened.endpoints = tuple(endpoints.values())
         yield opened
+
+
+async def _describe(
+    hosting: Hosting, server: Server, targets: Sequence[Target], offers: Sequence[ModelInfo]
+) -> None:
+    """Describe the targets of a server before they are asked."""
+    offered = {offer.id: offer for offer in offers}
+    for target in targets:
+        await hosting.add(target, server, offered.get(target.model))
 
 
 def _check_providers(

@@ -135,6 +135,11 @@ async def test_the_answers_of_a_llama_cpp_model_are_timed_counted_and_graded(
     assert (rows["completion_tokens"] > 50).all()
     assert (rows["tokens_per_second"] > 0).all()
     assert rows["model_reported"].to_list() == ["tiny"] * 2
+    assert rows["quantization"].to_list() == ["F32"] * 2
+    assert (rows["parameters"] > 100_000).all()
+    assert rows["context_length"].to_list() == [8192] * 2
+    assert rows["server"].str.starts_with("llama.cpp ").all()
+    assert rows["has_reasoning"].all()
 
 
 async def test_the_models_of_llama_cpp_are_listed(tmp_path: Path, llamacpp_url: str) -> None:
@@ -144,6 +149,19 @@ async def test_the_models_of_llama_cpp_are_listed(tmp_path: Path, llamacpp_url: 
     assert ran.code == 0, ran.err
     (model,) = json.loads(ran.out)
     assert (model["id"], model["loaded"]) == ("tiny", True)
+    assert model["served"]["quantization"] == "F32"
+
+
+async def test_a_context_of_llama_cpp_that_is_too_small_is_a_warning(
+    tmp_path: Path, llamacpp_url: str
+) -> None:
+    flags = ["--provider", "openai-compatible", "--max-tokens", "8000"]
+    flags += ["--reasoning-effort", "none", "--label", "arm"]
+    code, log, table = await run_llmbench(tmp_path, llamacpp_url, *flags)
+    assert code == 0, log
+    assert "tiny#arm: its context is 8192 tokens" in log
+    assert "start llama-server with `--ctx-size 9216`" in log
+    assert set(pl.read_parquet(table)["target"]) == {"openai-compatible/tiny#arm"}
 
 
 async def test_an_endless_answer_is_cut_at_the_token_limit(tmp_path: Path) -> None:

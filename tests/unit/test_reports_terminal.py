@@ -53,6 +53,19 @@ def test_pass_rate_and_std_score_follow_from_the_scores(passes: list[bool]) -> N
     assert line["std_score"] == pytest.approx(statistics.pstdev(scores), abs=1e-9)
 
 
+def test_a_summary_shows_the_models_as_their_servers_describe_them() -> None:
+    described = {"server": "llama.cpp b1", "quantization": "Q4_K_M", "parameters": 8_190_735_360}
+    text = summarize([row(**described), row(run=2, **described), row(run=3, target="a/b")], 120)
+    table = text[text.index("the model, as its server says") :].splitlines()[:7]
+    assert [word for word in ("Q4_K_M", "8.19B", "llama.cpp b1") if word in "".join(table)] == [
+        "Q4_K_M",
+        "8.19B",
+        "llama.cpp b1",
+    ]
+    assert "context" not in table[2]
+    assert "as its server says" not in summarize([row()], 120)
+
+
 def test_answers_that_came_as_reasoning_alone_are_reported_with_their_share_and_advice() -> None:
     empty = {"outcome": "no_code", "score": 0.0, "passed": False, "extraction": "only_reasoning"}
     rows = [
