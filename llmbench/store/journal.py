@@ -17,7 +17,7 @@ from pydantic_core import from_json
 
 from llmbench.completions import Completion, Usage
 from llmbench.errors import OutputError
-from llmbench.records import AttemptKey, Outcome, Row
+from llmbench.records import AttemptKey, Outcome, Row, columns
 from llmbench.store import atomic
 from llmbench.store.former_names import JOURNAL_LINE, with_current_names
 from llmbench.store.lock import RunLock
@@ -28,6 +28,11 @@ SYNC_SECONDS = 1.0
 
 MAX_INTEGER = 2**63 - 1
 """The largest whole number that a table holds."""
+
+_MISSING_COLUMNS = {
+    column.name: column.default for column in columns() if column.nullable or column.default
+}
+"""Values of the columns that rows of older versions may lack."""
 
 _COUNTS = tuple(field.name for field in fields(Usage))
 _logger = logging.getLogger(__name__)
@@ -220,6 +225,9 @@ def parse_entry(data: Any) -> Entry:
         return _COMPLETION.validate_python(data)
     if not JOURNAL_LINE.fields.keys().isdisjoint(data):
         data = with_current_names(data, JOURNAL_LINE)
+    row = data.get("row")
+    if isinstance(row, dict) and not row.keys() >= _MISSING_COLUMNS.keys():
+        data = {**data, "row": {**_MISSING_COLUMNS, **row}}
     return _with_possible_counts((_RESULT if "row" in data else _COMPLETION).validate_python(data))
 
 
