@@ -71,7 +71,7 @@ clock() {
 clock "$first" start "$5"
 printf '%s\\n' "$canary" | (
     [ "$log" = /dev/null ] || exec 2>>"$log"
-    [ -z "$6" ] || echo 1000 >/proc/self/oom_score_adj
+    [ -z "$6" ] || { echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null || :
     ulimit -t "$3" && exec timeout -s KILL "$2" $as_user sh "$4"
 )
 code=$?

@@ -20,6 +20,7 @@ from llmbench.sandboxes.local import seccomp
 from llmbench.sandboxes.local.cgroups import Groups
 from llmbench.sandboxes.local.process import SHELL, ProcessSandbox, Start
 from llmbench.sandboxes.local.toolchains import Toolchain, version
+from llmbench.sandboxes.local.users import INSIDE, Entry, Users
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ MEMORY_FILES = (WORK, "/tmp", "/dev/shm")
 
 SUPPORT = "/opt/support"
 SCRATCH = "/tmp"
-USER = "10001"
+AS_USER = ("setpriv", "--reuid", str(INSIDE), "--regid", str(INSIDE), "--clear-groups")
+READABLE = """for path; do [ -r "$path" ] || { echo "cannot read $path" >&2; exit 1; }; done"""
 
 # The launcher is process 1: when it ends, the kernel kills all others, and bwrap ends last. So the
 # processor time of bwrap includes them all, and no process remains after it.
@@ -84,6 +86,7 @@ class BubblewrapSandbox(ProcessSandbox):
         self._groups: Groups | None = None
         with suppress(OSError):
             self._groups = Groups()
+        self._users: Users | None = None
 
     @classmethod
     async def open(cls, runners: Mapping[str, Runner], notify: Callable[[str], None]) -> Self:
@@ -97,14 +100,9 @@ class BubblewrapSandbox(ProcessSandbox):
             raise NoSandboxError("bubblewrap works on Linux only", hint="use Docker")
         if shutil.which("bwrap") is None:
             raise NoSandboxError("bwrap is not installed", hint="install the package bubblewrap")
-        trial = ["bwrap", *_confinement(16), *_views(), "--chdir", WORK, "true"]
-        # Shielded: bwrap killed at the wrong moment leaves a child that never ends.
-        with anyio.CancelScope(shield=True):
-            done = await anyio.run_process(trial, check=False, stdin=subprocess.DEVNULL)
-        if done.returncode:
-            output = done.stderr.decode("utf-8", "replace").strip() or f"exit {done.returncode}"
+        if reason := await _try(["true"], None):
             raise NoSandboxError(
-                f"bwrap cannot confine here ({output.splitlines()[-1]})",
+                f"bwrap cannot confine here ({reason})",
                 hint="allow unprivileged user namespaces, or use Docker",
             )
         sandbox = await super().open(runners, notify)
@@ -112,8 +110,27 @@ class BubblewrapSandbox(ProcessSandbox):
             if not os.access(CHILDREN, os.R_OK):
                 raise NoSandboxError(f"this kernel has no {CHILDREN}", hint="use Docker")
             notify(NO_CGROUPS)
+        sandbox._users = await sandbox._usable(Users.find(), notify)
         logger.info("bubblewrap works, limits %s", "by cgroups" if sandbox._groups else "sampled")
         return sandbox
+
+    @property
+    def separates_users(self) -> bool:
+        """True if each attempt has a user of its own."""
+        return self._users is not None
+
+    async def _usable(self, users: Users | None, notify: Callable[[str], None]) -> Users | None:
+        """Return these users if bwrap can separate them and they can read what tests need."""
+        for toolchain in self.toolchains.values() if users else ():
+            needed = [f"{HOME}/run.sh", SUPPORT, *map(str, toolchain.programs)]
+            with ExitStack() as stack:
+                assert users
+                entry = users.entry(stack)
+                command = [*AS_USER, "sh", "-c", READABLE, "sh", *needed]
+                if reason := await _try(command, entry, toolchain):
+                    notify(f"attempts share one user under bubblewrap: {reason}")
+                    return None
+        return users
 
     async def versions(self) -> dict[str, str]:
         """Return the versions of bwrap and of the programs of each language."""
@@ -136,6 +153,8 @@ class BubblewrapSandbox(ProcessSandbox):
             group = self._groups.create(limits)
             stack.callback(self._groups.remove, group)
             procs_files = group.procs_files
+        entry = self._users.entry(stack) if self._users else None
+        inside = launch.argv(archive, uid=INSIDE if entry else None)
         argv = [
             *(
                 "sh",
@@ -147,22 +166,42 @@ class BubblewrapSandbox(ProcessSandbox):
                 *procs_files,
                 "--",
             ),
-            *(bwrap, *_confinement(limits.work_mb), *_views(toolchain), "--seccomp", FILTER),
-            *("--ro-bind", str(toolchain.runner), HOME),
-            *("--ro-bind", str(toolchain.support), SUPPORT),
+            *(bwrap, *_confinement(limits.work_mb, entry), *_views(toolchain)),
+            *("--seccomp", FILTER),
             *("--perms", "0111", "--ro-bind-data", SHELL_DATA, SHELL),
             *("--remount-ro", "/", "--chdir", WORK, "--"),
-            *self.limited(launch, [SHELL, *launch.argv(archive)[1:]]),
+            *self.limited(launch, [SHELL, *inside[1:]]),
         ]
         variables = self.variables(launch, SCRATCH, SUPPORT)
-        return Start(argv, Path("/"), variables, False, group, MEMORY_FILES)
+        return Start(argv, Path("/"), variables, False, group, MEMORY_FILES, entry)
 
 
-def _confinement(work_mb: int) -> list[str]:
-    size = ("--size", str(work_mb * 2**20), "--tmpfs")
+async def _try(command: list[str], entry: Entry | None, toolchain: Toolchain | None = None) -> str:
+    """Run a command as tests would run; returns what was wrong, or nothing."""
+    argv = ["bwrap", *_confinement(16, entry), *_views(toolchain), "--chdir", WORK, *command]
+    # Shielded: bwrap killed at the wrong moment leaves a child that never ends.
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(
+            argv, stdin=subprocess.DEVNULL, pass_fds=entry.inherited if entry else ()
+        )
+        async with process:
+            if entry:
+                await entry.admit()
+            assert process.stderr
+            output = b"".join([part async for part in process.stderr])
+    if not process.returncode:
+        return ""
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else f"exit {process.returncode}"
+
+
+def _confinement(work_mb: int, entry: Entry | None) -> list[str]:
+    # The launcher, which is not the tests' user if these have one of their own, makes the folders.
+    size = ("--perms", "1777", "--size", str(work_mb * 2**20), "--tmpfs")
     return [
         *NAMESPACES,
-        *("--uid", USER, "--gid", USER, "--cap-drop", "ALL", "--hostname", "sandbox"),
+        *("--cap-drop", "ALL", "--hostname", "sandbox"),
+        *(entry.argv() if entry else ("--uid", str(INSIDE), "--gid", str(INSIDE))),
         # To the kernel, root outside owns /proc/sys inside: so all of /proc is read-only.
         *("--proc", "/proc", "--remount-ro", "/proc"),
         *("--dev", "/dev", *size, "/dev/shm", "--remount-ro", "/dev"),
@@ -172,18 +211,24 @@ def _confinement(work_mb: int) -> list[str]:
 
 def _views(toolchain: Toolchain | None = None) -> list[str]:
     """Arguments for read-only views of the system and of the language's programs."""
+    views = [(str(path), str(path)) for path in _folders(toolchain.programs if toolchain else ())]
+    if toolchain:
+        views += [(str(toolchain.runner), HOME), (str(toolchain.support), SUPPORT)]
     argv: list[str] = []
+    # bwrap itself makes the folders above a mount for its own user alone.
+    above = {parent for _, target in views for parent in Path(target).parents[:-1]}
+    for folder in sorted(above | {Path("/etc")}):
+        argv += ["--perms", "0755", "--dir", str(folder)]
     for path in map(Path, SYSTEM):
         if path.is_symlink():
             argv += ["--symlink", str(path.readlink()), str(path)]
         elif path.exists():
             argv += ["--ro-bind", str(path), str(path)]
-    folders = _folders(toolchain.programs if toolchain else ())
-    for folder in sorted(folders):
-        argv += ["--ro-bind", str(folder), str(folder)]
+    for source, target in sorted(views):
+        argv += ["--ro-bind", source, target]
     # llmbench holds the reference solutions of the shipped problems.
     ours = Path(llmbench.__file__).parent
-    if any(ours.is_relative_to(folder) for folder in (*folders, *map(Path, SYSTEM))):
+    if any(ours.is_relative_to(folder) for folder in (*(source for source, _ in views), *SYSTEM)):
         argv += ["--tmpfs", str(ours), "--remount-ro", str(ours)]
     return argv
 

@@ -14,8 +14,8 @@ from llmbench.sandboxes.local import toolchains
 from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.local.toolchains import INSTALL, SYSTEM_PATH
 
-ONE_USER = "attempts share one user, as SECURITY.md says"
-"""A limit of bubblewrap, which cannot give each attempt a user of its own."""
+OWN_USERS = "each attempt has a user of its own"
+ONE_USER = "attempts share one user (for one each: install uidmap, add ids to /etc/subuid)"
 
 UNUSED_SECONDS = 86400.0
 """Age of the last use from which a setup of other runner folders is stale."""
@@ -36,9 +36,11 @@ async def _bubblewrap() -> Finding:
     except NoSandboxError as error:
         state = State.WRONG if shutil.which("bwrap") else State.MISSING
         return Finding(part, state, error.message, error.hint, required=True)
+    separates_users = sandbox.separates_users
     await sandbox.aclose()
     version = await toolchains.version(Path(shutil.which("bwrap") or "bwrap"), os.defpath)
-    return Finding(part, State.OK, f"{version}, user namespaces work; {ONE_USER}", required=True)
+    users = OWN_USERS if separates_users else ONE_USER
+    return Finding(part, State.OK, f"{version}, user namespaces work; {users}", required=True)
 
 
 async def _toolchain(runner: Runner) -> Finding:

@@ -22,6 +22,7 @@ from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, BaseSandbox, CrashError
 from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
 from llmbench.sandboxes.local.cgroups import Group
 from llmbench.sandboxes.local.toolchains import Toolchain, set_up, version
+from llmbench.sandboxes.local.users import Entry
 from llmbench.sandboxes.verdict import Execution
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Start(NamedTuple):
 
     `private` is True if the folder is of this start alone, so that every process in it came from
     this start. `group` limits its processes; without one they are counted, and with them the files
-    in the folders `memory_files`.
+    in the folders `memory_files`. `entry` gives the tests a user of their own.
     """
 
     argv: list[str]
@@ -62,6 +63,7 @@ class Start(NamedTuple):
     private: bool
     group: Group | None = None
     memory_files: tuple[str, ...] = ()
+    entry: Entry | None = None
 
 
 class ProcessSandbox(BaseSandbox):
@@ -176,6 +178,7 @@ class _Child:
         self._private = start.folder if start.private else None
         self._counted = start.group is None
         self._memory_files = start.memory_files
+        self._entry = start.entry
         self._process = subprocess.Popen(
             start.argv,
             cwd=start.folder,
@@ -184,6 +187,7 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,  # a Ctrl-C at the terminal reaches llmbench alone
+            pass_fds=start.entry.inherited if start.entry else (),
         )
 
     def __enter__(self) -> Self:
@@ -213,6 +217,8 @@ class _Child:
                     grace = launch.submission.timeout + OUTER_GRACE_SECONDS
                     outer.deadline = anyio.current_time() + grace
 
+            if self._entry:
+                await self._entry.admit()
             async with anyio.create_task_group() as watching:
                 if self._counted:
                     watching.start_soon(self._watch)
