@@ -55,7 +55,7 @@ CGROUP = "/sys/fs/cgroup"
 # After the tests only builtins of the shell run: processes of the tests may use up the limit. As
 # process 1 it kills them all, so that nothing of them comes between or behind the last frames.
 LAUNCHER = """
-as_user=${6:+setpriv --reuid $6 --regid $6 --clear-groups}
+as_user=${6:+setpriv --reuid $6 --regid $6 --clear-groups --inh-caps=-all}
 log=/proc/self/fd/2
 [ -z "$6" ] || chmod 622 "$log" || :
 (: 9>>"$log") || log=/dev/null
