@@ -82,6 +82,7 @@ class Remembered:
         self._sessions: dict[Group, _Session] = {}
         self._earlier: dict[Group, tuple[set[str], Trace]] = {}
         self._hashes: dict[Path, str] = {}
+        self._matches: dict[str, list[Path]] = {}
         self._at_import: dict[Path, Trace] = {}
 
     def is_known(self, group: Group, test: str) -> bool:
@@ -181,9 +182,12 @@ class Remembered:
 
     def _matching(self, patterns: Iterable[str]) -> Iterator[Path]:
         for pattern in patterns:
-            for path in self._root.glob(pattern):
-                if path.is_file() and COMPILED not in path.parts:
-                    yield path
+            if pattern not in self._matches:
+                paths = self._root.glob(pattern)
+                self._matches[pattern] = [
+                    path for path in paths if path.is_file() and COMPILED not in path.parts
+                ]
+            yield from self._matches[pattern]
 
     def _hash(self, path: Path) -> str:
         if path not in self._hashes:
