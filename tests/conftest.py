@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -14,6 +15,7 @@ from _pytest.terminal import TerminalReporter
 from helpers import file_trace, remembered
 from helpers.remembered import Group
 from helpers.sandboxes import REQUIRED, missing
+from xdist.scheduler import LoadScopeScheduling
 
 # A busy machine is slow: speed is for benchmarks to measure, and no example fails for it.
 hypothesis.settings.register_profile(
@@ -23,6 +25,8 @@ hypothesis.settings.load_profile("llmbench")
 
 PARTS = ("docker", "bubblewrap", "browser", "servers")
 """Markers of tests that need a part which a machine may not have."""
+
+KIND = re.compile(r"[\[-](docker-warm|docker-runsc|docker|bubblewrap|process)(?=[\]-])")
 
 PASSED = pytest.StashKey[bool]()
 """True for a test whose body has passed."""
@@ -47,24 +51,33 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
         return (yield)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run all tests of a file in one sandbox, which is then set up once."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind_of(item)}"))
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Lets one worker run all tests of a file in one sandbox, which is then set up once.
+
+    Groups by markers (`--dist loadgroup`) have no effect: pytest-xdist 3.8 adds them to names that
+    pytest 9.2 does not read.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return f"{nodeid.partition('::')[0]} {kind_of(nodeid)}"
 
 
-def kind_of(item: pytest.Item) -> str:
-    """Return the kind of sandbox of a test, or nothing."""
-    callspec = getattr(item, "callspec", None)
-    params = callspec.params if callspec else {}
-    return str(params.get("place") or params.get("kind") or "")
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling | None:
+    """Distribute groups with `--dist loadgroup`."""
+    return GroupScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def kind_of(nodeid: str) -> str:
+    """Return the kind of sandbox in the parameters of a test, or nothing."""
+    kind = KIND.search(nodeid)
+    return kind[1] if kind else ""
 
 
 def group_of(item: pytest.Item) -> Group:
     """Return the group with which a test is remembered."""
     fixed = item.get_closest_marker("fixed_verdict") is not None
-    return Group(item.path, kind_of(item), fixed)
+    return Group(item.path, kind_of(item.nodeid), fixed)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -47,8 +47,8 @@ _current: Trace | None = None
 
 
 @contextmanager
-def tracing(trace: Trace) -> Iterator[None]:
-    """Add to the trace as long as the block runs."""
+def tracing(trace: Trace | None) -> Iterator[None]:
+    """Add to the trace as long as the block runs; None stops the trace around it."""
     global _current
     before, _current = _current, trace
     try:

@@ -154,6 +154,22 @@ def test_documents_decide_only_a_test_whose_process_can_read_them(
     assert remembered().is_known(mine, "one") == is_known
 
 
+def test_the_memory_itself_reads_nothing_for_a_test(
+    root: Path, remembered: Callable[..., Remembered], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_trace, "ROOT", root)
+    file_trace.install()
+    mine = group(root)
+    for name in ("one", "two"):
+        memory = remembered()
+        with memory.watching(mine):
+            assert not memory.is_known(mine, name)
+        memory.add(mine, name)
+        memory.save()
+    (root / "llmbench/runs/more.py").write_text("")
+    assert remembered().is_known(mine, "two")
+
+
 @pytest.mark.parametrize("at_import", [False, True])
 @pytest.mark.parametrize("changed", ["README.md", "llmbench/runs/more.py"])
 def test_files_and_folders_that_were_read_decide(
