@@ -34,6 +34,9 @@ from llmbench.runners import load_runners
 ALWAYS = ("pyproject.toml", "requirements.lock", "tests/conftest.py", "tests/helpers/remembered.py")
 DATA = ("runners/**/*", "tests/fixtures/**/*", "tests/servers/**/*")
 WITH_PROCESSES = ("llmbench/**/*.py", "problems/**/*", "scripts/**/*", "tests/helpers/**/*.py")
+MANUAL = ("*.md", "docs/**/*", "mkdocs.yml")
+READER_OF_MANUAL = "scripts/docs.py"
+"""The source through which tests read pages of the manual, once for all tests of a process."""
 COMPILED = "__pycache__"
 GENERATED = frozenset({COMPILED, "_work", "build", "dist", "node_modules", "site"})
 
@@ -167,6 +170,8 @@ class Remembered:
         folders -= {self._root / name for name in (".", "llmbench", "tests")}
         beside = self._matching(["llmbench/**/*", "tests/**/*"])
         files |= {p for p in beside if p.suffix != ".py" and not folders.isdisjoint(p.parents)}
+        if self._root / READER_OF_MANUAL in files:
+            files |= set(self._matching(MANUAL))
         if trace.processes and not group.fixed:
             files |= set(self._matching(WITH_PROCESSES))
         if trace.anything and not group.fixed:

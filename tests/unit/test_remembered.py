@@ -28,6 +28,8 @@ SOURCES = {
     "llmbench/reports/page.py": "",
     "llmbench/reports/assets/page.css": "",
     "problems/go.yaml": "",
+    "docs/pages.md": "",
+    "scripts/docs.py": "",
     "runners/go/run.sh": "",
     "tests/conftest.py": "",
     "tests/helpers/remembered.py": "",
@@ -35,6 +37,7 @@ SOURCES = {
     "tests/unit/programs/go.yaml": "",
     "tests/unit/test_rows.py": "from helpers.rows import row",
     "tests/unit/test_page.py": "import llmbench.reports.page",
+    "tests/unit/test_manual.py": "import docs",
 }
 
 
@@ -101,12 +104,18 @@ def test_the_files_that_a_test_imports_decide_it(
     assert remembered().is_known(group(root), "one") == is_known
 
 
-def test_data_beside_the_code_decides(root: Path, remembered: Callable[..., Remembered]) -> None:
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [("test_page", "llmbench/reports/assets/page.css"), ("test_manual", "docs/pages.md")],
+)
+def test_data_beside_the_code_and_the_manual_decide(
+    root: Path, remembered: Callable[..., Remembered], name: str, changed: str
+) -> None:
     before = remembered()
-    before.add(group(root, "test_page"), "one")
+    before.add(group(root, name), "one")
     before.save()
-    (root / "llmbench/reports/assets/page.css").write_text("p {}")
-    assert not remembered().is_known(group(root, "test_page"), "one")
+    (root / changed).write_text("changed")
+    assert not remembered().is_known(group(root, name), "one")
 
 
 def test_another_machine_knows_nothing(root: Path, remembered: Callable[..., Remembered]) -> None:
