@@ -117,7 +117,8 @@ class AttemptPipeline:
         """Ask the model; returns None when there is nothing to grade.
 
         A model error ends the attempt in its row. A `TargetError` also stops the target: its
-        remaining attempts are counted as skipped and get no row.
+        remaining attempts are counted as skipped and get no row. An answer that the sandbox could
+        not grade is not asked for.
         """
         label = attempt.target.label
         messages = self.prompter.messages(attempt)
@@ -128,6 +129,8 @@ class AttemptPipeline:
             return AnsweredAttempt(attempt, earlier, request_hash)
         if label in self.stopped_targets or self.budget_exhausted:
             self.skipped += 1
+            return None
+        if not self._can_grade(attempt, request_hash):
             return None
         self.emit(RequestStarted(attempt.key))
         try:
@@ -155,6 +158,17 @@ class AttemptPipeline:
         completion = await self.models[target.label].complete(messages, run=attempt.run, slot=slot)
         await self.hosting.observe(target)
         return replace(completion, served=self.hosting.served(target))
+
+    def _can_grade(self, attempt: Attempt, request_hash: str) -> bool:
+        """Return True if the sandbox can judge the problem; else the attempt ends in its row."""
+        problem = attempt.problem
+        try:
+            self.sandbox.check_options(problem.lang, problem.options)
+        except SandboxError as error:
+            verdict = Verdict(Outcome.SANDBOX_ERROR, log=str(error))
+            self._finish(attempt, request_hash, self._row(attempt, None, verdict))
+            return False
+        return True
 
     async def grade(self, answered: AnsweredAttempt) -> Attempt | None:
         """Extract the code, run the tests and finish the attempt in its row.

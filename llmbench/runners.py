@@ -57,13 +57,22 @@ class ResourceLimits:
     report_kb: int = 640
 
 
+DEFAULT_LIMITS = ResourceLimits()
+
+
 @with_config({"extra": "forbid"})
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A field that problems of this language may set, and its values."""
+    """A field that problems of this language may set, and its values.
+
+    For every value but the default, `programs` are needed where no image is used, and `limits`
+    replace those of the language.
+    """
 
     values: Annotated[tuple[str, ...], Field(min_length=1)]
     default: str
+    programs: tuple[str, ...] = ()
+    limits: Mapping[str, Annotated[float, Field(gt=0)]] = field(default_factory=dict)
 
 
 @with_config({"extra": "forbid"})
@@ -170,6 +179,21 @@ class Runner:
         cpu_seconds = timeout if cpu_seconds is None else cpu_seconds
         return Submission(key, self.lang, files, timeout, cpu_seconds, problem.options)
 
+    def changed_options(self, options: Mapping[str, str]) -> dict[str, str]:
+        """Return the options whose values are not the default."""
+        return {
+            name: value
+            for name, value in options.items()
+            if name in self.config.options and value != self.config.options[name].default
+        }
+
+    def for_options(self, options: Mapping[str, str]) -> "Runner":
+        """Return the language with the limits of a submission that has these options."""
+        limits = self.limits
+        for name in self.changed_options(options):
+            limits = _limits(self.folder / FILE, self.config.options[name].limits, limits)
+        return replace(self, limits=limits)
+
     def environment(self, options: Mapping[str, str]) -> dict[str, str]:
         """Return the variables by which `run.sh` reads its options."""
         return {
@@ -233,7 +257,10 @@ def _load(path: Path) -> Runner:
     if not (path.parent / SCRIPT).is_file():
         raise RunnerFileError(f"{path.parent}: {SCRIPT} is missing")
     _check(path, config)
-    return Runner(path.parent.name, path.parent.resolve(), config, _limits(path, config.limits))
+    runner = Runner(path.parent.name, path.parent.resolve(), config, _limits(path, config.limits))
+    for option in config.options.values():
+        _limits(path, option.limits)
+    return runner
 
 
 def _reason(detail: Any) -> str:
@@ -269,8 +296,9 @@ def _check_pattern(path: Path, name: str, pattern: str) -> None:
         raise RunnerFileError(f"{path}: {name}: {pattern!r} has no group (?P<{group}>…)")
 
 
-def _limits(path: Path, values: Mapping[str, float]) -> ResourceLimits:
-    defaults = ResourceLimits()
+def _limits(
+    path: Path, values: Mapping[str, float], defaults: ResourceLimits = DEFAULT_LIMITS
+) -> ResourceLimits:
     limits: dict[str, Any] = {}
     for name, value in values.items():
         if name not in ResourceLimits.__dataclass_fields__:

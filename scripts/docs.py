@@ -10,7 +10,7 @@ between `<!-- NAME -->` and `<!-- end of NAME -->`, and this script writes the c
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from llmbench.cli import COMMANDS, load_command
@@ -20,7 +20,7 @@ from llmbench.options import Options, declared_options, groups, help_text, own_o
 from llmbench.plan import bundled_dir
 from llmbench.problems import TAGS
 from llmbench.reports import schema
-from llmbench.runners import ResourceLimits, load_runners
+from llmbench.runners import ResourceLimits, Runner, load_runners
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -57,11 +57,20 @@ def limits() -> Iterator[str]:
     yield "|---|---|---|"
     for field in fields(ResourceLimits):
         exceptions = [
-            f"{runner.config.title} {value:g}"
+            f"{title} {value:g}"
             for runner in runners
-            if (value := getattr(runner.limits, field.name)) != field.default
+            for title, limits in _named_limits(runner)
+            if (value := limits.get(field.name, field.default)) != field.default
         ]
         yield f"| `{field.name}` | {field.default:g} | {', '.join(exceptions)} |"
+
+
+def _named_limits(runner: Runner) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Yield the limits of a language, and those that an option of it replaces."""
+    yield runner.config.title, asdict(runner.limits)
+    for name, option in runner.config.options.items():
+        values = " or ".join(value for value in option.values if value != option.default)
+        yield f"{runner.config.title} with `{name}: {values}`", option.limits
 
 
 def command_lines() -> Iterator[str]:

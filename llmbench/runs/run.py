@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from llmbench import problems as problem_files
 from llmbench.attempt import AttemptPipeline, Prompter
 from llmbench.completions import Completion
-from llmbench.errors import LlmbenchError
+from llmbench.errors import LlmbenchError, SandboxError
 from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
 from llmbench.models.hosting import Hosting
@@ -34,10 +34,14 @@ from llmbench.store.cache import Cache
 from llmbench.store.journal import CompletionEntry, Entry, Journal
 from llmbench.store.journal_index import JournalIndex
 from llmbench.store.run_dir import RunDirectory
+from llmbench.texts import counted
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+MOST_IDS = 5
+"""Problems that a warning names."""
 
 
 def _own_slots(endpoint: EndpointPlan) -> anyio.CapacityLimiter:
@@ -176,6 +180,7 @@ async def run_job(
             notify=console.info,
             warn=console.warn,
         )
+        _warn_of_unusable(job.plan, sandbox, console)
         with open_signals() as received:
             try:
                 with console.progress(job.plan) as emit:
@@ -189,6 +194,20 @@ async def run_job(
                 return finish(run, console)
             finally:
                 run.status.interrupted |= await signals.has_come(received)
+
+
+def _warn_of_unusable(plan: Plan, sandbox: Sandbox, console: Console) -> None:
+    """Warn of the problems that this sandbox cannot judge, before anything is asked."""
+    by_reason: dict[str, list[str]] = {}
+    for problem in plan.problems:
+        try:
+            sandbox.check_options(problem.lang, problem.options)
+        except SandboxError as error:
+            by_reason.setdefault(str(error), []).append(problem.id)
+    for reason, ids in by_reason.items():
+        names = ", ".join(ids[:MOST_IDS]) + (", …" * (len(ids) > MOST_IDS))
+        problems = counted(len(ids), "problem gets", "problems get")
+        console.warn(f"{problems} no score and no request ({names}): {reason}")
 
 
 def assemble(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +12,7 @@ from llmbench.errors import SandboxError
 from llmbench.sandboxes.verdict import judge
 
 if TYPE_CHECKING:  # the flags read SandboxSpec: runners would load pydantic for `--help`
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from llmbench.records import Submission, Verdict
     from llmbench.runners import Runner
@@ -29,6 +30,10 @@ FIRST_SIGNAL = 128
 
 CRASHES = frozenset({4, 5, 6, 7, 8, 11, 31})
 """Linux's numbers of SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV and SIGSYS."""
+
+Unusable = Mapping[tuple[str, str], tuple[str, str]]
+"""Options, by language and name, whose values other than the default cannot be judged in a sandbox,
+each with the reason and the next thing to do."""
 
 TRIES = 2
 """Times that a submission is run if the sandbox fails, each in a fresh one."""
@@ -82,6 +87,14 @@ class Sandbox(Protocol):
         """
         ...
 
+    def check_options(self, lang: str, options: Mapping[str, str]) -> None:
+        """Check that submissions of a language with these options can be judged here.
+
+        Raises:
+            SandboxError: a part that judges them is missing; says what to do.
+        """
+        ...
+
     async def versions(self) -> dict[str, str]:
         """Return the version of each part: an engine and its images, or programs.
 
@@ -107,6 +120,18 @@ class CrashError(SandboxError):
         self.execution = execution
 
 
+def check_usable(runner: Runner, options: Mapping[str, str], unusable: Unusable) -> None:
+    """Check that none of these options has a value that cannot be judged.
+
+    Raises:
+        SandboxError: one has; says why, and what to do.
+    """
+    for name, value in runner.changed_options(options).items():
+        if (runner.lang, name) in unusable:
+            reason, hint = unusable[runner.lang, name]
+            raise SandboxError(f"{name}: {value} cannot be judged here: {reason}", hint=hint)
+
+
 def is_crash(exit_code: int | None) -> bool:
     """Return True if this exit code means that a process broke, and was not killed."""
     return exit_code is not None and exit_code - FIRST_SIGNAL in CRASHES
@@ -117,17 +142,28 @@ class BaseSandbox(ABC):
 
     name: str
 
-    def __init__(self, runners: Mapping[str, Runner]) -> None:
+    def __init__(self, runners: Mapping[str, Runner], unusable: Unusable | None = None) -> None:
         """Serve the languages of these runners."""
         self.runners = runners
+        self.unusable = unusable or {}
+
+    def check_options(self, lang: str, options: Mapping[str, str]) -> None:
+        """Check that submissions of a language with these options can be judged here.
+
+        Raises:
+            SandboxError: a part that judges them is missing; says what to do.
+        """
+        check_usable(self.runners[lang], options, self.unusable)
 
     async def run(self, submission: Submission) -> Verdict:
         """Place the files, run the tests, leave nothing behind, and return the verdict.
 
         Raises:
-            SandboxError: the sandbox failed `TRIES` times, not the code in it.
+            SandboxError: the sandbox failed `TRIES` times, not the code in it, or it cannot judge
+                these options.
         """
-        runner = self.runners[submission.lang]
+        self.check_options(submission.lang, submission.options)
+        runner = self.runners[submission.lang].for_options(submission.options)
         crashed = False
         for remaining in reversed(range(TRIES)):
             try:
@@ -154,6 +190,10 @@ class BaseSandbox(ABC):
             logger.exception("unreadable output of %s", submission.key.problem_id)
             name = type(error).__name__
             raise SandboxError(f"the output of the sandbox cannot be read: {name}") from error
+
+    @abstractmethod
+    async def versions(self) -> dict[str, str]:
+        """Return the version of each part: an engine and its images, or programs."""
 
     @abstractmethod
     async def execute(self, submission: Submission, runner: Runner) -> Execution:

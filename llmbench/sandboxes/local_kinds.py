@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from llmbench.errors import NoSandboxError, SandboxError
-from llmbench.sandboxes.base import OpenRequest, Sandbox
+from llmbench.sandboxes.base import BaseSandbox, OpenRequest
 from llmbench.sandboxes.docker.container import DockerSandbox
 from llmbench.sandboxes.docker.images import Builds
 from llmbench.sandboxes.docker.warm import WarmDockerSandbox
@@ -11,7 +11,7 @@ from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.local.process import ProcessSandbox
 
 
-async def open_docker(request: OpenRequest) -> Sandbox:
+async def open_docker(request: OpenRequest) -> BaseSandbox:
     """Open a sandbox of Docker, or of Podman's socket; builds missing images if it may.
 
     Raises:
@@ -24,7 +24,7 @@ async def open_docker(request: OpenRequest) -> Sandbox:
     return await docker.open(request.runners, request.run_id, spec.runtime, builds)
 
 
-async def open_bubblewrap(request: OpenRequest) -> Sandbox:
+async def open_bubblewrap(request: OpenRequest) -> BaseSandbox:
     """Open a sandbox of bubblewrap.
 
     Raises:
@@ -33,7 +33,7 @@ async def open_bubblewrap(request: OpenRequest) -> Sandbox:
     return await BubblewrapSandbox.open(request.runners, request.notify)
 
 
-async def open_auto(request: OpenRequest) -> Sandbox:
+async def open_auto(request: OpenRequest) -> BaseSandbox:
     """Open Docker if an engine answers, else bubblewrap.
 
     An engine that lacks an image is an error, not a reason for another sandbox. Options of an
@@ -63,7 +63,7 @@ async def open_auto(request: OpenRequest) -> Sandbox:
     return await open_docker(request)
 
 
-async def _open_without_engine(request: OpenRequest, no_docker: SandboxError) -> Sandbox:
+async def _open_without_engine(request: OpenRequest, no_docker: SandboxError) -> BaseSandbox:
     try:
         sandbox = await open_bubblewrap(request)
     except NoSandboxError as no_bubblewrap:

@@ -1,9 +1,12 @@
 # The steps that run.sh and warm.sh share.
 
+# race: true if the race detector judges.
+race() { [ "${LLMBENCH_RACE:-off}" = on ]; }
+
 # link_cache: make a writable build cache of links into the read-only one. Without the date of the
 # last clean-up go would clean the cache and find all of it old.
 link_cache() {
-    cp -rs "$here/go-build" "$GOCACHE"
+    cp -rs "$here/$cache" "$GOCACHE"
     date +%s >"$GOCACHE/trim.txt"
 }
 
@@ -11,21 +14,29 @@ canary_file=zz_llmbench_canary_test.go
 
 # add_canary NAME: write a test that runs after all others, in the package of the tests: the one with
 # the suffix _test, if there is one. It fails if every usual way to fail still works, once more for
-# each; and if no test before it has failed, as the testing package knows, it fails alone.
+# each; and if no test before it has failed, as the testing package knows, and no race was detected
+# inside or outside of a test, it fails alone.
 add_canary() {
+    import=
+    no_race=
+    if race; then
+        import='"runtime"'
+        no_race=' && runtime.RaceErrors() == 0'
+    fi
     package=$(sed -n 's/^package \([A-Za-z0-9_]*\).*/\1/p' ./*_test.go | sort | tail -n 1)
     cat >"$canary_file" <<GO
 package $package
 
 import (
 	"reflect"
+	$import
 	"strconv"
 	"testing"
 )
 
 func TestLlmbenchCanary(t *testing.T) {
 	parent := reflect.ValueOf(t).Elem().FieldByName("parent").Elem()
-	alone := !parent.FieldByName("failed").Bool()
+	alone := !parent.FieldByName("failed").Bool()$no_race
 	ways := []func(*testing.T){
 		(*testing.T).Fail,
 		(*testing.T).FailNow,
@@ -75,9 +86,26 @@ expected_tests() {
     ' "$@"
 }
 
+# refuse_blindfolds: exit with 3 if the code would keep the race detector from seeing it. C is not
+# compiled without the detector either.
+refuse_blindfolds() {
+    for file in ./*.go; do
+        case $file in *_test.go) continue ;; esac
+        if grep -HnE '//go:norace|RaceDisable' "$file" >&2; then
+            echo 'the code turns the race detector off' >&2
+            exit 3
+        fi
+    done
+    if grep -q '"C"' ./*.go && [ -n "$(go list -f '{{join .CgoFiles " "}}' .)" ]; then
+        echo 'the code imports "C"' >&2
+        exit 3
+    fi
+}
+
 # build OUTPUT CANARY: compile the tests of the current folder with a canary of this name. Exits
 # with 3 if the code does not compile.
 build() {
+    ! race || refuse_blindfolds
     add_canary "$2"
     code=0
     compile "$1" || code=$?
@@ -92,8 +120,10 @@ build() {
 
 # run_tests BINARY SCRATCH: run the tests. Their events go to descriptor 3, their output to stderr;
 # two pipes, so that neither waits for the reader of the other. Processes that the tests leave behind
-# may hold their output open, so it ends at a line of its own.
+# may hold their output open, so it ends at a line of its own. Under the race detector goroutines run
+# at once, on however few cores.
 run_tests() {
+    ! race || export GOMAXPROCS=4
     mkfifo "$2/output"
     end=llmbench-end-of-output-$$
     tr -d '\016\017\026' <"$2/output" 3>&- |

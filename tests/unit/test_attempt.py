@@ -66,6 +66,7 @@ class ScriptedSandbox:
 
     verdict: Verdict | SandboxError
     name: str = "scripted"
+    refusal: SandboxError | None = None
     submissions: list[Submission] = field(default_factory=list)
 
     async def run(self, submission: Submission) -> Verdict:
@@ -73,6 +74,10 @@ class ScriptedSandbox:
         if isinstance(self.verdict, SandboxError):
             raise self.verdict
         return self.verdict
+
+    def check_options(self, lang: str, options: Mapping[str, str]) -> None:
+        if self.refusal is not None:
+            raise self.refusal
 
     async def versions(self) -> dict[str, str]:
         return {}
@@ -99,11 +104,13 @@ async def run(
     verdict: Verdict | SandboxError = PASSED,
     runs: int | None = None,
     max_cost: float | None = None,
+    refusal: SandboxError | None = None,
 ) -> Result:
     first = attempt()
     endpoint = EndpointPlan((first.target,), 1, local=True)
     plan = Plan((endpoint,), (first.problem,), runs or len(script), 1, 9.0, max_cost)
-    model, sandbox = ScriptedModel(first.target, script), ScriptedSandbox(verdict)
+    model = ScriptedModel(first.target, script)
+    sandbox = ScriptedSandbox(verdict, refusal=refusal)
     events: list[Event] = []
     directory = RunDirectory(tmp_path)
     with Journal(directory.path) as written:
@@ -128,6 +135,16 @@ async def test_a_right_answer_scores_100_and_its_files_are_written(tmp_path: Pat
         "solution.py": "def add(a, b):\n    return a + b\n",
         "log.txt": "3 passed",
     }
+
+
+async def test_a_problem_that_the_sandbox_cannot_judge_is_not_asked(tmp_path: Path) -> None:
+    refusal = SandboxError("race: on cannot be judged here: no gcc", hint="install gcc")
+    result = await run(tmp_path, [Completion(CODE)], refusal=refusal)
+    (row,) = result.rows
+    assert (row.outcome, row.score, row.requests) == ("sandbox_error", None, None)
+    assert row.log_head == "race: on cannot be judged here: no gcc: install gcc"
+    assert not result.model.requests
+    assert not result.sandbox.submissions
 
 
 async def test_the_submission_holds_the_code_and_the_tests(tmp_path: Path) -> None:

@@ -146,6 +146,9 @@ class ScriptedSandbox:
             return Verdict(Outcome.PASSED, 0, 1, 1, 0.1, 0.1, "1 passed")
         return Verdict(Outcome.FAILED, 1, 0, 1, 0.1, 0.1, f"no {self.ran}\n" + "x" * 5000)
 
+    def check_options(self, lang: str, options: Mapping[str, str]) -> None:
+        pass
+
     async def versions(self) -> dict[str, str]:
         return {}
 

@@ -45,6 +45,14 @@ def test_a_folder_is_a_language(tmp_path: Path) -> None:
     assert runner.environment({"cells": "large", "other": "x"}) == {"LLMBENCH_CELLS": "large"}
 
 
+def test_an_option_has_limits_of_its_own(tmp_path: Path) -> None:
+    text = GOOD.replace("default: small", "default: small, limits: {memory_mb: 128, cpus: 2}")
+    runner = load_runners(folder_with(tmp_path, text))["bf"]
+    for_large = runner.for_options({"cells": "large"})
+    assert for_large.limits == ResourceLimits(memory_mb=128, cpus=2)
+    assert runner.for_options({"cells": "small"}) == runner.for_options({}) == runner
+
+
 def test_a_submission_lets_tests_win_over_the_code(tmp_path: Path) -> None:
     runner = load_runners(folder_with(tmp_path, GOOD))["bf"]
     problem = Problem(
@@ -85,6 +93,11 @@ def test_a_missing_field_is_named(tmp_path: Path, change: str, field: str, reaso
         ("memory_mb: 64", "memory_mb: 6.5", r"limits\.memory_mb: 6\.5 is not a whole number"),
         ("memory_mb: 64", "memory_mb: -1", r"limits\.memory_mb: .*greater than 0"),
         ("default: small", "default: huge", r"options\.cells: default 'huge' is not one of small"),
+        (
+            "default: small",
+            "default: small, limits: {pid: 1}",
+            r"limits: 'pid' is not one of memory_mb",
+        ),
         ("cells:", "'my cells':", "options: 'my cells' is not"),
         (
             "fences: [bf]",

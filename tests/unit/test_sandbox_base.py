@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from llmbench.errors import SandboxError
 from llmbench.records import AttemptKey, Outcome, Submission
-from llmbench.runners import ResourceLimits, Runner, RunnerConfig
+from llmbench.runners import Option, ResourceLimits, Runner, RunnerConfig
 from llmbench.sandboxes.base import CRASHED, BaseSandbox, CrashError
 from llmbench.sandboxes.verdict import Execution
 
@@ -36,8 +37,27 @@ class Flaky(BaseSandbox):
             raise SandboxError(f"fault {self.calls}")
         return PASSED
 
+    async def versions(self) -> dict[str, str]:
+        return {}
+
     async def aclose(self) -> None:
         pass
+
+
+@pytest.mark.anyio
+async def test_an_option_that_cannot_be_judged_is_never_run() -> None:
+    option = Option(("off", "on"), "off", programs=("gcc",))
+    runner = replace(RUNNER, config=replace(CONFIG, options={"race": option}))
+    sandbox = Flaky(faults=0)
+    sandbox.runners = {"any": runner}
+    sandbox.unusable = {("any", "race"): ("no gcc", "install gcc")}
+    for options in ({}, {"race": "off"}):
+        passed = await sandbox.run(replace(SUBMISSION, options=options))
+        assert passed.outcome is Outcome.PASSED
+    with pytest.raises(SandboxError) as caught:
+        await sandbox.run(replace(SUBMISSION, options={"race": "on"}))
+    assert str(caught.value) == "race: on cannot be judged here: no gcc: install gcc"
+    assert sandbox.calls == 2
 
 
 @pytest.mark.anyio

@@ -1,5 +1,6 @@
 """Time limits of tests."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +37,9 @@ class FakeSandbox:
         self.ran.append(submission)
         await anyio.sleep(0.01)
         return self.verdict
+
+    def check_options(self, lang: str, options: Mapping[str, str]) -> None:
+        pass
 
     async def versions(self) -> dict[str, str]:
         return {}

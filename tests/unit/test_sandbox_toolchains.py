@@ -1,6 +1,7 @@
 """Setup of languages on this machine: checked, set up once, refused in one line."""
 
 import logging
+import os
 import re
 import socket
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import yaml
 from llmbench.errors import NoSandboxError
 from llmbench.plan import bundled_dir
 from llmbench.runners import Runner, load_runners
-from llmbench.sandboxes.local.toolchains import find_programs, set_up
+from llmbench.sandboxes.local.toolchains import find_programs, set_up, unusable_options
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,7 @@ def write_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteRunner
     """A function that writes a runner folder with these scripts, and a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def write(program: str = "sh", **scripts: str) -> dict[str, Runner]:
+    def write(program: str = "sh", options: object = None, **scripts: str) -> dict[str, Runner]:
         folder = tmp_path / "runners" / "tongue"
         folder.mkdir(parents=True, exist_ok=True)
         config = {
@@ -35,6 +36,7 @@ def write_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteRunner
             "image": "i",
             "report": "junit",
             "toolchain": {program: None},
+            "options": options or {},
         }
         (folder / "runner.yaml").write_text(yaml.safe_dump(config))
         for name, text in {"run": "exit 0", **scripts}.items():
@@ -115,6 +117,29 @@ async def test_a_registry_that_does_not_answer_is_reported_within_a_minute(
         with pytest.raises(NoSandboxError, match=f"timeout at: http://127.0.0.1:{port}") as caught:
             await set_up(runners, print)
     assert "\n" not in str(caught.value)
+
+
+async def test_an_option_that_does_not_work_here_says_why(
+    write_runner: WriteRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    option = {"values": ["off", "on"], "default": "off", "programs": ["compile-it"]}
+    script = (
+        'cd "$(dirname "$0")"; command -v compile-it || '
+        "{ mkdir missing && echo no compiler >missing/race; }"
+    )
+    runners = write_runner(setup=script, options={"race": option})
+    ready = await set_up(runners, print)
+    reason = ("no compiler", "install compile-it, or use Docker")
+    assert unusable_options(runners, ready) == {("tongue", "race"): reason}
+    # Once the program is there, the language is set up again.
+    program = tmp_path / "bin" / "compile-it"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    ready = await set_up(runners, print)
+    assert unusable_options(runners, ready) == {}
+    assert program in ready["tongue"].programs
 
 
 async def test_missing_packages_refuse_the_language(

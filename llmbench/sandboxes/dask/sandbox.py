@@ -7,7 +7,7 @@ probed and has a free thread, so that a broken worker cannot attract submissions
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -21,7 +21,8 @@ from distributed.scheduler import KilledWorker
 from llmbench._version import __version__
 from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.records import Submission, Verdict
-from llmbench.sandboxes.base import TRIES, OpenRequest
+from llmbench.runners import Runner
+from llmbench.sandboxes.base import TRIES, OpenRequest, check_usable
 from llmbench.sandboxes.dask import worker as dask_worker
 from llmbench.sandboxes.dask.worker import WorkerInfo, WorkerRequest
 
@@ -60,10 +61,15 @@ class DaskSandbox:
     """
 
     def __init__(
-        self, client: Client, request: WorkerRequest, notify: Callable[[str], None]
+        self,
+        client: Client,
+        request: WorkerRequest,
+        runners: Mapping[str, Runner],
+        notify: Callable[[str], None],
     ) -> None:
         """Use the cluster of a connected client, which `aclose` closes."""
         self._client = client
+        self._runners = runners
         self._request = request
         self._notify = notify
         self._stack = AsyncExitStack()
@@ -89,7 +95,7 @@ class DaskSandbox:
         digests = {lang: dask_worker.runner_digest(r) for lang, r in request.runners.items()}
         own = tuple(str(r.folder) for r in request.runners.values() if not r.bundled)
         order = WorkerRequest(request.run_id, spec, digests, own=own)
-        sandbox = cls(client, order, request.notify)
+        sandbox = cls(client, order, request.runners, request.notify)
         try:
             await sandbox._probe(await sandbox._refresh_workers())
             if not sandbox._workers:
@@ -115,9 +121,35 @@ class DaskSandbox:
         """
         for _ in range(MAX_LOST_WORKERS):
             with suppress(_WorkerLostError):
-                async with self._acquire_worker() as address:
+                async with self._acquire_worker(submission) as address:
                     return await self._run_on(address, submission)
         raise SandboxError(f"{MAX_LOST_WORKERS} workers died while they ran these tests")
+
+    def check_options(self, lang: str, options: Mapping[str, str]) -> None:
+        """Check that a worker can judge submissions of a language with these options.
+
+        Raises:
+            SandboxError: no worker can; says why one of them cannot.
+        """
+        refusals = []
+        for address, worker in self._workers.items():
+            try:
+                check_usable(self._runners[lang], options, worker.info.unusable)
+            except SandboxError as error:
+                refusals.append(SandboxError(f"{address}: {error.message}", hint=error.hint))
+        if refusals and len(refusals) == len(self._workers):
+            raise refusals[0]
+
+    def _able(self, submission: Submission) -> list[str]:
+        """Return the workers with a free thread that can judge this submission."""
+        self.check_options(submission.lang, submission.options)
+        runner = self._runners[submission.lang]
+        changed = {(runner.lang, name) for name in runner.changed_options(submission.options)}
+        return [
+            address
+            for address, worker in self._workers.items()
+            if worker.free and changed.isdisjoint(worker.info.unusable)
+        ]
 
     async def versions(self) -> dict[str, str]:
         """Return the cluster, and the versions of its workers; with counts where they differ."""
@@ -150,18 +182,20 @@ class DaskSandbox:
         return [worker.info for worker in self._workers.values()]
 
     @asynccontextmanager
-    async def _acquire_worker(self) -> AsyncIterator[str]:
+    async def _acquire_worker(self, submission: Submission) -> AsyncIterator[str]:
         """Reserve a thread of the least busy worker, and yield the worker's address.
 
         Raises:
-            SandboxError: there has been no usable worker for `PATIENCE_SECONDS`.
+            SandboxError: there has been no usable worker for `PATIENCE_SECONDS`, or none of them
+                can judge this submission.
         """
         async with self._threads:
-            while not any(worker.free for worker in self._workers.values()):
+            while not (able := self._able(submission)):
                 if anyio.current_time() - self._last_usable > PATIENCE_SECONDS:
                     raise SandboxError(self._no_worker_reason())
                 await anyio.sleep(REFRESH_SECONDS)
-            address, worker = max(self._workers.items(), key=lambda item: item[1].free)
+            address = max(able, key=lambda each: self._workers[each].free)
+            worker = self._workers[address]
             worker.free -= 1
             try:
                 yield address

@@ -17,7 +17,7 @@ from llmbench._version import __version__
 from llmbench.errors import SandboxError
 from llmbench.records import Submission, Verdict
 from llmbench.runners import Runner, load_all
-from llmbench.sandboxes.base import OpenRequest, Sandbox, SandboxSpec
+from llmbench.sandboxes.base import BaseSandbox, OpenRequest, SandboxSpec, Unusable
 from llmbench.sandboxes.local import toolchains
 from llmbench.sandboxes.local_kinds import open_auto
 
@@ -45,19 +45,23 @@ class WorkerRequest:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker's concurrent submissions, the name of its sandbox, versions, and notes."""
+    """A worker's concurrent submissions, the name of its sandbox, versions, and notes.
+
+    `unusable` are the options that its sandbox cannot judge.
+    """
 
     slots: int
     sandbox: str
     versions: Mapping[str, str]
     notes: tuple[str, ...]
+    unusable: Unusable
 
 
 @dataclass(eq=False)
 class _OpenSandbox:
     """The open sandbox of one run, its notes from opening, and its running submissions."""
 
-    sandbox: Sandbox
+    sandbox: BaseSandbox
     notes: tuple[str, ...]
     running: dict[anyio.CancelScope, anyio.Event] = field(default_factory=dict)
     last_used: float = field(default_factory=anyio.current_time)
@@ -83,7 +87,8 @@ async def probe(request: WorkerRequest, dask_worker: Worker | None = None) -> Wo
     opened = await _get_sandbox(request)
     sandbox = opened.sandbox
     slots = dask_worker.state.nthreads
-    return WorkerInfo(slots, sandbox.name, await sandbox.versions(), opened.notes)
+    versions = await sandbox.versions()
+    return WorkerInfo(slots, sandbox.name, versions, opened.notes, sandbox.unusable)
 
 
 async def grade(request: WorkerRequest, submission: Submission) -> Verdict:

@@ -1,9 +1,11 @@
 """The sandbox of Docker, or an engine with its API: a fresh container for each submission."""
 
 import logging
+import math
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Self
 from uuid import uuid4
@@ -23,12 +25,13 @@ from llmbench.sandboxes.base import (
     OUTER_GRACE_SECONDS,
     BaseSandbox,
     CrashError,
+    Unusable,
     is_crash,
 )
 from llmbench.sandboxes.docker import client, images, owner
 from llmbench.sandboxes.docker.client import OWNER_LABEL, RUN_LABEL, call
 from llmbench.sandboxes.docker.endpoints import Endpoint
-from llmbench.sandboxes.docker.images import Builds, Connection
+from llmbench.sandboxes.docker.images import Builds, Connection, Image
 from llmbench.sandboxes.launch import CGROUP, WORK, Capture, Launch, pack
 from llmbench.sandboxes.local.toolchains import cache_dir
 from llmbench.sandboxes.system_calls import engine_profile
@@ -54,6 +57,20 @@ PROFILE = "system-calls.json"
 _STDOUT = 1
 
 
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """The engine as containers depend on it.
+
+    `security` are further options of a container's security, as the engine reads them. It refuses
+    containers with more than `cpus` cores. `unusable` are the options that its images may not
+    know.
+    """
+
+    security: Sequence[str] = ()
+    cpus: float = math.inf
+    unusable: Unusable = field(default_factory=dict)
+
+
 class DockerSandbox(BaseSandbox):
     """A sandbox that runs each submission in a container of its own and always removes it."""
 
@@ -65,14 +82,11 @@ class DockerSandbox(BaseSandbox):
         runners: Mapping[str, Runner],
         run_id: str,
         runtime: str | None = None,
-        security: Sequence[str] = (),
+        engine: EngineInfo = EngineInfo(),
     ) -> None:
-        """Use the engine of an open connection, which `aclose` closes.
-
-        `security` are further options of a container's security, as the engine reads them.
-        """
-        super().__init__(runners)
-        self._security = security
+        """Use the engine of an open connection, which `aclose` closes."""
+        super().__init__(runners, engine.unusable)
+        self._engine = engine
         self._endpoint, self._docker = connection
         self._runtime = runtime
         self._labels = {RUN_LABEL: run_id, OWNER_LABEL: owner.owner_label()}
@@ -100,13 +114,17 @@ class DockerSandbox(BaseSandbox):
         endpoint, docker = await client.connect()
         try:
             await client.remove_orphans(docker)
-            await _check_runtime(docker, runtime)
-            await images.prepare(Connection(endpoint, docker), runners, builds or Builds())
-            security = await _security(endpoint, docker)
+            info = await call("describe itself", docker.system.info())
+            _check_runtime(info, runtime)
+            connection = Connection(endpoint, docker)
+            changed = await images.prepare(connection, runners, builds or Builds())
+            engine = EngineInfo(
+                await _security(endpoint, docker), float(info["NCPU"]), _unusable_options(changed)
+            )
         except BaseException:
             await client.close_client(docker)
             raise
-        return cls((endpoint, docker), runners, run_id, runtime, security)
+        return cls((endpoint, docker), runners, run_id, runtime, engine)
 
     async def execute(self, submission: Submission, runner: Runner) -> Execution:
         """Run once in a fresh container.
@@ -246,10 +264,10 @@ class DockerSandbox(BaseSandbox):
                 "Tmpfs": {WORK: scratch, "/tmp": scratch},
                 "CapDrop": ["ALL"],
                 "CapAdd": list(CAPABILITIES),
-                "SecurityOpt": ["no-new-privileges", *self._security],
+                "SecurityOpt": ["no-new-privileges", *self._engine.security],
                 "Memory": memory,
                 "MemorySwap": memory,
-                "NanoCpus": int(limits.cpus * 1e9),
+                "NanoCpus": int(min(limits.cpus, self._engine.cpus) * 1e9),
                 "PidsLimit": limits.pids,
                 "Ulimits": [{"Name": n, "Soft": v, "Hard": v} for n, v in ulimits.items()],
                 "LogConfig": {"Type": "none"},
@@ -363,10 +381,18 @@ async def _security(endpoint: Endpoint, docker: aiodocker.Docker) -> list[str]:
     return [f"seccomp={path}"]
 
 
-async def _check_runtime(docker: aiodocker.Docker, runtime: str | None) -> None:
-    if runtime is None:
-        return
-    known = (await call("describe itself", docker.system.info())).get("Runtimes") or {}
-    if runtime not in known:
+def _unusable_options(changed: Sequence[Image]) -> Unusable:
+    """The options that images from another state of their folders may not know."""
+    return {
+        (image.runner.lang, name): (images.describe(image), images.build_command([image.runner]))
+        for image in changed
+        for name, option in image.runner.config.options.items()
+        if option.programs
+    }
+
+
+def _check_runtime(info: Mapping[str, Any], runtime: str | None) -> None:
+    known = info.get("Runtimes") or {}
+    if runtime is not None and runtime not in known:
         names = ", ".join(sorted(known))
         raise NoSandboxError(f"the engine has no runtime {runtime}", hint=f"choose from {names}")

@@ -184,8 +184,10 @@ async def inspect(docker: aiodocker.Docker, runner: Runner) -> Image:
     return Image(runner, ImageState.CHANGED if files else ImageState.CURRENT, files, info)
 
 
-async def prepare(connection: Connection, runners: Mapping[str, Runner], builds: Builds) -> None:
-    """Build the images that are missing, and warn of those that differ from their folders.
+async def prepare(
+    connection: Connection, runners: Mapping[str, Runner], builds: Builds
+) -> list[Image]:
+    """Build the images that are missing; warn of those that differ from their folders, return them.
 
     Raises:
         SandboxError: an image is missing and may not or cannot be built; says how to build it.
@@ -198,9 +200,10 @@ async def prepare(connection: Connection, runners: Mapping[str, Runner], builds:
     for runner in missing:
         builds.notify(f"the engine has no image {runner.config.image}: it is built once")
         await build(connection, runner, builds, anew=False)
-    for image in images:
-        if image.state in (ImageState.CHANGED, ImageState.UNKNOWN):
-            builds.warn(f"{describe(image)}: to rebuild it: {build_command([image.runner])}")
+    changed = [i for i in images if i.state in (ImageState.CHANGED, ImageState.UNKNOWN)]
+    for image in changed:
+        builds.warn(f"{describe(image)}: to rebuild it: {build_command([image.runner])}")
+    return changed
 
 
 def describe(image: Image) -> str:

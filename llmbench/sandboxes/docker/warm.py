@@ -12,7 +12,7 @@ from aiodocker.stream import Stream
 
 from llmbench.errors import SandboxError
 from llmbench.records import Submission
-from llmbench.runners import Runner
+from llmbench.runners import ResourceLimits, Runner
 from llmbench.sandboxes.docker.container import DockerSandbox, exit_evidence, receive, send
 from llmbench.sandboxes.launch import CGROUP, HOME, Capture, Launch, pack
 from llmbench.sandboxes.verdict import Execution
@@ -63,7 +63,7 @@ class WarmDockerSandbox(DockerSandbox):
     def __init__(self, *args: Any) -> None:
         """As for a `DockerSandbox`."""
         super().__init__(*args)
-        self._idle: dict[str, list[_Container]] = {}
+        self._idle: dict[tuple[str, ResourceLimits], list[_Container]] = {}
 
     @property
     def idle(self) -> int:
@@ -86,7 +86,7 @@ class WarmDockerSandbox(DockerSandbox):
             raise
         finally:
             if reusable:
-                self._idle.setdefault(runner.lang, []).append(warm)
+                self._idle.setdefault((runner.lang, runner.limits), []).append(warm)
             else:
                 logger.debug("replacing a container after %d submissions", warm.served)
                 with anyio.CancelScope(shield=True):
@@ -134,7 +134,7 @@ class WarmDockerSandbox(DockerSandbox):
         return " ".join(map(str, fields)).encode() + b"\n"
 
     async def _acquire(self, runner: Runner) -> _Container:
-        idle = self._idle.get(runner.lang)
+        idle = self._idle.get((runner.lang, runner.limits))
         if idle:
             return idle.pop()
         stack = AsyncExitStack()

@@ -146,7 +146,7 @@ class BubblewrapSandbox(ProcessSandbox):
     def start(self, launch: Launch, archive: bytes, stack: ExitStack) -> Start:
         """Return the start of the launcher; all it writes is in memory, and gone with it."""
         lang = launch.submission.lang
-        toolchain, limits = self.toolchains[lang], self.runners[lang].limits
+        toolchain, limits = self.toolchains[lang], self.limits(launch)
         bwrap = shutil.which("bwrap") or "bwrap"
         procs_files, group = [], None
         if self._groups is not None:

@@ -26,6 +26,8 @@ async def findings(runners: Mapping[str, Runner], fix: bool) -> AsyncIterator[Fi
     yield await _bubblewrap()
     for runner in runners.values():
         yield await _toolchain(runner)
+        for finding in _options(runner):
+            yield finding
     yield _cache(runners, fix=fix)
 
 
@@ -60,6 +62,22 @@ async def _toolchain(runner: Runner) -> Finding:
     return Finding(part, State.OK, ", ".join(versions), required=True)
 
 
+def _options(runner: Runner) -> Iterator[Finding]:
+    """Check the programs of each option; without them its problems get no score."""
+    programs = toolchains.find_option_programs(runner)
+    for name, option in runner.config.options.items():
+        missing = [program for program in option.programs if programs[program] is None]
+        values = " or ".join(f"`{name}: {v}`" for v in option.values if v != option.default)
+        part = f"{runner.lang} {name}"
+        if missing:
+            detail = f"no {', '.join(missing)}: problems with {values} are not asked"
+            fix = f"install {' and '.join(missing)}, or use Docker"
+            yield Finding(part, State.MISSING, detail, fix)
+        elif option.programs:
+            paths = ", ".join(str(programs[program]) for program in option.programs)
+            yield Finding(part, State.OK, f"problems with {values} are judged with {paths}")
+
+
 def _cache(runners: Mapping[str, Runner], *, fix: bool) -> Finding:
     """Size of the setups of languages, and of the stale ones among them."""
     part, folder = "cache", toolchains.cache_dir()
@@ -87,7 +105,7 @@ def _stale(setups: list[Path], runners: Mapping[str, Runner]) -> Iterator[Path]:
     """The setups of other runner folders that were not used lately."""
     current = set()
     for runner in runners.values():
-        paths = [path for path in toolchains.find_programs(runner).values() if path is not None]
+        paths = toolchains.found_programs(runner)
         current.add(f"{runner.lang}-{toolchains.digest(runner.folder, paths)}")
     for path in setups:
         with suppress(OSError):

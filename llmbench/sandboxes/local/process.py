@@ -21,7 +21,7 @@ from llmbench.runners import ResourceLimits, Runner
 from llmbench.sandboxes.base import OUTER_GRACE_SECONDS, BaseSandbox, CrashError, is_crash
 from llmbench.sandboxes.launch import KILLED, Capture, Launch, pack
 from llmbench.sandboxes.local.cgroups import Group
-from llmbench.sandboxes.local.toolchains import Toolchain, set_up, version
+from llmbench.sandboxes.local.toolchains import Toolchain, set_up, unusable_options, version
 from llmbench.sandboxes.local.users import Entry
 from llmbench.sandboxes.verdict import Execution
 
@@ -73,7 +73,7 @@ class ProcessSandbox(BaseSandbox):
 
     def __init__(self, runners: Mapping[str, Runner], toolchains: Mapping[str, Toolchain]) -> None:
         """Serve the languages of these runners, which `toolchains` has set up."""
-        super().__init__(runners)
+        super().__init__(runners, unusable_options(runners, toolchains))
         self.toolchains = toolchains
 
     @classmethod
@@ -156,9 +156,14 @@ class ProcessSandbox(BaseSandbox):
             **self.runners[lang].environment(options),
         }
 
+    def limits(self, launch: Launch) -> ResourceLimits:
+        """Return the limits of the tests."""
+        submission = launch.submission
+        return self.runners[submission.lang].for_options(submission.options).limits
+
     def limited(self, launch: Launch, argv: list[str]) -> list[str]:
         """Return the command under the limits of each process (ulimit)."""
-        limits = self.runners[launch.submission.lang].limits
+        limits = self.limits(launch)
         script = (
             f"ulimit -c 0 && ulimit -n {limits.open_files} "
             f'&& ulimit -f {limits.file_mb * 2**20 // 512} && exec "$@"'

@@ -19,6 +19,7 @@ import anyio
 
 from llmbench.errors import NoSandboxError
 from llmbench.runners import AUTHORING, CHECK, SETUP, Runner
+from llmbench.sandboxes.base import Unusable
 from llmbench.sandboxes.commands import exclusive, run_visibly
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,10 @@ INSTALL = "pip install 'llmbench[toolchains]'"
 VERSION_FLAGS = ("--version", "version", "-version")
 VERSION_SECONDS = 10.0
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
+
+
+MISSING = "missing"
+"""Folder of a runner after setup.sh: a file for each option that does not work, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ async def set_up(
         raise NoSandboxError(f"not found: {', '.join(missing)}", hint=INSTALL)
     ready = {}
     for lang, runner in runners.items():
-        paths = tuple(path for path in programs[lang].values() if path is not None)
+        paths = found_programs(runner)
         folder = cache_dir() / f"{lang}-{digest(runner.folder, paths)}"
         toolchain = Toolchain(paths, folder / "runner", folder / "support")
         await check(runner, toolchain.search_path)
@@ -82,6 +87,28 @@ async def set_up(
 def find_programs(runner: Runner) -> dict[str, Path | None]:
     """Return the programs that a language needs, each with its path or None."""
     return {name: _find(name, wheel) for name, wheel in runner.config.toolchain.items()}
+
+
+def found_programs(runner: Runner) -> tuple[Path, ...]:
+    """Return the programs of a language that are here, those of its options included."""
+    programs = {**find_programs(runner), **find_option_programs(runner)}
+    return tuple(path for path in programs.values() if path is not None)
+
+
+def find_option_programs(runner: Runner) -> dict[str, Path | None]:
+    """Return the programs that the options of a language need, each with its path or None."""
+    options = runner.config.options.values()
+    return {name: _find(name, None) for option in options for name in option.programs}
+
+
+def unusable_options(runners: Mapping[str, Runner], ready: Mapping[str, Toolchain]) -> Unusable:
+    """Return the options that cannot be judged with these toolchains."""
+    return {
+        (lang, path.name): (path.read_text().strip(), f"install {programs}, or use Docker")
+        for lang, toolchain in ready.items()
+        for path in sorted((toolchain.runner / MISSING).glob("*"))
+        for programs in [" and ".join(runners[lang].config.options[path.name].programs)]
+    }
 
 
 async def version(program: Path, search_path: str) -> str:
