@@ -4,6 +4,7 @@ import argparse
 import re
 import subprocess
 import tomllib
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,6 +174,20 @@ def test_the_table_of_repairs_matches_the_recorded_answers() -> None:
 def _solves(answer: RecordedAnswer, problem: Problem) -> bool:
     assert problem.reference is not None
     return "".join(problem.reference.split()) in "".join(answer.text.split())
+
+
+@pytest.mark.parametrize("name", ["terminal", "report"])
+def test_a_picture_shows_the_figures_of_the_demo_and_loads_nothing(name: str) -> None:
+    text = (docs.ROOT / f"docs/images/{name}.svg").read_text(encoding="utf-8")
+    cells = {
+        (each or "").replace("\xa0", " ").strip()
+        for each in ElementTree.fromstring(text).itertext()
+    }
+    table = manual.block("docs/getting-started.md", "text", "Recorded answers")
+    rows = [line.split("│")[1:7] for line in table.splitlines() if "│ demo/" in line]
+    assert len(rows) == 3
+    assert {cell.strip() for row in rows for cell in row} <= cells
+    assert not re.search(r"(?:src|href)=.(?!#)|@font-face|@import|<script", text)
 
 
 def test_every_outcome_has_a_row() -> None:
