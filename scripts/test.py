@@ -79,6 +79,7 @@ def checks(python: Path) -> dict[str, list[str | Path]]:
         "format": [scripts / "ruff", "format", "--check", "."],
         "types": [scripts / "mypy"],
         "layers": [scripts / "lint-imports"],
+        "JavaScript": [python, "scripts/lint_javascript.py"],
         **{
             f"tests, pass {number}": [python, "-m", "pytest", *flags]
             for number, flags in enumerate(passes, 1)
