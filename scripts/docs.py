@@ -143,6 +143,14 @@ def tags() -> Iterator[str]:
     yield from (f"| `{tag}` | {subjects} |" for tag, subjects in TAGS.items())
 
 
+def nightly_workflow() -> Iterator[str]:
+    """Yield the workflow that runs a sweep each night, as a block of code."""
+    path = ROOT / ".github/workflows/nightly.yml"
+    yield "```yaml"
+    yield path.read_text(encoding="utf-8").rstrip()
+    yield "```"
+
+
 INSERTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "providers": providers,
     "limits": limits,
@@ -150,6 +158,7 @@ INSERTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "columns": schema.markdown,
     "commands": command_lines,
     "older flags": former_flags,
+    "nightly workflow": nightly_workflow,
 }
 
 

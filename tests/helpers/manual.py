@@ -10,7 +10,12 @@ from pathlib import Path
 import docs
 from llmbench.cli import COMMANDS, RUN
 
-BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^(?P<indent> *)```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n"
+    r"(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
+"""A fenced block of code; its title is the name of the file that it shows."""
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 
@@ -42,10 +47,19 @@ class CommandLine:
 
 
 def blocks(page: Path, *languages: str) -> Iterator[str]:
-    """Yield the fenced blocks of a page that are in one of these languages."""
+    """Yield the fenced blocks of a page that are in one of these languages and show no file."""
     for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
-        if match[2] in languages:
-            yield match[3]
+        if match["language"] in languages and not match["title"]:
+            yield match["text"]
+
+
+def write_files(name: str, folder: Path) -> None:
+    """Write the files that a page shows into a folder."""
+    for match in BLOCK.finditer((docs.ROOT / name).read_text(encoding="utf-8")):
+        if match["title"]:
+            path = folder / match["title"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(match["text"], encoding="utf-8")
 
 
 def block(name: str, language: str, beginning: str = "") -> str:

@@ -45,10 +45,11 @@ FOREIGN_FLAGS = {
     "--nthreads", "--hostfile", "--scheduler-file",  # Dask
     "--user", "--scope",  # systemd-run
     "--oci-seccomp",  # gVisor
+    "--port", "--parallel",  # llama.cpp
     "--chmod",  # COPY of a Dockerfile
     "--strict",  # mkdocs
     "--all-extras", "--universal", "--python-version", "--no-header", "--no-annotate",  # uv
-    "--langs-at-once", "--at-once",  # benchmarks
+    "--at-once",  # benchmarks
 }  # fmt: skip
 
 
@@ -311,6 +312,8 @@ async def test_a_command_of_the_manual_grades_answers(results: Path, line: Comma
 async def test_the_commands_for_a_first_problem_succeed_in_order(tmp_path: Path) -> None:
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
+    for page in {line.page for line in PROBLEMS}:
+        manual.write_files(page, tmp_path)
     for line in PROBLEMS:
         sandbox = ["--sandbox", "bubblewrap"] if line.flags[0] == "check" else []
         ran = await run(tmp_path, *line.words, *sandbox)
