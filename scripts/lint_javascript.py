@@ -37,12 +37,12 @@ def main() -> int:
             print("JavaScript is not linted: npm cannot install Biome; the lines above say why")
             return 1
         STAMP.write_bytes(lock)
-    lint = [FOLDER / "node_modules/.bin/biome", "lint", "--error-on-warnings"]
-    config = ["--config-path", FOLDER / "biome.jsonc"]
+    biome = FOLDER / "node_modules/.bin/biome"
+    flags = ["--error-on-warnings", f"--config-path={FOLDER / 'biome.jsonc'}"]
     sources = sorted(
         path for name in FOLDERS for path in (ROOT / name).iterdir() if path.suffix in SUFFIXES
     )
-    return subprocess.run([*lint, *config, *sources], cwd=ROOT, env=environment).returncode
+    return subprocess.run([biome, "lint", *flags, *sources], cwd=ROOT, env=environment).returncode
 
 
 def npm_command(search: str) -> list[str] | None:
