@@ -278,14 +278,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names |= {"nights/all/2026-01-30.parquet", "nights/all/2026-01-31.parquet"}
     (folder / "sweep.yaml").write_text(SWEEP)
     (folder / "answers.jsonl").write_text(manual.block("docs/grading.md", "json"))
-    files = [word for name in sorted(names) for word in ("--out", name)]
-    flags = ["--provider", "demo", "--model", "demo-small", "--only", "python-lru-ttl-cache"]
-    subprocess.run(
-        command(*flags, "--sandbox", "bubblewrap", *files),
-        cwd=folder,
-        env=environment(),
-        check=True,
-    )
+    others = {"openrouter.parquet"}  # shown beside another model's
+    for model, chosen in (("demo-small", names - others), ("demo-large", names & others)):
+        files = [word for name in sorted(chosen) for word in ("--out", name)]
+        flags = ["--provider", "demo", "--model", model, "--only", "python-lru-ttl-cache"]
+        subprocess.run(
+            command(*flags, "--sandbox", "bubblewrap", *files),
+            cwd=folder,
+            env=environment(),
+            check=True,
+        )
     return folder
 
 
