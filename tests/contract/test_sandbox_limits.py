@@ -1,4 +1,4 @@
-"""Each limit of the README's table, measured from inside a sandbox.
+"""Each limit of the table in docs/sandboxes.md, measured from inside a sandbox.
 
 One language is enough: the limits of a sandbox hold for all.
 """

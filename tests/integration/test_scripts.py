@@ -1,4 +1,4 @@
-"""The scripts of the README work as a newcomer runs them."""
+"""The scripts of the manual work as a newcomer runs them."""
 
 import os
 import subprocess
