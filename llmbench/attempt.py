@@ -341,6 +341,7 @@ def _completion_columns(completion: Completion) -> dict[str, Any]:
         "reasoning_tokens": completion.usage.reasoning_tokens,
         "cached_tokens": completion.usage.cached_tokens,
         "cost_usd": completion.cost_usd,
+        "cost_source": completion.cost_source,
         "from_cache": completion.from_cache,
         "has_reasoning": _has_reasoning(completion),
         "server": served.server_label,

@@ -37,6 +37,7 @@ class Completion:
         usage_source: The source of the prompt and completion token counts.
         unsupported_params: The sampling parameters that were not sent.
         from_cache: True if the answer comes from an earlier run.
+        cost_source: The source of `cost_usd`.
         served: The model as its server described it; None if it was not asked.
         has_timings: False if this run sent no request: ignore the times and `requests`.
     """
@@ -58,6 +59,7 @@ class Completion:
     from_cache: bool = False
     has_timings: bool = True
     served: ServedModel | None = None
+    cost_source: str | None = None
 
     @property
     def truncated(self) -> bool:

@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
+from llmbench.column_types import Column, ColumnInfo
 from llmbench.completions import Completion
 
 LOG_HEAD_CHARS = 2000
@@ -240,30 +241,6 @@ class Verdict:
     log: str = ""
 
 
-class Column(NamedTuple):
-    """One column of a result row: name, type, unit and meaning.
-
-    `default` is the value for older files without the column, None if there is none. `formerly` is
-    the name of the column in older files, None if it was never renamed.
-    """
-
-    name: str
-    type: type
-    nullable: bool
-    unit: str
-    meaning: str
-    default: int | None = None
-    formerly: str | None = None
-
-
-class ColumnInfo(NamedTuple):
-    """The meaning, unit and former name of a column, beside its type in `Row`."""
-
-    meaning: str
-    unit: str = ""
-    formerly: str | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One attempt, flat. This is the only declaration of the columns of every result file.
@@ -321,6 +298,13 @@ class Row:
     cost_usd: Annotated[
         float | None,
         ColumnInfo("known cost of all requests, from the server or from token prices", "USD"),
+    ]
+    cost_source: Annotated[
+        str | None,
+        ColumnInfo(
+            "source of cost_usd: server (with the answer), prices of the server, --prices, or the "
+            "price list with its version"
+        ),
     ]
     requests: Annotated[
         int | None, ColumnInfo("requests for this answer", "requests", formerly="tries")

@@ -10,6 +10,7 @@ from llmbench.cli.options.report import ReportOptions
 from llmbench.errors import OutputError, ResultFileError, UsageError
 from llmbench.records import Row
 from llmbench.reports.console import Console
+from llmbench.reports.render import Document, render
 from llmbench.reports.sections import AttemptSections, Section
 from llmbench.runners import load_all
 from llmbench.store import artifacts, tables
@@ -26,8 +27,30 @@ def main(options: ReportOptions) -> int:
     Raises:
         UsageError: a result cannot be read, the page cannot be written, or a package is missing.
     """
-    Console(quiet=False).print(write(options))
+    console = Console(quiet=False)
+    if options.format == "markdown":
+        console.print_tables(render(_card(options), options.format))
+    else:
+        console.print(write(options))
     return 0
+
+
+def _card(options: ReportOptions) -> Document:
+    """Return the card of results, with the record of their run if all are of one.
+
+    Raises:
+        UsageError: a result cannot be read.
+    """
+    # Imported late: tables are slow to load.
+    from llmbench.reports.card import card
+
+    paths = result_files(options.results)
+    table = tables.load(paths, once=True)
+    if table.is_empty():
+        raise ResultFileError(f"{', '.join(map(str, paths))}: no row in any of them")
+    records = [tables.run_record(path) for path in paths]
+    same = len({record["run"] if record else None for record in records}) == 1
+    return card(table, records[0] if same else None)
 
 
 def write(options: ReportOptions) -> str:

@@ -12,6 +12,11 @@ def main(options: RunOptions) -> int:
     """Do a whole run and return the exit code."""
     merged = resume.merge_options(options)
     console = Console(merged.quiet)
+    if merged.dry_run:
+        # Imported late: only this option needs it.
+        from llmbench.runs.dry_run import dry_run
+
+        return anyio.run(dry_run, merged, console)
 
     def finish(ended: Run, console: Console) -> int:
         # Imported late: tables are slow to load, and an early error must not wait for them.

@@ -23,7 +23,7 @@ from llmbench.errors import AttemptError, ModelError, TargetError, TransientErro
 from llmbench.models.errors import parse_error
 from llmbench.models.extra_fields import with_fields
 from llmbench.models.limits import Permit
-from llmbench.models.pricing import Price
+from llmbench.models.pricing import REPORTED, Price
 from llmbench.models.refusals import RepeatedRefusals
 from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS, Server
@@ -203,7 +203,9 @@ class HttpModel(ABC):
         ttft_seconds = None if is_repair else completion.ttft_seconds
         limiter.on_success(ttft_seconds, completion.llm_seconds)
         limiter.rate_limiter.record_usage(permit, completion.usage)
-        return replace(completion, cost_usd=self._cost(completion.cost_usd, completion.usage))
+        cost = self._cost(completion.cost_usd, completion.usage)
+        source = self._price.source if completion.cost_usd is None and self._price else REPORTED
+        return replace(completion, cost_usd=cost, cost_source=None if cost is None else source)
 
     def _cost(self, reported: float | None, usage: Usage) -> float | None:
         """Return the cost of a request: as reported, else its tokens times the price, or None."""

@@ -1,7 +1,7 @@
 """Prices, and the cost of an answer if the server does not report it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,24 @@ MILLION = 1_000_000
 MAX_PRICE_USD = 1.0
 """A higher price of one token, or of a request, is a fault."""
 
+SERVER_PRICES, USER_PRICES = "prices of the server", "--prices"
+REPORTED = "server"
+"""Sources of costs: token prices, or the cost that the server reported with an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
     """Prices in USD: per prompt, completion and cached prompt token, and per request.
 
     If `cached` is None, cached tokens have the price of all prompt tokens. Reasoning tokens are
-    completion tokens.
+    completion tokens. `source` says where the price comes from.
     """
 
     prompt: float
     completion: float
     cached: float | None = None
     request: float = 0.0
+    source: str = field(default=SERVER_PRICES, compare=False)
 
     def cost(self, usage: Usage) -> float | None:
         """Return the cost in USD of one request, or None if its tokens are unknown."""
@@ -111,7 +116,7 @@ def _parse_entry(path: Path, model: str, entry: object) -> Price:
     )
     if prompt is None or completion is None:
         raise UsageError(f"{where}: both prompt and completion are needed")
-    return Price(prompt, completion, cached)
+    return Price(prompt, completion, cached, source=USER_PRICES)
 
 
 def _per_token(where: str, entry: Mapping[str, Any], name: str) -> float | None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from llmbench.records import Column, columns
+from llmbench.column_types import Column
+from llmbench.records import columns
 from llmbench.reports.render import Code, Document, Grid, markdown_table
 
 HEAD = ("column", "type", "unit", "meaning")

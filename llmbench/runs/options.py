@@ -215,6 +215,13 @@ class RunOptions(RequestOptions, ProblemOptions, RunnerOptions, SandboxOptions, 
 
     TITLE: ClassVar[str] = "earlier runs"
 
+    dry_run: bool = field(
+        default=False,
+        metadata=option(
+            "print what the run would ask, take and cost, and ask no model",
+            default="run",
+        ),
+    )
     cache: bool = field(
         default=False,
         metadata=option(

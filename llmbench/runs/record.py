@@ -14,7 +14,7 @@ from llmbench.store import provenance
 if TYPE_CHECKING:
     from llmbench.runs.run import Run
 
-NOT_STORED = ("quiet", "resume")
+NOT_STORED = ("quiet", "resume", "dry_run")
 """Options of one part of a run that its next part does not inherit."""
 
 
@@ -23,10 +23,11 @@ def begin(
     versions: Mapping[str, str],
     options: Mapping[str, Any] | None,
     sweep_step: str | None = None,
+    prices: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the record before the first request; without options, the run cannot be resumed.
 
-    `versions` are those of the programs that run the tests.
+    `versions` are those of the programs that run the tests, `prices` those of targets by label.
 
     Raises:
         OutputError: it cannot be written.
@@ -39,6 +40,7 @@ def begin(
         "sandbox": run.sandbox.name,
         "versions": versions,
         "models": run.pipeline.hosting.record(),
+        "prices": prices or {},
     }
     record: dict[str, Any] = {
         "run": run.directory.run_id,

@@ -299,7 +299,7 @@ class CostOptions(Options):
             "YAML or JSON file, model: {prompt: USD, completion: USD, cached: USD} per million "
             "tokens",
             "FILE",
-            default="prices that the server reports",
+            default="prices that the server reports, else those of genai-prices",
         ),
     )
     max_cost: float | None = field(

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from llmbench import problems as problem_files
 from llmbench.attempt import AttemptPipeline, Prompter
 from llmbench.completions import Completion
-from llmbench.errors import LlmbenchError, SandboxError
+from llmbench.errors import LlmbenchError, SandboxError, UsageError
 from llmbench.events import Draining, Listener
 from llmbench.models.base import Model
 from llmbench.models.hosting import Hosting
@@ -111,6 +111,8 @@ async def run(
     Raises:
         LlmbenchError: the run cannot begin, or `finish` raises it.
     """
+    if options.dry_run:
+        raise UsageError("dry_run is an option of the command line: llmbench run --dry-run")
     runners = load_all(options.runner_paths)
     _, chosen = load_problems(options, runners)
     problems = targets.with_recorded_answers(options, chosen)
@@ -118,12 +120,13 @@ async def run(
     limiters = {} if rate_limiters is None else rate_limiters
     resuming = options.resume is not None
     async with targets.open_targets(options, problems, console, limiters, resuming) as opened:
-        plan = _plan(options, opened.endpoints, problems)
+        plan = plan_of(options, opened.endpoints, problems)
 
         def begin(run: Run, versions: Mapping[str, str]) -> None:
             if resuming:
                 opened.check_reached(resume.report_resume(run, versions, console))
-            record.begin(run, versions, record.stored_options(options, plan), sweep_step)
+            stored = record.stored_options(options, plan)
+            record.begin(run, versions, stored, sweep_step, opened.price_record())
 
         job = RunJob(
             plan=plan,
@@ -140,9 +143,10 @@ async def run(
         return await run_job(job, console, finish, open_signals)
 
 
-def _plan(
+def plan_of(
     options: RunOptions, endpoints: tuple[EndpointPlan, ...], problems: Sequence[Problem]
 ) -> Plan:
+    """Return the plan of a run with these options."""
     return Plan(
         endpoints=endpoints,
         problems=tuple(problems),

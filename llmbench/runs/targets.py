@@ -14,7 +14,8 @@ from llmbench.models import wsl
 from llmbench.models.base import Model
 from llmbench.models.hosting import Hosting
 from llmbench.models.limits import AdaptiveConcurrency, RateLimiter, ServerLimits
-from llmbench.models.pricing import Price, find_price, read_prices
+from llmbench.models.price_list import listed_price
+from llmbench.models.pricing import MILLION, Price, find_price, read_prices
 from llmbench.models.protocols import open_model
 from llmbench.models.providers import (
     EMBEDDED,
@@ -70,6 +71,19 @@ class OpenTargets:
         for target in (target for endpoint in self.endpoints for target in endpoint.targets):
             if target.label in labels and target.provider in self.unreached:
                 raise self.unreached[target.provider]
+
+    def price_record(self) -> dict[str, dict[str, object]]:
+        """Return the price of each target that has one, in USD per million tokens."""
+        return {
+            label: {
+                "prompt": price.prompt * MILLION,
+                "completion": price.completion * MILLION,
+                "cached": None if price.cached is None else price.cached * MILLION,
+                "request": price.request,
+                "source": price.source,
+            }
+            for label, price in self.prices.items()
+        }
 
     def slots(self, endpoint: EndpointPlan) -> anyio.CapacityLimiter:
         """Return the limiter of the answers that stream at once at an endpoint."""
@@ -161,7 +175,7 @@ async def open_targets(
             targets = [_target(server, model, options) for model in chosen]
             if name not in opened.unreached:
                 await _describe(hosting, server, targets, offers)
-            opened.prices |= _prices(targets, offers, user_prices, options.max_cost)
+            opened.prices |= _prices(server, targets, offers, user_prices, options.max_cost)
             endpoint = endpoints.get(server.base_url)
             if endpoint is None:
                 endpoint = EndpointPlan((), provider.concurrency, provider.local, provider.replays)
@@ -246,20 +260,26 @@ def _target(server: Server, model: str, options: ModelOptions) -> Target:
 
 
 def _prices(
+    server: Server,
     targets: Sequence[Target],
     offers: Sequence[ModelInfo],
     user_prices: Mapping[str, Price],
     max_cost: float | None,
 ) -> dict[str, Price]:
-    """Return the price of each target that has one, by label; prices of the user come first.
+    """Return the price of each target that has one, by label.
+
+    Prices of the user come first, then those of the server, then those of the price list.
 
     Raises:
         UsageError: --max-cost is given and a target has no price.
     """
+    is_commercial = not (server.provider.local or server.provider.replays)
     of_server = {offer.id: offer.price for offer in offers if offer.price is not None}
     prices = {}
     for target in targets:
         price = find_price(target, user_prices, of_server)
+        if price is None and is_commercial:
+            price = listed_price(target.base_url, target.model)
         if price is not None:
             prices[target.label] = price
         elif max_cost is not None:

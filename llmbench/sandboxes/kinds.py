@@ -16,7 +16,8 @@ class SandboxKind:
     """One value of `--sandbox`.
 
     Functions are named as `module:function`. `opener` takes an `OpenRequest` and returns the open
-    sandbox. `health` yields the findings of `doctor` on this machine, if the kind needs any.
+    sandbox. `missing_parts` yields a line for each part that a run would build. `health` yields
+    the findings of `doctor` on this machine, if the kind needs any.
     `options` are the fields of `SandboxSpec` that the kind takes, and `required` those that it
     cannot do without. `extra` is the extra of llmbench to install. `max_sandboxes` is the usual
     number of test runs at once; None is one for each core.
@@ -25,6 +26,7 @@ class SandboxKind:
     help: str
     opener: str
     health: str | None = None
+    missing_parts: str | None = None
     options: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     extra: str | None = None
@@ -54,11 +56,13 @@ SANDBOX_KINDS: Mapping[str, SandboxKind] = {
     "auto": SandboxKind(
         help="Docker or Podman if an engine answers, else bubblewrap",
         opener="llmbench.sandboxes.local_kinds:open_auto",
+        missing_parts="llmbench.sandboxes.docker.preview:missing_parts",
         options=_ENGINE_OPTIONS,
     ),
     "docker": SandboxKind(
         help="containers of Docker or Podman",
         opener="llmbench.sandboxes.local_kinds:open_docker",
+        missing_parts="llmbench.sandboxes.docker.preview:missing_parts",
         health="llmbench.sandboxes.docker.health:findings",
         options=_ENGINE_OPTIONS,
     ),

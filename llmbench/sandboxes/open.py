@@ -1,7 +1,7 @@
 """Opening of a sandbox of any kind."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pkgutil import resolve_name
 
 from llmbench.errors import RunnerFileError, UsageError
@@ -50,6 +50,18 @@ async def open_sandbox(
     sandbox: Sandbox = await opener(request)
     logger.info("opened sandbox %s for %s", sandbox.name, ", ".join(runners))
     return sandbox
+
+
+async def missing_parts(spec: SandboxSpec, runners: Mapping[str, Runner]) -> AsyncIterator[str]:
+    """Yield a line for each part that opening this sandbox would build; nothing is opened.
+
+    Raises:
+        UsageError: options of the spec exclude each other, or one is missing.
+    """
+    kind = check_spec(spec)
+    if kind.missing_parts is not None:
+        async for line in resolve_name(kind.missing_parts)(runners):
+            yield line
 
 
 def _check_report_formats(runners: Mapping[str, Runner]) -> None:

@@ -17,6 +17,7 @@ from llmbench._version import __version__
 from llmbench.errors import UsageError
 from llmbench.store import atomic
 from llmbench.store.former_names import RUN_RECORD, with_current_names
+from llmbench.store.hardware import hardware
 
 NAME = "run.json"
 
@@ -94,14 +95,15 @@ def write(folder: Path, record: Mapping[str, Any]) -> None:
     atomic.write_text(folder / NAME, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def environment() -> dict[str, str | None]:
-    """Return the versions of llmbench and Python, the commit, and the host with its system."""
+def environment() -> dict[str, Any]:
+    """Return the versions of llmbench and Python, the commit, and the host with its hardware."""
     return {
         "llmbench": __version__,
         "git_commit": _commit(),
         "python": platform.python_version(),
         "host": platform.node(),
         "system": platform.platform(),
+        "hardware": hardware(),
     }
 
 

@@ -18,11 +18,12 @@ class ResultFormat(NamedTuple):
     """The functions that read and write one format.
 
     `read` returns the columns of the file as they are. `write` takes the metadata of the table as
-    its last argument and ignores it if the format has none.
+    its last argument and ignores it if the format has none. `metadata` reads it.
     """
 
     read: Callable[[Path], "pl.DataFrame"]
     write: Callable[["pl.LazyFrame", Path, Mapping[str, str]], None]
+    metadata: Callable[[Path], Mapping[str, str]] = lambda path: {}
 
 
 _FORMULA = "=+\\-@\\t\\r"
@@ -60,13 +61,19 @@ def _read_parquet(path: Path) -> "pl.DataFrame":
     return pl.read_parquet(path, glob=False)
 
 
+def _parquet_metadata(path: Path) -> Mapping[str, str]:
+    import polars as pl
+
+    return pl.read_parquet_metadata(path)
+
+
 def _write_parquet(table: "pl.LazyFrame", path: Path, metadata: Mapping[str, str]) -> None:
     table.sink_parquet(path, metadata=dict(metadata), row_group_size=ROW_GROUP_ROWS)
 
 
 FORMATS: Mapping[str, ResultFormat] = {
     ".csv": ResultFormat(_read_csv, _write_csv),
-    ".parquet": ResultFormat(_read_parquet, _write_parquet),
+    ".parquet": ResultFormat(_read_parquet, _write_parquet, _parquet_metadata),
 }
 """The formats by the suffix of a file's name."""
 

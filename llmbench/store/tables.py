@@ -1,18 +1,21 @@
 """Result tables: rows to polars frames, frames to files, and files back to frames."""
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from llmbench.errors import OutputError, ResultFileError
-from llmbench.records import AttemptKey, Column, Outcome, Row, columns
-from llmbench.store import atomic, former_names, result_paths
+from llmbench.column_types import Column
+from llmbench.errors import OutputError, ResultFileError, UsageError
+from llmbench.records import AttemptKey, Outcome, Row, columns
+from llmbench.store import atomic, former_names, provenance, result_paths
 from llmbench.store.result_formats import FORMATS, SUFFIXES
 
 _DTYPES: Mapping[type, type[pl.DataType]] = {
@@ -210,6 +213,19 @@ def read(path: Path) -> pl.DataFrame:
     table = frame.select(_column(path, frame, column) for column in columns())
     _check(path, table)
     return table
+
+
+def run_record(path: Path) -> dict[str, Any] | None:
+    """Return the record of the run that wrote a result file, or None if it is not known.
+
+    It is in the file, if the format has metadata, else beside it.
+    """
+    try:
+        metadata = FORMATS[path.suffix].metadata(path).get("llmbench")
+        record = provenance.read(path.parent) if metadata is None else json.loads(metadata)
+    except (OSError, ValueError, UsageError, pl.exceptions.PolarsError):
+        return None
+    return record if isinstance(record, dict) and record.get("sessions") else None
 
 
 def _renames(frame: pl.DataFrame) -> dict[str, str]:

@@ -20,7 +20,8 @@ show`; the page says which are gone. Needs pip install 'llmbench[report]'.
 
 examples:
   llmbench report results.parquet
-  llmbench report nights/all -o nights.html"""
+  llmbench report nights/all -o nights.html
+  llmbench report _work/20261130-104819-70c6 --format markdown"""
 
 
 @frozen(kw_only=True, slots=False)
@@ -39,6 +40,13 @@ class ReportOptions(AttemptTextOptions):
         default=Path("report.html"),
         converter=Path,
         metadata=option("page to write", "PAGE", default="report.html", short="-o"),
+    )
+    format: str = field(
+        default="html",
+        metadata=option(
+            "html: the page; markdown: a card on standard output, to paste into an issue or README",
+            choices=("html", "markdown"),
+        ),
     )
 
 
