@@ -323,7 +323,7 @@ def _sampling_columns(attempt: Attempt, completion: Completion | None) -> dict[s
 
 def _completion_columns(completion: Completion) -> dict[str, Any]:
     """Return the columns that come from the answer alone."""
-    timed = completion.has_timings
+    timed, timings = completion.has_timings, completion.server_timings
     served = completion.served or UNDESCRIBED
     return {
         "llm_seconds": completion.llm_seconds if timed else None,
@@ -335,6 +335,13 @@ def _completion_columns(completion: Completion) -> dict[str, Any]:
         "ttft_seconds": completion.ttft_seconds,
         "ttfa_seconds": completion.ttfa_seconds,
         "tokens_per_second": completion.tokens_per_second,
+        "chunks": completion.chunks,
+        "stream_seconds": completion.stream_seconds,
+        "prompt_tokens_per_second": timings.prompt_tokens_per_second if timings else None,
+        "decode_tokens_per_second": completion.decode_tokens_per_second,
+        "timing_source": completion.timing_source,
+        "drafted_tokens": timings.drafted_tokens if timings else None,
+        "accepted_tokens": timings.accepted_tokens if timings else None,
         "usage_source": completion.usage_source,
         "prompt_tokens": completion.usage.prompt_tokens,
         "completion_tokens": completion.usage.completion_tokens,

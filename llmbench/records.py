@@ -11,7 +11,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 from llmbench.column_types import Column, ColumnInfo
-from llmbench.completions import Completion
+from llmbench.completions import MIN_CHUNKS, MIN_STREAM_SECONDS, Completion, TimingSource
 
 LOG_HEAD_CHARS = 2000
 """Maximum length of `log_head` in a row. The whole log is kept in the work folder."""
@@ -279,7 +279,31 @@ class Row:
     ttfa_seconds: Annotated[
         float | None, ColumnInfo("final request to the first token after the reasoning", "s")
     ]
-    tokens_per_second: Annotated[float | None, ColumnInfo("after the first token", "tokens/s")]
+    tokens_per_second: Annotated[
+        float | None,
+        ColumnInfo(
+            f"after the first chunk, by our clock; null below {MIN_CHUNKS} chunks or "
+            f"{MIN_STREAM_SECONDS} s",
+            "tokens/s",
+        ),
+    ]
+    chunks: Annotated[int | None, ColumnInfo("pieces in which the text arrived", "chunks")] = None
+    stream_seconds: Annotated[float | None, ColumnInfo("first chunk to the last", "s")] = None
+    prompt_tokens_per_second: Annotated[
+        float | None,
+        ColumnInfo("reading the prompt, by the server's clock; null if mostly cached", "tokens/s"),
+    ] = None
+    decode_tokens_per_second: Annotated[
+        float | None,
+        ColumnInfo("writing the answer, by the server's clock if it tells, else ours", "tokens/s"),
+    ] = None
+    timing_source: Annotated[
+        str | None, ColumnInfo("clock of the last two: " + ", ".join(TimingSource))
+    ] = None
+    drafted_tokens: Annotated[int | None, ColumnInfo("proposed by a draft model", "tokens")] = None
+    accepted_tokens: Annotated[
+        int | None, ColumnInfo("part of drafted_tokens that is in the answer", "tokens")
+    ] = None
     queue_seconds: Annotated[
         float | None, ColumnInfo("wait for a model slot, over all requests", "s")
     ]

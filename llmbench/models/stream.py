@@ -4,30 +4,24 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from json import JSONDecodeError
 from typing import Any
 
 import anyio
 import httpx
 
-from llmbench.completions import Completion, Usage
+from llmbench.completions import Completion
 from llmbench.errors import ModelError
 from llmbench.finish_reasons import Ending, ending
 from llmbench.models.body import DONE_CHARS, first_bytes, is_done, json_values, rest
+from llmbench.models.chunks import ChunkReader
 from llmbench.models.content import (
-    REPEAT_CHARS,
-    is_active,
     joined,
-    other_reasoning,
-    parse_content,
-    reasoning_text,
 )
 from llmbench.models.errors import ErrorMapper
-from llmbench.models.reasoning import AnswerStartDetector
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS
 from llmbench.models.sse import EventDecoder
-from llmbench.models.usage import parse_cost, parse_usage
 from llmbench.plan import RequestTimeouts
 
 logger = logging.getLogger(__name__)
@@ -52,7 +46,7 @@ _decode = json.JSONDecoder().decode  # `json.loads` would look for the encoding 
 _PART_OF_ANSWER = re.compile(rb"\"(choices|delta|content)\"")
 
 
-class CompletionReader:
+class CompletionReader(ChunkReader):
     """Reads the response to one request into a completion; its clock starts when it is created.
 
     The request must be made inside `scope`, which is cancelled when a time limit is over. An answer
@@ -68,30 +62,14 @@ class CompletionReader:
         streamed: bool = True,
         may_be_empty: bool = False,
     ) -> None:
-        self._errors = errors
+        super().__init__(errors)
         self._timeouts = timeouts
         self._may_be_empty = may_be_empty
-        self._started = time.perf_counter()
-        self._extend_at = 0.0
         now = anyio.current_time()
         self._answer_deadline = now + timeouts.answer
         self._first_deadline = now + timeouts.first_token
         first = self._first_deadline if streamed else self._answer_deadline
         self.scope = anyio.CancelScope(deadline=min(first, self._answer_deadline))
-        self._first_token: float | None = None
-        self._finished: float | None = None
-        self._ended: float | None = None
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._finish_reason: str | None = None
-        self._usage: Mapping[str, Any] = {}
-        self._model: str | None = None
-        self._provider: str | None = None
-        self._answer_start = AnswerStartDetector()
-        self._is_active = False  # a token of any kind came
-        self._whole = False  # the answer came as one piece, which needs no finish reason
-        self._unread: str | None = None  # content of an unknown form
-        self._other: Mapping[str, Any] | None = None  # the first object without choices
         self._passed_over: str | None = None  # the first event that is no object
 
     async def read(self, response: httpx.Response) -> Completion:
@@ -126,23 +104,9 @@ class CompletionReader:
             return self._completion()
         if self.scope.deadline == self._answer_deadline:  # the clock itself may be read late
             raise self._errors.answer_timeout(self._timeouts)
-        if self._first_token is None and self.scope.deadline == self._first_deadline:
+        if self._clock.first_at is None and self.scope.deadline == self._first_deadline:
             raise self._errors.first_token_timeout(self._timeouts)
         raise self._errors.token_timeout(self._timeouts)
-
-    @property
-    def usage(self) -> Usage:
-        """The server's token counts so far."""
-        return parse_usage(self._usage)
-
-    @property
-    def cost_usd(self) -> float | None:
-        """The cost reported by the server so far, or None."""
-        return parse_cost(self._usage)
-
-    @property
-    def _is_empty(self) -> bool:
-        return self._finish_reason is None and not self._is_active
 
     async def _read_document(self, start: bytes, chunks: AsyncIterator[bytes]) -> None:
         """Read a body of JSON: one reply, or a line for each chunk."""
@@ -160,7 +124,7 @@ class CompletionReader:
         if self._finish_reason is None and not self._whole and b"\n{" in document:
             raise self._errors.interrupted("the stream ended before the answer did")
         # The whole came in one piece, so the time of its first token is unknown.
-        self._first_token = self._answer_start.started_at = None
+        self._clock.first_at = self._answer_start.started_at = None
         self._ended = time.perf_counter()
 
     async def _read_events(
@@ -226,90 +190,6 @@ class CompletionReader:
         else:
             self._pass_over(data)
 
-    def _read_chunk(self, chunk: dict[str, Any]) -> None:
-        """Read one chunk, or a whole reply. Runs for every token, so it does little."""
-        if chunk.get("error") or chunk.get("object") == "error":
-            raise self._errors.from_event(chunk)
-        choices = chunk.get("choices")
-        for choice in choices or ():
-            if choice.get("index"):  # one answer was asked for: the first
-                continue
-            delta = choice.get("delta")
-            if delta:
-                self._read_delta(delta)
-            else:
-                self._read_whole(choice)
-            if choice.get("finish_reason"):
-                self._read_end(choice, chunk)
-        usage = chunk.get("usage")
-        if isinstance(usage, dict):
-            self._read_usage(usage)
-        elif not choices and self._other is None:
-            self._other = chunk
-        if self._model is None:
-            self._model = chunk.get("model")
-            self._provider = chunk.get("provider")
-
-    def _read_delta(self, delta: Mapping[str, Any]) -> None:
-        text = delta.get("content") or delta.get("refusal")
-        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-        now = time.perf_counter()
-        if not text and not reasoning:
-            reasoning = other_reasoning(delta)
-        if self._first_token is None and (text or reasoning or is_active(delta)):
-            self._first_token, self._extend_at, self._is_active = now, 0.0, True
-        if now >= self._extend_at:
-            self._extend_deadline(now)
-        if text and not isinstance(text, str):
-            text, more = self._read_content(text)
-            reasoning = reasoning or more
-        if text:
-            self._text.append(text)
-            self._answer_start.feed(text, now)
-        if reasoning:
-            self._reasoning.append(
-                reasoning if isinstance(reasoning, str) else reasoning_text(reasoning)
-            )
-
-    def _read_content(self, value: Any) -> tuple[str, str]:
-        """Return the text and the reasoning in content that is no text."""
-        content = parse_content(value)
-        if content.unread and self._unread is None:
-            self._unread = self._errors.quote(str(value))
-            logger.info("content of an unknown form: %s", self._unread)
-        return content.text, content.reasoning
-
-    def _read_whole(self, choice: Mapping[str, Any]) -> None:
-        """Read a choice without a delta: a message, or the text of the older completions."""
-        message = choice.get("message") or choice.get("text")
-        if not message:
-            return
-        delta = message if isinstance(message, dict) else {"content": message}
-        self._whole = True
-        text, so_far = delta.get("content"), "".join(self._text)
-        if isinstance(text, str) and so_far and _is_repeat(choice, text, so_far):
-            self._text = [text if text.startswith(so_far) else so_far]
-        else:
-            self._read_delta(delta)
-
-    def _read_end(self, choice: Mapping[str, Any], chunk: Mapping[str, Any]) -> None:
-        """Read the finish reason of a choice, and what some servers send beside it."""
-        reason = str(choice["finish_reason"])
-        if ending(reason) is Ending.OPEN:
-            return
-        self._finish_reason = reason
-        self._finished = time.perf_counter()
-        groq = chunk.get("x_groq")
-        if isinstance(groq, dict) and isinstance(groq.get("usage"), dict):
-            self._read_usage(groq["usage"])
-        if choice.get("error") and ending(reason) is Ending.BROKEN:
-            raise self._errors.from_event({"error": choice["error"]})
-
-    def _read_usage(self, usage: Mapping[str, Any]) -> None:
-        """Keep the latest counts; counts of zero after others say nothing."""
-        if not self._usage or usage.get("completion_tokens") or usage.get("cost"):
-            self._usage = usage
-
     def _pass_over(self, data: bytes) -> None:
         """Ignore an event that is no chunk, unless it names an error or held a part of the answer.
 
@@ -341,7 +221,7 @@ class CompletionReader:
         limit = self._timeouts.between_tokens
         self._extend_at = now + DEADLINE_SLACK * limit
         deadline = anyio.current_time() + (1 + DEADLINE_SLACK) * limit
-        if self._first_token is None:
+        if self._clock.first_at is None:
             deadline = max(deadline, self._first_deadline)
         self.scope.deadline = min(deadline, self._answer_deadline)
 
@@ -350,20 +230,7 @@ class CompletionReader:
             raise self._no_answer()
         text, reasoning = joined(self._text), joined(self._reasoning)
         self._check_end(is_empty=not text and not reasoning)
-        ended = self._started if self._ended is None else self._ended
-        answer_start = self._answer_start.started_at
-        return Completion(
-            text=text,
-            reasoning=reasoning,
-            finish_reason=self._finish_reason,
-            usage=self.usage,
-            cost_usd=self.cost_usd,
-            llm_seconds=ended - self._started,
-            ttft_seconds=None if self._first_token is None else self._first_token - self._started,
-            ttfa_seconds=None if answer_start is None else answer_start - self._started,
-            model=self._model if isinstance(self._model, str) else None,
-            provider=self._provider if isinstance(self._provider, str) else None,
-        )
+        return self._new_completion(text, reasoning)
 
     def _check_end(self, *, is_empty: bool) -> None:
         """Refuse an answer that the server withheld, broke off, or never made.
@@ -381,9 +248,3 @@ class CompletionReader:
         made_nothing = is_empty and not self._is_active and not self.usage.completion_tokens
         if made_nothing and meaning is not Ending.CUT and not self._may_be_empty:
             raise self._errors.interrupted(f"sent no token, but finish_reason {reason}")
-
-
-def _is_repeat(choice: Mapping[str, Any], text: str, so_far: str) -> bool:
-    """True if the message of a choice repeats the text of the deltas before or beside it."""
-    is_end = choice.get("finish_reason") or len(so_far) >= REPEAT_CHARS
-    return choice.get("delta") is not None or bool(is_end and text.startswith(so_far))

@@ -48,8 +48,8 @@ def parse_usage(usage: Mapping[str, Any]) -> Usage:
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
-        reasoning_tokens=_at_most(reasoning, completion),
-        cached_tokens=_at_most(cached, prompt),
+        reasoning_tokens=at_most(reasoning, completion),
+        cached_tokens=at_most(cached, prompt),
     )
 
 
@@ -104,6 +104,6 @@ def _first_count(*places: tuple[object, str]) -> int | None:
     return next((count for count in counts if count is not None), None)
 
 
-def _at_most(part: int | None, whole: int | None) -> int | None:
+def at_most(part: int | None, whole: int | None) -> int | None:
     """Return a part of a count; None if it is more than the whole."""
     return None if part is not None and whole is not None and part > whole else part

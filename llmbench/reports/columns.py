@@ -77,7 +77,22 @@ STATISTICS = (
     Statistic("flaky", ("flaky",), fmt.whole_percent, Place.LEADERBOARD | Place.HISTORY),
     Statistic("scored", ("scored", "attempts"), fmt.ratio),
     Statistic("TTFT", ("ttft_seconds",), fmt.seconds),
+    Statistic("TTFT uncached", ("ttft_uncached_seconds",), fmt.seconds, needs="mostly_cached"),
     Statistic("tokens/s", ("tokens_per_second",), fmt.count),
+    Statistic(
+        "prompt tokens/s",
+        ("prompt_tokens_per_second",),
+        fmt.count,
+        Place.LEADERBOARD,
+        needs="prompt_tokens_per_second",
+    ),
+    Statistic(
+        "decode tokens/s",
+        ("decode_tokens_per_second",),
+        fmt.count,
+        Place.LEADERBOARD,
+        needs="decode_tokens_per_second",
+    ),
     COST,
     COST_PER_SOLVED,
 )

@@ -171,7 +171,7 @@ def _metrics(comparison: Comparison) -> Grid:
         ]
         for line in comparison.metrics.iter_rows(named=True)
     ]
-    head = ["", "mean over problems", "from → to", "ratio of", "ratio", INTERVAL_TITLE]
+    head = ["", "metric", "from → to", "ratio of", "ratio", INTERVAL_TITLE]
     return Grid(head, rows, text_columns=2, title="time, tokens, cost of an answer")
 
 

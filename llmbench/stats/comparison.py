@@ -11,7 +11,8 @@ import polars as pl
 
 from llmbench.errors import ResultFileError
 from llmbench.stats.flips import find_flips, flips_by_chance
-from llmbench.stats.intervals import CONFIDENCE, t_interval
+from llmbench.stats.intervals import CONFIDENCE
+from llmbench.stats.metrics import METRIC_DIFFERENCES, compare_metrics, metric_values
 from llmbench.stats.paired import (
     difference_interval,
     holm,
@@ -19,26 +20,10 @@ from llmbench.stats.paired import (
     min_detectable_difference,
     sign_flip,
 )
-from llmbench.stats.rates import ANSWERED
-from llmbench.stats.ratios import median_ratio, ratio_of_totals
 from llmbench.stats.within import Passes, fewer_passes
 
 ALPHA = 1 - CONFIDENCE
 """Significance level: a difference with a p-value up to this is significant."""
-
-METRICS: Mapping[str, tuple[str, str]] = {
-    "ttft_seconds": ("s", "medians"),
-    "tokens_per_second": ("tokens/s", "medians"),
-    "llm_seconds": ("s", "totals"),
-    "completion_tokens": ("tokens", "totals"),
-    "cost_usd": ("USD", "totals"),
-}
-"""Columns that are compared beside the pass rate, each with its unit and the kind of its ratio.
-
-Times of whole answers, tokens and costs add up, so their ratio is of totals. Speeds and times to
-the first token do not, and a few slow requests must not decide: their ratio is the median.
-"""
-_RATIOS = {"totals": ratio_of_totals, "medians": median_ratio}
 
 _Schema = Mapping[str, type[pl.DataType]]
 _PAIR: _Schema = {"baseline": pl.String, "candidate": pl.String}
@@ -74,21 +59,6 @@ FLIPS: _Schema = {
     "p_value": pl.Float64,
     "finding": pl.Boolean,
 }
-METRIC_DIFFERENCES: _Schema = {
-    **_PAIR,
-    "metric": pl.String,
-    "unit": pl.String,
-    "problems": pl.Int64,
-    "value_baseline": pl.Float64,
-    "value_candidate": pl.Float64,
-    "difference": pl.Float64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-    "ratio_of": pl.String,
-    "ratio": pl.Float64,
-    "ratio_ci_low": pl.Float64,
-    "ratio_ci_high": pl.Float64,
-}
 EXCLUDED: _Schema = {
     **_PAIR,
     "problem_id": pl.String,
@@ -123,9 +93,11 @@ class Comparison:
             problem alone. `finding` is True where it survives the control of false discoveries:
             of the findings of one direction at most one in ten is expected to be chance. `worse`
             and `better` are findings that pass sometimes, before and now.
-        metrics: a line per pair and metric: time, tokens and cost of an answer, as means over
-            problems. `ratio` is candidate over baseline, paired by problem, with its interval: of
-            `totals`, or the median of the problems' ratios (`medians`), as `ratio_of` says.
+        metrics: a line per pair and metric: time, tokens, cost and speed of an answer, as
+            `metrics.compare_metrics` returns them. `ratio` is candidate over baseline, paired by
+            problem, with its interval: of `totals`, or the median of the problems' ratios
+            (`medians`), as `ratio_of` says. Values and their difference are means or medians over
+            problems, likewise.
         excluded: a line per problem that could not be paired, with the reason.
         unpaired: results that have nothing to be compared with.
         incomparable: a sentence for each pair without a scored problem in common.
@@ -197,7 +169,7 @@ def compare(results: Sequence[tuple[str, pl.DataFrame]], baseline: str | None = 
         expected = {"flips_by_chance": by_chance}
         differences.append(pair | _difference(common) | unscored | expected)
         flips += [pair | change for change in changes]
-        metrics += [pair | metric for metric in _metrics(common)]
+        metrics += [pair | metric for metric in compare_metrics(common)]
         excluded += [pair | {"problem_id": id_, "reason": reason} for id_, reason in reasons]
     if not differences:
         raise ResultFileError("\n".join(incomparable))
@@ -208,7 +180,7 @@ def compare(results: Sequence[tuple[str, pl.DataFrame]], baseline: str | None = 
     return Comparison(
         _frame(differences, DIFFERENCES),
         _frame(flips, FLIPS),
-        _frame(metrics, METRIC_DIFFERENCES),
+        _frame(metrics, {**_PAIR, **METRIC_DIFFERENCES}),
         _frame(excluded, EXCLUDED),
         tuple(side.name for side in sides if side.name not in paired),
         tuple(incomparable),
@@ -233,11 +205,11 @@ def _sides(results: Sequence[tuple[str, pl.DataFrame]]) -> list[_Side]:
 
 
 def _problems(rows: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return per problem: scored attempts `n`, passes `c`, and the mean of each metric."""
+    """Return per problem: scored attempts `n`, passes `c`, and the value of each metric."""
     lines = rows.group_by("problem_id", "problem_sha256", "lang", maintain_order=True).agg(
         pl.col("score").count().alias("n"),
         pl.col("passed").sum().alias("c"),
-        *(pl.col(name).filter(ANSWERED).mean() for name in METRICS),
+        *metric_values(),
     )
     return {(line["problem_id"], line["problem_sha256"]): line for line in lines.to_dicts()}
 
@@ -349,33 +321,3 @@ def _flips(common: _Common) -> tuple[list[dict[str, Any]], float]:
         for flip in flips
     ]
     return lines, flips_by_chance(others)
-
-
-def _metrics(common: _Common) -> Iterator[dict[str, Any]]:
-    """Yield the means of each metric over the problems that have it on both sides."""
-    for name, (unit, ratio_of) in METRICS.items():
-        both = [
-            (old[name], new[name])
-            for old, new in common
-            if old[name] is not None and new[name] is not None
-        ]
-        if not both:
-            continue
-        differences = [new - old for old, new in both]
-        low, high = t_interval(differences) if len(differences) > 1 else (None, None)
-        ratio = _RATIOS[ratio_of]([old for old, _ in both], [new for _, new in both])
-        bounds = ratio.interval if ratio and ratio.interval else (None, None)
-        yield {
-            "metric": name,
-            "unit": unit,
-            "problems": len(both),
-            "value_baseline": fmean(old for old, _ in both),
-            "value_candidate": fmean(new for _, new in both),
-            "difference": fmean(differences),
-            "ci_low": low,
-            "ci_high": high,
-            "ratio_of": ratio_of,
-            "ratio": ratio.value if ratio else None,
-            "ratio_ci_low": bounds[0],
-            "ratio_ci_high": bounds[1],
-        }

@@ -6,6 +6,7 @@ from statistics import fmean
 
 import polars as pl
 
+from llmbench.completions import TimingSource
 from llmbench.records import Outcome
 from llmbench.stats.beta_binomial import pass_rate_interval
 from llmbench.stats.intervals import (
@@ -17,11 +18,25 @@ from llmbench.stats.intervals import (
 )
 
 PERCENTILES = (10, 50, 90, 99)
-SPEEDS = ("ttft_seconds", "ttfa_seconds", "tokens_per_second", "llm_seconds")
+SPEEDS = (
+    "ttft_seconds",
+    "ttfa_seconds",
+    "tokens_per_second",
+    "prompt_tokens_per_second",
+    "decode_tokens_per_second",
+    "llm_seconds",
+)
+SERVER_TIMED = pl.col("timing_source") != TimingSource.CLIENT.value
+"""Rows whose speeds are by the server's clock; null where there is no speed."""
+
+CACHED_SHARE = 0.5
+"""A prompt is mostly cached from this share of its tokens on."""
+
 ANSWERED = pl.col("outcome") != Outcome.PROVIDER_ERROR.value
 """Rows that have an answer; the others may only have the cost of failed requests."""
 
 _SCORED = pl.col("score").is_not_null()
+_MOSTLY_CACHED = pl.col("cached_tokens") >= CACHED_SHARE * pl.col("prompt_tokens")
 _PRICED = _SCORED & pl.col("cost_usd").is_not_null()
 _SOLVED = pl.col("passed").filter(_PRICED).sum()
 _COST = pl.col("cost_usd")
@@ -33,7 +48,11 @@ _AGGREGATES = (
     # polars may give 0 for a group that holds nulls alone.
     pl.when(pl.col("score").count() > 0).then(pl.col("score").std(ddof=0)).alias("std_score"),
     pl.col("ttft_seconds").median(),
+    pl.col("ttft_seconds").filter(~_MOSTLY_CACHED).median().alias("ttft_uncached_seconds"),
+    pl.when(_MOSTLY_CACHED.any()).then(_MOSTLY_CACHED.mean()).alias("mostly_cached"),
     pl.col("tokens_per_second").median(),
+    pl.col("prompt_tokens_per_second").median(),
+    pl.col("decode_tokens_per_second").filter(SERVER_TIMED).median(),
     pl.when(_COST.count() > 0).then(_COST.sum()).alias("cost_usd"),
     pl.when(_SOLVED > 0).then(_COST.filter(_PRICED).sum() / _SOLVED).alias("cost_per_solved_usd"),
     *((pl.col("outcome") == outcome.value).sum().alias(outcome.value) for outcome in Outcome),
@@ -61,7 +80,11 @@ def summarize(
             always fail; it grows with the number of runs.
         agreement: probability that two runs of the same problem end alike, 0..1, as a mean over
             the same problems; `stability` has its interval.
-        ttft_seconds, tokens_per_second: medians.
+        ttft_seconds, tokens_per_second, prompt_tokens_per_second: medians.
+        decode_tokens_per_second: median by the server's clock alone.
+        ttft_uncached_seconds: median over the answers whose prompt was not mostly cached, by the
+            server's word; null where it says nothing.
+        mostly_cached: share of the answers whose prompt was; null where none was.
         cost_usd: sum; null where no row has a cost.
         cost_per_solved_usd: cost of the scored answers over the number that passed, which is the
             average cost of getting an answer that passes; null where none did.
@@ -147,8 +170,8 @@ def percentiles(
     """Return percentiles of speed per group, over the rows that have the value.
 
     Columns, beside those of `by`: `ttft_seconds_p50` and so on, for each of `ttft_seconds`,
-    `ttfa_seconds`, `tokens_per_second` and `llm_seconds`, and each of `at` (0..100). Between two
-    rows the percentile is interpolated.
+    `ttfa_seconds`, `llm_seconds` and the columns of tokens per second, and each of `at` (0..100).
+    Between two rows the percentile is interpolated.
     """
     return table.group_by(by, maintain_order=True).agg(
         pl.col(name).quantile(q / 100, interpolation="linear").alias(f"{name}_p{q}")

@@ -45,20 +45,29 @@ def median_ratio(
 ) -> Ratio | None:
     """Return the median over problems of `new` over `old`, of the problems where both are positive.
 
-    For an even number it is the middle of the logarithms. The interval is that of the sign test:
-    from the k-th smallest to the k-th largest ratio, with the largest k that the binomial
-    distribution allows (Conover 1999, "Practical Nonparametric Statistics", section 3.2). It needs
-    6 problems at 95 %, and no assumption about outliers. None without such a problem.
+    For an even number it is the middle of the logarithms. The interval is `median_interval`. None
+    without such a problem.
     """
-    logarithms = sorted(math.log(b / a) for a, b in zip(old, new, strict=True) if a > 0 and b > 0)
+    logarithms = [math.log(b / a) for a, b in zip(old, new, strict=True) if a > 0 and b > 0]
     if not logarithms:
         return None
-    value = math.exp(median(logarithms))
-    rank = _sign_test_rank(len(logarithms), (1 - confidence) / 2)
+    bounds = median_interval(logarithms, confidence)
+    interval = bounds and Interval(*map(math.exp, bounds))
+    return Ratio(math.exp(median(logarithms)), interval)
+
+
+def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+    """Return the interval of a median, which is that of the sign test.
+
+    It goes from the k-th smallest to the k-th largest value, with the largest k that the binomial
+    distribution allows (Conover 1999, "Practical Nonparametric Statistics", section 3.2). It needs
+    6 values at 95 %, and no assumption about outliers. None for fewer.
+    """
+    rank = _sign_test_rank(len(values), (1 - confidence) / 2)
     if rank == 0:
-        return Ratio(value, None)
-    bounds = Interval(math.exp(logarithms[rank - 1]), math.exp(logarithms[-rank]))
-    return Ratio(value, bounds)
+        return None
+    ordered = sorted(values)
+    return Interval(ordered[rank - 1], ordered[-rank])
 
 
 def _sign_test_rank(n: int, tail: float) -> int:

@@ -37,13 +37,4 @@ class Cache:
             return None  # that run was removed after it was indexed
         if not isinstance(entry, CompletionEntry):
             return None
-        return replace(
-            entry.completion,
-            from_cache=True,
-            has_timings=False,
-            cost_usd=None,
-            llm_seconds=0.0,
-            ttft_seconds=None,
-            ttfa_seconds=None,
-            queue_seconds=0.0,
-        )
+        return replace(entry.completion.without_timings(), from_cache=True, cost_usd=None)

@@ -22,7 +22,10 @@ def attempt(run: int = 1, problem_id: str = "add", model: str = "m") -> Attempt:
 
 def row(**changes: Any) -> Row:
     """A passed row with changes."""
-    completion = Completion("text", "", "stop", Usage(10, 20, 0, 0), 0.001, 2.0, 0.5, 0.0, 1, "m-1")
+    completion = Completion(
+        "text", "", "stop", Usage(10, 20, 0, 0), 0.001, 2.0, 0.5, 0.0, 1, "m-1",
+        chunks=20, stream_seconds=1.5, stream_tokens=19.0,
+    )  # fmt: skip
     verdict = Verdict(Outcome.PASSED, 0, 3, 3, 0.4, 0.3, "3 passed")
     return replace(make_row(attempt(), completion, verdict, extraction="fence"), **changes)
 

@@ -24,8 +24,9 @@ VERSION_0_1 = Path(__file__).parents[1] / "fixtures/version_0_1"
 RUN = "20261128-221238-6cdc"
 TARGET = "openai-compatible/small"
 RENAMED = {"tries": "requests", "recorded": "replayed", "cached": "from_cache"}
-MEASURED = ("test_seconds", "test_cpu_seconds", "log_head", "sandbox")
-"""The columns in which two gradings of the same answer differ."""
+MEASURED = ("test_seconds", "test_cpu_seconds", "log_head", "sandbox", "tokens_per_second")
+"""The columns in which two gradings of the same answer differ. Version 0.1 did not count the chunks
+of an answer, so that its speed cannot be known."""
 
 SANDBOXES = [
     pytest.param("docker", marks=pytest.mark.docker),
