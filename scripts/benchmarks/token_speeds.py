@@ -7,9 +7,9 @@ sent in blocks of a fixed size, at the ticks of a timer, or in blocks of random 
 decoding sends them. One event holds a token or a block. The network delays each block by some
 milliseconds, and one in a hundred by 50 ms on average, with all that follow it.
 
-For each rule about the fewest chunks and the shortest time, the table shows the share of the answers
-that have a speed, and the error that 95 and 99 of 100 of these answers stay within: over all ways to
-send tokens, and in the worst of them.
+For each rule about the fewest chunks and the shortest time, the table shows the share of the
+answers that have a speed, and the error that 95 and 99 of 100 of these answers stay within: over
+all ways to send tokens, and in the worst of them.
 """
 
 import argparse
