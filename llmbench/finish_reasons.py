@@ -22,7 +22,7 @@ ENDINGS: Mapping[Ending, re.Pattern[str]] = {
     Ending.OPEN: re.compile(r"(null|none|nil|undefined)?"),
     Ending.FILTERED: re.compile(
         r".*(content.?(filter|policy|moderat)|safety|recitation|block.?list|prohibited|spii"
-        r"|sensitive|moderation|guardrail|flagged|policy.?violation).*"
+        r"|sensitive|moderation|guardrail|flagged|policy.?violation|refus(al|ed)).*"
     ),
     Ending.BROKEN: re.compile(
         r".*(error|abort|cancel|time.?(d.?)?out|time.?limit|deadline|network|connection|disconnect"

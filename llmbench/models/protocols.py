@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from llmbench.models.base import Model
 
@@ -12,8 +13,36 @@ if TYPE_CHECKING:
     from llmbench.models.server import Server
     from llmbench.records import Target
 
-PROTOCOLS: Mapping[str, str] = {"chat": "llmbench.models.chat:ChatModel"}
-"""Import path of the model class of each protocol; the table itself loads no HTTP library."""
+
+class Protocol(NamedTuple):
+    """A protocol.
+
+    Attributes:
+        model_class: The import path of its model; the table itself loads no HTTP library.
+        key_header: The header that holds the key.
+        key_scheme: The text before the key.
+        headers: Further headers of each request.
+        models_path: The address of the list of models, relative to that of the server.
+    """
+
+    model_class: str
+    key_header: str = "Authorization"
+    key_scheme: str = "Bearer "
+    headers: Mapping[str, str] = MappingProxyType({})
+    models_path: str = "models"
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "chat": Protocol("llmbench.models.chat:ChatModel"),
+    "ollama": Protocol("llmbench.models.ollama:OllamaModel"),
+    "messages": Protocol(
+        "llmbench.models.messages:MessagesModel",
+        key_header="x-api-key",
+        key_scheme="",
+        headers={"anthropic-version": "2023-06-01"},
+        models_path="models?limit=1000",
+    ),
+}
 
 
 def open_model(
@@ -28,6 +57,6 @@ def open_model(
 
     With `warm_up` it is loaded by an untimed request before the first one that counts.
     """
-    model_class = resolve_name(PROTOCOLS[server.provider.protocol])
+    model_class = resolve_name(PROTOCOLS[server.provider.protocol].model_class)
     model: Model = model_class(target, server, retry, price, warm_up=warm_up)
     return model

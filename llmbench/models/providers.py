@@ -60,8 +60,8 @@ def _local(name: str, port: int, start: str, **fields: Any) -> Provider:
     return Provider(name, f"http://localhost:{port}/v1", local=True, start_hint=hint, **fields)
 
 
-def _cloud(name: str, base_url: str, key_env: str) -> Provider:
-    return Provider(name, base_url, key_env, key_required=True, inspect=False)
+def _cloud(name: str, base_url: str, key_env: str, protocol: str = "chat") -> Provider:
+    return Provider(name, base_url, key_env, key_required=True, protocol=protocol, inspect=False)
 
 
 _GOOGLE_URL = "https://generativelanguage.googleapis.com/v1beta/openai"
@@ -82,12 +82,13 @@ _ROWS = (
         11434,
         "Ollama (`ollama serve`)",
         serve_hint="set OLLAMA_HOST=0.0.0.0",
+        protocol="ollama",
     ),
     _local("llamacpp", 8080, "llama-server", key_env="LLAMA_API_KEY"),
     _local("vllm", 8000, "vLLM (`vllm serve`)", key_env="VLLM_API_KEY", concurrency=16),
     _cloud("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     _cloud("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
-    _cloud("anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    _cloud("anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", "messages"),
     _cloud("gemini", _GOOGLE_URL, "GEMINI_API_KEY"),
     _cloud("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     _cloud("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),

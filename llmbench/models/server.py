@@ -19,6 +19,7 @@ from llmbench.errors import UsageError
 from llmbench.models.errors import ErrorMapper
 from llmbench.models.limits import AdaptiveConcurrency, ServerLimits
 from llmbench.models.pricing import Price, offered_price
+from llmbench.models.protocols import PROTOCOLS
 from llmbench.models.providers import Provider, is_loopback, resolve_base_url
 from llmbench.plan import RequestTimeouts
 from llmbench.records import Target
@@ -99,7 +100,9 @@ class Server:
 
     def error_mapper(self, source: str) -> ErrorMapper:
         """Return the mapper of this server's errors, whose messages begin with `source`."""
-        key = self.client.headers.get("authorization", "").removeprefix("Bearer ") or None
+        protocol = PROTOCOLS[self.provider.protocol]
+        value = self.client.headers.get(protocol.key_header, "")
+        key = value.removeprefix(protocol.key_scheme) or None
         return ErrorMapper(source, self.base_url, self.provider, key)
 
     async def list_models(self) -> list[ModelInfo]:
@@ -109,7 +112,7 @@ class Server:
             UnreachableError: No connection could be made.
             ModelError: The server does not list its models.
         """
-        return await self._get("models", parse_models)
+        return await self._get(PROTOCOLS[self.provider.protocol].models_path, parse_models)
 
     async def _get(self, path: str, parse: Callable[[Any], T]) -> T:
         errors = self.error_mapper(self.base_url)
@@ -178,8 +181,10 @@ def connect(
     timeouts = timeouts or RequestTimeouts()
     # Some proxies would hold a compressed stream back until a block is full.
     headers = {"Accept-Encoding": "identity", "User-Agent": "llmbench"}
+    protocol = PROTOCOLS[provider.protocol]
+    headers |= protocol.headers
     if key:
-        headers["Authorization"] = f"Bearer {key}"
+        headers[protocol.key_header] = protocol.key_scheme + key
     try:
         client = httpx.AsyncClient(
             base_url=address or url,

@@ -9,6 +9,21 @@ is an event of its own.
 """
 
 import json
+from typing import Protocol
+
+
+class Decoder(Protocol):
+    """Splits a body into events; `events` counts them."""
+
+    events: int
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the data of each event that this chunk completes."""
+        ...
+
+    def close(self) -> list[bytes]:
+        """Return the data of a last event without its end."""
+        ...
 
 
 class EventDecoder:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import httpx
@@ -21,7 +21,7 @@ from llmbench.models.content import (
 )
 from llmbench.models.errors import ErrorMapper
 from llmbench.models.server import ERROR_BODY_BYTES, TRANSPORT_ERRORS
-from llmbench.models.sse import EventDecoder
+from llmbench.models.sse import Decoder, EventDecoder
 from llmbench.plan import RequestTimeouts
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,14 @@ class CompletionReader(ChunkReader):
     The request must be made inside `scope`, which is cancelled when a time limit is over. An answer
     that is not `streamed` comes as a whole, so the time to its first token is not limited. An
     answer that `may_be_empty` is whole without a token.
+
+    Attributes:
+        decoder_class: Splits the body into events.
+        content_type: A part of the content type of a body of events.
     """
+
+    decoder_class: ClassVar[type[Decoder]] = EventDecoder
+    content_type: ClassVar[str] = "event-stream"
 
     def __init__(
         self,
@@ -65,6 +72,7 @@ class CompletionReader(ChunkReader):
         super().__init__(errors)
         self._timeouts = timeouts
         self._may_be_empty = may_be_empty
+        self.is_streamed = streamed
         now = anyio.current_time()
         self._answer_deadline = now + timeouts.answer
         self._first_deadline = now + timeouts.first_token
@@ -84,13 +92,15 @@ class CompletionReader(ChunkReader):
         content_type = response.headers.get("content-type", "")
         chunks = response.aiter_bytes()
         start = await first_bytes(chunks)
-        if start.startswith((b"{", b"[")):
+        if start.startswith((b"{", b"[")) and self.decoder_class is EventDecoder:
             await self._read_document(start, chunks)
         elif start.startswith(b"<"):
             page = start + await rest(chunks, ERROR_BODY_BYTES)
             raise self._errors.web_page(page)
         else:
             await self._read_events(start, chunks, content_type)
+            if not self.is_streamed:
+                self._forget_first_token()
         return self._completion()
 
     def on_timeout(self) -> Completion:
@@ -123,14 +133,17 @@ class CompletionReader(ChunkReader):
             raise self._no_answer("JSON")
         if self._finish_reason is None and not self._whole and b"\n{" in document:
             raise self._errors.interrupted("the stream ended before the answer did")
-        # The whole came in one piece, so the time of its first token is unknown.
-        self._clock.first_at = self._answer_start.started_at = None
+        self._forget_first_token()
         self._ended = time.perf_counter()
+
+    def _forget_first_token(self) -> None:
+        """Forget the time of the first token, which is unknown if the whole came in one piece."""
+        self._clock.first_at = self._answer_start.started_at = None
 
     async def _read_events(
         self, start: bytes, chunks: AsyncIterator[bytes], content_type: str
     ) -> None:
-        decoder = EventDecoder()
+        decoder = self.decoder_class()
         try:
             with anyio.CancelScope() as scope:
                 self._read_each(decoder.feed(start), scope)
@@ -144,7 +157,7 @@ class CompletionReader(ChunkReader):
         self._read_each(tail, scope)
         if self._ended is not None:
             return
-        if decoder.events == 0 and "event-stream" not in content_type:
+        if decoder.events == 0 and self.content_type not in content_type:
             raise self._errors.unexpected_content(content_type)
         if decoder.events == 0:
             raise self._errors.interrupted("sent an empty stream: its own log may say why")
@@ -156,11 +169,14 @@ class CompletionReader(ChunkReader):
 
     def _read_each(self, events: list[bytes], scope: anyio.CancelScope) -> None:
         for data in events:
+            if self._ended is not None:
+                return
             if len(data) < DONE_CHARS and is_done(data):
                 self._ended = time.perf_counter()
-                scope.deadline = anyio.current_time() + DRAIN_SECONDS
-            elif self._ended is None:
+            else:
                 self._read_data(data)
+            if self._ended is not None:
+                scope.deadline = anyio.current_time() + DRAIN_SECONDS
 
     def _read_data(self, data: bytes) -> None:
         """Read the JSON of one event or more. After a finish reason no fault counts."""
