@@ -64,7 +64,20 @@ def test_the_rest_of_a_cached_prompt_and_a_single_token_have_no_speed() -> None:
     assert timings == ServerTimings(TimingSource.LLAMACPP, None, None, 804, 604, 515)
 
 
-ODD = [None, True, "12", -1, 0, 1e300, float("nan"), float("inf"), 10**400, [], {}, [1, 2]]
+ODD: list[Any] = [
+    None,
+    True,
+    "12",
+    -1,
+    0,
+    1e300,
+    float("nan"),
+    float("inf"),
+    10**400,
+    [],
+    {},
+    [1, 2],
+]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: repr(odd)[:20])
@@ -78,7 +91,7 @@ def test_anything_odd_is_none_and_never_an_error(
 ) -> None:
     for field in form:
         timings = parse_server_timings({name: form | {field: odd}})
-        speeds = (None, None)
+        speeds: tuple[float | None, ...] = ()
         if timings is not None:
             speeds = (timings.prompt_tokens_per_second, timings.decode_tokens_per_second)
         assert all(speed is None or 0 < speed <= 1e6 for speed in speeds)
