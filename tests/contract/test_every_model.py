@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -219,7 +220,7 @@ async def test_an_unknown_model_stops_the_target(replies: Replies) -> None:
             await ask(model)
 
 
-ODD = [None, True, 7, "text", [], {}, [None], {"type": "text"}, 1e400, "\ud800"]
+ODD: list[Any] = [None, True, 7, "text", [], {}, [None], {"type": "text"}, 1e400, "\ud800"]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: ascii(odd)[:20])
