@@ -150,6 +150,14 @@ class ModelOptions(ConfigOptions):
             default="unload it",
         ),
     )
+    alternate: bool = field(
+        default=True,
+        metadata=option(
+            "tests wait while a model on this machine answers, so that they do not slow it down",
+            default="yes",
+            negatable=True,
+        ),
+    )
     max_tokens: int = field(
         default=MAX_TOKENS,
         metadata=option(

@@ -22,11 +22,13 @@ from llmbench.records import Attempt, Problem, Target
 from llmbench.reports.console import Console, RunStatus
 from llmbench.runners import Runner, check_completions, load_all
 from llmbench.runs import record, resume, signals, targets
+from llmbench.runs.alternation import in_turns
 from llmbench.runs.options import ProblemOptions, RunOptions
 from llmbench.runs.signals import Signals, SignalSource
 from llmbench.runs.tokens import tokens_needed
 from llmbench.runs.view import RunView
 from llmbench.sandboxes.base import Sandbox, SandboxSpec
+from llmbench.sandboxes.kinds import SANDBOX_KINDS
 from llmbench.sandboxes.open import open_sandbox
 from llmbench.scheduler import Scheduler, Workload
 from llmbench.store import result_paths
@@ -55,7 +57,8 @@ class RunJob:
     `open_model` makes the client of a target. `slots` returns the limiter of the answers that
     stream at once at an endpoint. `begin` is called before the first request, with the versions of
     the programs that run the tests. `trusted` is True when every answer is one of our own.
-    `use_cache` also looks for answers in the journals of other runs.
+    `use_cache` also looks for answers in the journals of other runs. With `alternate`, tests wait
+    while a model on this machine answers.
     """
 
     plan: Plan
@@ -68,6 +71,7 @@ class RunJob:
     trusted: bool = False
     use_cache: bool = False
     hosting: Hosting = field(default_factory=Hosting)
+    alternate: bool = False
 
     @property
     def needed_runners(self) -> dict[str, Runner]:
@@ -139,6 +143,7 @@ async def run(
             trusted=plan.replayed,
             use_cache=options.cache,
             hosting=opened.hosting,
+            alternate=options.alternate and not SANDBOX_KINDS[options.sandbox].remote,
         )
         return await run_job(job, console, finish, open_signals)
 
@@ -191,7 +196,7 @@ async def run_job(
                     run = assemble(job, sandbox, journal, emit, console.warn)
                     await job.hosting.check_contexts(tokens_needed(run))
                     job.begin(run, await sandbox.versions())
-                    await _drive(run, job.slots, received)
+                    await _drive(run, job, received)
             finally:
                 await sandbox.aclose()
             try:
@@ -268,20 +273,21 @@ def load_problems(
     return loaded, problem_files.select(loaded, langs=options.langs, only=options.only)
 
 
-async def _drive(
-    run: Run, slots: Callable[[EndpointPlan], anyio.CapacityLimiter], received: Signals
-) -> None:
+async def _drive(run: Run, job: RunJob, received: Signals) -> None:
     """Run all attempts: the first Ctrl-C drains, the second cancels. Sets the run's status.
 
     A closed terminal may hang up more than once, which is one Ctrl-C: nobody is there to press it.
     """
     pipeline, status = run.pipeline, run.status
-    scheduler = Scheduler(pipeline.ask, pipeline.grade, max_sandboxes=run.plan.max_sandboxes)
+    ask, grade = pipeline.ask, pipeline.grade
+    if job.alternate:
+        ask, grade = in_turns(pipeline, run.plan)
+    scheduler = Scheduler(ask, grade, max_sandboxes=run.plan.max_sandboxes)
     # Whether a run is added is decided on graded answers.
     graded_first = run.plan.max_repairs > 0 or run.plan.until is not None
     workloads = [
         [
-            Workload(groups, slots(endpoint), endpoint.concurrency, graded_first)
+            Workload(groups, job.slots(endpoint), endpoint.concurrency, graded_first)
             for endpoint, groups in sequence
         ]
         for sequence in _sequences(run.view.workloads())

@@ -20,7 +20,8 @@ class SandboxKind:
     the findings of `doctor` on this machine, if the kind needs any.
     `options` are the fields of `SandboxSpec` that the kind takes, and `required` those that it
     cannot do without. `extra` is the extra of llmbench to install. `max_sandboxes` is the usual
-    number of test runs at once; None is one for each core.
+    number of test runs at once; None is one for each core. `remote` means that tests run on other
+    machines.
     """
 
     help: str
@@ -31,6 +32,7 @@ class SandboxKind:
     required: frozenset[str] = frozenset()
     extra: str | None = None
     max_sandboxes: int | None = None
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ SANDBOX_KINDS: Mapping[str, SandboxKind] = {
         extra="dask",
         # The threads of the workers are the real limit.
         max_sandboxes=1000,
+        remote=True,
     ),
 }
 
