@@ -104,7 +104,7 @@ class MessagesModel(HttpModel):
 
     path = "messages"
     replacements: ClassVar = {"stream": None, "temperature": None}
-    unknown_params = ("seed",)
+    unknown_params = ("seed", "min_p")
     reader_class: ClassVar = MessagesReader
 
     def make_body(self, request: ModelRequest) -> dict[str, Any]:
@@ -120,4 +120,10 @@ class MessagesModel(HttpModel):
         }
         if system:
             body["system"] = "\n\n".join(system)
-        return body | dict(request.params)
+        params = dict(request.params)
+        effort = params.pop("reasoning_effort", None)
+        if effort == "none":
+            body["thinking"] = {"type": "disabled"}
+        elif effort is not None:
+            body["output_config"] = {"effort": effort}
+        return body | params

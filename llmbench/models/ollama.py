@@ -75,10 +75,12 @@ class OllamaModel(HttpModel):
 
     def make_body(self, request: ModelRequest) -> dict[str, Any]:
         """See `HttpModel.make_body`."""
-        options = {OPTION_NAMES.get(name, name): value for name, value in request.params.items()}
-        return {
+        params = dict(request.params)
+        effort = params.pop("reasoning_effort", None)
+        body: dict[str, Any] = {
             "model": self.target.model,
             "messages": [message._asdict() for message in request.messages],
             "stream": request.streamed,
-            "options": options,
+            "options": {OPTION_NAMES.get(name, name): value for name, value in params.items()},
         }
+        return body if effort is None else body | {"think": effort != "none" and effort}

@@ -155,8 +155,8 @@ def test_an_entry_with_an_address_does_not_replay(tmp_path: Path) -> None:
 
 def test_every_provider_has_a_protocol_with_a_model(tmp_path: Path) -> None:
     assert {provider.protocol for provider in PROVIDERS.values()} <= set(PROTOCOLS)
-    for path in PROTOCOLS.values():
-        assert callable(resolve_name(path).complete)
+    for protocol in PROTOCOLS.values():
+        assert callable(resolve_name(protocol.model_class).complete)
     entry = "providers: {x: {base_url: 'http://localhost:1/v1', protocol: chat}}"
     assert load_providers(write(tmp_path, entry))["x"].protocol == "chat"
 
