@@ -12,8 +12,10 @@ from llmbench.turns import Turns
 Stages = tuple[Ask[Attempt, AnsweredAttempt], Grade[AnsweredAttempt, Attempt]]
 
 
-def in_turns(pipeline: AttemptPipeline, plan: Plan) -> Stages:
-    """Return the stages of a pipeline, which take turns if a model of the plan is on this machine.
+def in_turns(pipeline: AttemptPipeline, plan: Plan, *, alternate: bool) -> Stages:
+    """Return the stages of a pipeline.
+
+    If they `alternate`, they take turns, provided that a model of the plan is on this machine.
 
     A batch of tests keeps all sandboxes busy. A server that streams several answers at once waits
     for the last of them before each batch, so its batches are larger.
@@ -23,7 +25,7 @@ def in_turns(pipeline: AttemptPipeline, plan: Plan) -> Stages:
         for endpoint in plan.endpoints
         if endpoint.local and is_loopback(endpoint.targets[0].base_url)
     ]
-    if not near:
+    if not near or not alternate:
         return pipeline.ask, pipeline.grade
     addresses = {endpoint.targets[0].base_url for endpoint in near}
     turns = Turns(plan.max_sandboxes * max(endpoint.concurrency for endpoint in near))

@@ -279,9 +279,7 @@ async def _drive(run: Run, job: RunJob, received: Signals) -> None:
     A closed terminal may hang up more than once, which is one Ctrl-C: nobody is there to press it.
     """
     pipeline, status = run.pipeline, run.status
-    ask, grade = pipeline.ask, pipeline.grade
-    if job.alternate:
-        ask, grade = in_turns(pipeline, run.plan)
+    ask, grade = in_turns(pipeline, run.plan, alternate=job.alternate)
     scheduler = Scheduler(ask, grade, max_sandboxes=run.plan.max_sandboxes)
     # Whether a run is added is decided on graded answers.
     graded_first = run.plan.max_repairs > 0 or run.plan.until is not None

@@ -2,11 +2,11 @@
 
 python scripts/benchmarks/grading_load.py SERVERS [--rounds N] [--runs N] [--sandbox KIND]
 
-SERVERS is the folder that `.ci/servers` fills. llama.cpp serves a model whose weights, some 10 MB
-for each token, are read from memory, and which answers a problem correctly. In
-each round the same answers are requested in three ways, in an order drawn at random: `alone`
-without any test, in `turns` as a run does it, and `together` with the tests (`--no-alternate`). The
-speed is the server's own (`decode_tokens_per_second`).
+SERVERS is the folder that `.ci/servers` fills. llama.cpp serves a small model on one thread, which
+answers a problem correctly after some reasoning. In each round the same answers are requested in
+three ways, in an order drawn at random: `alone` without any test, in `turns` as a run does it, and
+`together` with the tests (`--no-alternate`). The speed is the server's own
+(`decode_tokens_per_second`).
 """
 
 import argparse
@@ -34,7 +34,7 @@ from llmbench.runners import load_runners
 
 PROBLEM = "python-lru-ttl-cache"
 FILES = Path(__file__).resolve().parents[2] / "tests/servers"
-THOUGHTS = 2000
+THOUGHTS = 500
 """Characters of reasoning before the answer: the more, the larger the model."""
 
 PORT_SECONDS = 120.0
@@ -56,13 +56,13 @@ def llamacpp(servers: Path, folder: Path) -> Iterator[str]:
     """Serve the model and yield the server's address."""
     python = servers / "llamacpp/bin/python"
     (folder / "answer.md").write_text(answer(), encoding="utf-8")
-    make = [python, FILES / "tiny_model.py", "model.gguf", "answer.md"]
+    make = [str(python), str(FILES / "tiny_model.py"), "model.gguf", "answer.md"]
     subprocess.run(make, cwd=folder, check=True)
     print(f"model of {(folder / 'model.gguf').stat().st_size / 2**20:.0f} MB")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    serve = [python, FILES / "serve_llamacpp.py", "model.gguf", str(port)]
+    serve = [str(python), str(FILES / "serve_llamacpp.py"), "model.gguf", str(port), "1"]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(serve, cwd=folder, stdout=quiet, stderr=quiet) as server:
         try:

@@ -61,7 +61,7 @@ async def served(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[
         yield model_of(client, name)
 
 
-@pytest.fixture(params=REPLIES.values(), ids=REPLIES)
+@pytest.fixture(params=list(REPLIES.values()), ids=list(REPLIES))
 def replies(request: pytest.FixtureRequest) -> Replies:
     chosen: Replies = request.param
     return chosen
@@ -137,7 +137,7 @@ async def test_the_speed_is_that_after_the_first_chunk(replies: Replies) -> None
 
 
 async def test_the_key_is_in_the_header_of_the_protocol_and_in_no_error(replies: Replies) -> None:
-    refused = refusal(replies.wrong_key | {"key": KEY}, 401)
+    refused = refusal({**replies.wrong_key, "key": KEY}, 401)
     async with playing(replies, refused) as (wire, model):
         with pytest.raises(TargetError) as caught:
             await ask(model)

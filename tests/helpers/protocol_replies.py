@@ -128,7 +128,7 @@ OLLAMA = Replies(
     content_type="application/x-ndjson",
 )
 
-_START = {
+_START: dict[str, Any] = {
     "id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": MODEL,
     "stop_reason": None, "stop_sequence": None,
     "usage": {

@@ -1,6 +1,6 @@
 """Serves a model with llama.cpp's own server.
 
-python serve_llamacpp.py MODEL PORT
+python serve_llamacpp.py MODEL PORT [THREADS]
 """
 
 import signal
@@ -13,5 +13,7 @@ params.model.path = sys.argv[1]
 params.model_alias = {"tiny"}
 params.port = int(sys.argv[2])
 params.n_ctx = 8192
+if len(sys.argv) > 3:
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = int(sys.argv[3])
 server = Server(params)
 signal.pause()
