@@ -6,6 +6,11 @@ def number(value: float | None, digits: int, unit: str = "") -> str:
     return "-" if value is None else f"{value:.{digits}f}{unit}"
 
 
+def text(value: str | None) -> str:
+    """Format a text, which may be missing."""
+    return "-" if value is None else value
+
+
 def decimal(value: float | None) -> str:
     """Format a number with one decimal."""
     return number(value, 1)

@@ -8,6 +8,7 @@ https://arxiv.org/abs/2411.00640). An infrastructure error has no score and coun
 from llmbench.stats.beta_binomial import margin, pass_rate_interval, rate_interval
 from llmbench.stats.comparison import ALPHA, Comparison, compare
 from llmbench.stats.flips import CHANGES, FALSE_DISCOVERIES, find_flips, flips_by_chance
+from llmbench.stats.groups import letters
 from llmbench.stats.history import history, latest
 from llmbench.stats.intervals import (
     CONFIDENCE,
@@ -71,6 +72,7 @@ __all__ = [
     "item_statistics",
     "judge",
     "latest",
+    "letters",
     "margin",
     "mcnemar",
     "min_detectable_difference",

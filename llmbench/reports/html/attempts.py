@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from llmbench.records import Row
+from llmbench.records import Outcome, Row
 from llmbench.reports.attempt import facts
 from llmbench.reports.html.highlight import token_spans
 from llmbench.reports.sanitize import escape_controls, single_line
@@ -35,38 +35,51 @@ class Chunk:
 def attempt_index(rows: Sequence[Row], chunks: Iterable[Chunk]) -> dict[str, Any]:
     """Return all attempts for the page's script: each name once, a short list per attempt.
 
-    The list holds target, problem, run, outcome, tests passed and total, seconds, tokens, USD, and
-    chunk. Target, problem, outcome and chunk are indices.
+    The list holds target, problem, run, outcome, tests passed and total, seconds, tokens, USD,
+    chunk, seconds to the first token and tokens per second. Target, problem, outcome and chunk are
+    indices. A problem has an entry for each of its hashes: results pair only if they are equal.
     """
     targets = list(dict.fromkeys(single_line(row.target) for row in rows))
     problems = {
-        single_line(row.problem_id): [row.lang, row.tags, row.difficulty or ""] for row in rows
+        _problem(row): [single_line(row.problem_id), row.lang, row.tags, row.difficulty or ""]
+        for row in rows
     }
     outcomes = list(dict.fromkeys(row.outcome for row in rows))
-    target_index, problem_index, outcome_index = (
-        {name: i for i, name in enumerate(names)} for names in (targets, problems, outcomes)
-    )
+    target_index = {name: i for i, name in enumerate(targets)}
+    problem_index = {key: i for i, key in enumerate(problems)}
+    outcome_index = {name: i for i, name in enumerate(outcomes)}
     chunk_index = {i: number for number, chunk in enumerate(chunks) for i in chunk.indices}
     return {
         "targets": targets,
-        "problems": [[name, *map(single_line, texts)] for name, texts in problems.items()],
+        "problems": [list(map(single_line, texts)) for texts in problems.values()],
         "outcomes": outcomes,
+        "unscored": [name for name in outcomes if Outcome(name).is_infrastructure],
         "attempts": [
             [
                 target_index[single_line(row.target)],
-                problem_index[single_line(row.problem_id)],
+                problem_index[_problem(row)],
                 row.run,
                 outcome_index[row.outcome],
                 row.tests_passed,
                 row.tests_total,
-                None if row.llm_seconds is None else round(row.llm_seconds, 3),
+                _rounded(row.llm_seconds),
                 row.completion_tokens,
                 row.cost_usd,
                 chunk_index[i],
+                _rounded(row.ttft_seconds),
+                _rounded(row.tokens_per_second),
             ]
             for i, row in enumerate(rows)
         ],
     }
+
+
+def _problem(row: Row) -> tuple[str, str]:
+    return row.problem_id, row.problem_sha256
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def chunks(rows: Sequence[Row], sections: Iterable[IndexedSections]) -> Iterator[Chunk]:

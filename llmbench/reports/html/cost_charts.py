@@ -1,7 +1,7 @@
-"""Figures of cost, latency and speed, and of the differences between runs."""
+"""Figures of scores against cost, latency and speed, and the distributions of speed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -17,9 +17,9 @@ from llmbench.reports.columns import (
     row_cells,
     titles,
 )
-from llmbench.reports.format import dollar_interval, interval, number, percent, seconds
+from llmbench.reports.format import count, dollar_interval, number, seconds
 from llmbench.reports.html.figure import (
-    BANDS,
+    NAMES,
     PERCENT,
     RATE_COLUMNS,
     RATE_TOOLTIPS,
@@ -29,24 +29,25 @@ from llmbench.reports.html.figure import (
     Chart,
     Figure,
     by_target,
-    interval_band,
     shape,
-    shorten,
     spec,
-    with_intervals,
 )
 
 SPREAD = (5, 25, 50, 75, 95)
 """Percentiles that show a distribution."""
 
-KS = (1, 2, 3, 4, 5, 8, 10, 15, 20, 30, 50, 100)
-"""Numbers of answers for pass@k and pass^k, as far as there are so many runs."""
-
 LOG_RATIO = 20
 """A scale is logarithmic where the largest value is more than so many times the smallest."""
 
+FRONT = "#7f8a99"
+"""The colour of the Pareto front, which suits a light and a dark page."""
+
 _RATE = alt.Y("pass_rate:Q", title="pass rate", axis=PERCENT, scale=WHOLE)
 SCORE = (PASS_RATE, INTERVAL)
+_FRONT_NOTE = (
+    "The dashed line is the Pareto front: no other target is at least as good as one of its "
+    "targets in both values and better in one."
+)
 
 
 class Speed(NamedTuple):
@@ -64,6 +65,65 @@ SPEEDS = (
 )
 
 
+class Across(NamedTuple):
+    """The value that a plot shows across: its columns, title, format and better direction.
+
+    `low` and `high` are columns of the bounds of its range, None where it has no range.
+    """
+
+    value: str
+    title: str
+    format: str
+    is_more_better: bool
+    low: str | None = None
+    high: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the value and its bounds."""
+        return [name for name in (self.low, self.value, self.high) if name]
+
+
+COST_ACROSS = Across(
+    "cost_per_solved_usd",
+    "USD per answer that passes",
+    ".4f",
+    False,
+    "cost_ci_low",
+    "cost_ci_high",
+)
+LATENCY_ACROSS = Across(
+    "llm_seconds_p50",
+    "seconds to the whole answer",
+    ".2f",
+    False,
+    "llm_seconds_p10",
+    "llm_seconds_p90",
+)
+SPEED_ACROSS = Across("tokens_per_second", "tokens per second", ".0f", True)
+
+
+def speed(lines: pl.DataFrame) -> Figure:
+    """Return the figure of the pass rate against the median decode speed."""
+    id_, title = "speed", "Score against speed"
+    known = lines.filter(pl.col("tokens_per_second").is_not_null())
+    if known.is_empty():
+        return Figure(id_, title, "No row has tokens_per_second.")
+    return Figure(
+        id_,
+        title,
+        "Pass rate with its "
+        f"{INTERVAL_TITLE} against tokens per second after the first token (median). "
+        f"Up and right is better. {_FRONT_NOTE}{_absent(lines, known, 'a known speed')}",
+        _scatter(known, SPEED_ACROSS, lines["target"].to_list(), "Pass rate against decode speed"),
+        ["target", *titles(SCORE), "tokens/s"],
+        [
+            [line["target"], *row_cells(SCORE, line), count(line["tokens_per_second"])]
+            for line in lines.to_dicts()
+        ],
+    )
+
+
 def cost(table: pl.DataFrame, lines: pl.DataFrame) -> Figure:
     """Return the figure of the pass rate against the cost of an answer that passes."""
     id_, title = "cost", "Score against cost"
@@ -74,29 +134,29 @@ def cost(table: pl.DataFrame, lines: pl.DataFrame) -> Figure:
         known = lines["cost_usd"].is_not_null().any()
         unknown = "No answer has a known cost: name prices with --prices when you run."
         return Figure(id_, title, "No answer with a known cost passed." if known else unknown)
-    names = ("cost_ci_low", "cost_per_solved_usd", "cost_ci_high")
-    chart = _scatter(priced, names, "USD per answer that passes", ".4f", lines["target"].to_list())
-    rows = [
-        [
-            line["target"],
-            *row_cells((*SCORE, COST_PER_SOLVED), line),
-            dollar_interval(line["cost_ci_low"], line["cost_ci_high"]),
-            COST.cell(line),
-        ]
-        for line in lines.to_dicts()
-    ]
+    absent = _absent(lines.filter(pl.col("cost_usd").is_null()), priced, "a known cost")
+    absent += _absent(lines.filter(pl.col("cost_usd").is_not_null()), priced, "a passed answer")
     return Figure(
         id_,
         title,
         "Average cost of an answer that passes, which includes the cost of failed answers, "
-        f"with the {INTERVAL_TITLE} of both. Up and left is better.",
-        spec(
-            chart,
-            priced.select("target", *names, *RATE_COLUMNS),
+        f"with the {INTERVAL_TITLE} of both. Up and left is better. {_FRONT_NOTE}{absent}",
+        _scatter(
+            priced,
+            COST_ACROSS,
+            lines["target"].to_list(),
             "Pass rate against cost per solved problem",
         ),
         ["target", *titles((*SCORE, COST_PER_SOLVED, INTERVAL, COST))],
-        rows,
+        [
+            [
+                line["target"],
+                *row_cells((*SCORE, COST_PER_SOLVED), line),
+                dollar_interval(line["cost_ci_low"], line["cost_ci_high"]),
+                COST.cell(line),
+            ]
+            for line in lines.to_dicts()
+        ],
     )
 
 
@@ -108,44 +168,76 @@ def latency(table: pl.DataFrame, lines: pl.DataFrame) -> Figure:
     timed = lines.filter(pl.col("llm_seconds_p50").is_not_null())
     if timed.is_empty():
         return Figure(id_, title, "No row has the time of its answer.")
-    names = ("llm_seconds_p10", "llm_seconds_p50", "llm_seconds_p90")
-    chart = _scatter(timed, names, "seconds to the whole answer", ".2f", lines["target"].to_list())
     return Figure(
         id_,
         title,
-        "Median time to a whole answer; the line spans the middle 80 %. Up and left is better.",
-        spec(
-            chart,
-            timed.select("target", *names, *RATE_COLUMNS),
+        "Median time to a whole answer; the line spans the middle 80 %. Up and left is better. "
+        f"{_FRONT_NOTE}{_absent(lines, timed, 'the time of an answer')}",
+        _scatter(
+            timed,
+            LATENCY_ACROSS,
+            lines["target"].to_list(),
             "Pass rate against seconds to the whole answer",
         ),
         ["target", *titles(SCORE), "10th percentile", "median", "90th percentile"],
         [
-            [line["target"], *row_cells(SCORE, line), *(seconds(line[name]) for name in names)]
+            [line["target"], *row_cells(SCORE, line),
+             *(seconds(line[name]) for name in LATENCY_ACROSS.columns)]
             for line in lines.to_dicts()
         ],
-    )
+    )  # fmt: skip
+
+
+def _absent(lines: pl.DataFrame, known: pl.DataFrame, missing: str) -> str:
+    """Return a sentence that names the targets which a plot of `known` lacks."""
+    names = [name for name in lines["target"].to_list() if name not in set(known["target"])]
+    return f" Not in the plot, without {missing}: {', '.join(names)}." if names else ""
+
+
+def pareto_front(lines: pl.DataFrame, across: Across) -> list[bool]:
+    """Return for each line if no other is at least as good in both values and better in one."""
+    sign = 1 if across.is_more_better else -1
+    points = [
+        (None, None) if rate is None else (sign * value, rate)
+        for value, rate in lines.select(across.value, "pass_rate").iter_rows()
+    ]
+    return [
+        value is not None
+        and not any(
+            v is not None and v >= value and r >= rate and (v > value or r > rate)
+            for v, r in points
+        )
+        for value, rate in points
+    ]
 
 
 def _scatter(
-    lines: pl.DataFrame, names: tuple[str, str, str], title: str, digits: str, targets: list[str]
-) -> Chart:
-    """Return the pass rate against a value, with the ranges of both.
-
-    `names` are the columns of the lower bound, the value and the upper bound.
-    """
-    low, value, high = names
-    x = alt.X(f"{value}:Q", title=title, **_across(pl.concat([lines[n] for n in names])))
+    lines: pl.DataFrame, across: Across, targets: Sequence[str], description: str
+) -> dict[str, Any]:
+    """Return the plot of the pass rate over a value, with their ranges and the Pareto front."""
+    value = across.value
+    values = pl.concat([lines[name] for name in across.columns])
+    x = alt.X(f"{value}:Q", title=across.title, **_axis(values, fixed=across.low is not None))
     base = alt.Chart(ROWS).encode(color=by_target(targets))
     rule = base.mark_rule(size=2, opacity=0.4)
-    tooltip = ["target:N", *(alt.Tooltip(f"{n}:Q", format=digits) for n in names), *RATE_TOOLTIPS]
-    return alt.layer(
-        rule.encode(alt.X(f"{low}:Q"), alt.X2(f"{high}:Q"), _RATE),
-        rule.encode(x, alt.Y("ci_low:Q"), alt.Y2("ci_high:Q")),
-        base.mark_point(filled=True, size=140, opacity=1).encode(
-            x, _RATE, shape=shape(targets), tooltip=tooltip
-        ),
-    ).properties(height=280)
+    tooltips = (alt.Tooltip(f"{name}:Q", format=across.format) for name in across.columns)
+    tooltip = ["target:N", *tooltips, *RATE_TOOLTIPS]
+    steps = "step-before" if across.is_more_better else "step-after"
+    front = (
+        alt.Chart(ROWS)
+        .transform_filter("datum.front")
+        .mark_line(color=FRONT, strokeDash=[4, 3], size=1.5, interpolate=steps)
+        .encode(x, _RATE, order=f"{value}:Q")
+    )
+    layers = [front, rule.encode(x, alt.Y("ci_low:Q"), alt.Y2("ci_high:Q"))]
+    if across.low and across.high:
+        layers.append(rule.encode(alt.X(f"{across.low}:Q"), alt.X2(f"{across.high}:Q"), _RATE))
+    points = base.mark_point(filled=True, size=140, opacity=1)
+    layers.append(points.encode(x, _RATE, shape=shape(targets), tooltip=tooltip))
+    chart: Chart = alt.layer(*layers).properties(height=280)
+    rows = lines.select("target", *across.columns, *RATE_COLUMNS)
+    rows = rows.with_columns(pl.Series("front", pareto_front(lines, across)))
+    return spec(chart, rows, description)
 
 
 def distribution(table: pl.DataFrame, targets: Sequence[str], speed: Speed) -> Figure:
@@ -156,11 +248,9 @@ def distribution(table: pl.DataFrame, targets: Sequence[str], speed: Speed) -> F
     known = lines.drop_nulls()
     if known.is_empty():
         return Figure(column, title, f"No row has {column}.")
-    x = alt.X("p5:Q", title=unit, **_across(pl.concat([known["p5"], known["p95"]])))
+    x = alt.X("p5:Q", title=unit, **_axis(pl.concat([known["p5"], known["p95"]])))
     base = alt.Chart(ROWS).encode(
-        alt.Y(
-            "target:N", sort=list(targets), title=None, axis=alt.Axis(labelExpr=shorten("inAxis"))
-        ),
+        alt.Y("target:N", sort=list(targets), title=None, axis=NAMES),
         color=by_target(targets, legend=False),
     )
     tooltip = ["target:N", *(alt.Tooltip(f"p{q}:Q", format=f".{digits}f") for q in SPREAD)]
@@ -185,107 +275,19 @@ def distribution(table: pl.DataFrame, targets: Sequence[str], speed: Speed) -> F
     )
 
 
-def pass_at_k(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
-    """Return the figure of pass@k and pass^k over the number of answers k."""
-    id_, title = "pass-at-k", "One of k, all of k"
-    runs = stats.summarize(table, ["target", "problem_id"])["scored"].max()
-    if not isinstance(runs, int) or runs < 2:
-        return Figure(id_, title, "Each problem ran once: only repeated runs show stability.")
-    lines = stats.pass_rates_at(table, ["target"], [k for k in KS if k <= runs])
-    long = lines.unpivot(
-        ["pass_at_k", "pass_hat_k"], index=["target", "k", "problems"], variable_name="metric"
-    ).with_columns(pl.col("metric").replace({"pass_at_k": "pass@k", "pass_hat_k": "pass^k"}))
-    order = {target: rank for rank, target in enumerate(targets)}
-    rows = [
-        [line["target"], str(line["k"]), str(line["problems"]),
-         *(cell for name in ("pass_at_k", "pass_hat_k") for cell in (
-             percent(line[name]), interval(line[f"{name}_ci_low"], line[f"{name}_ci_high"])))]
-        for line in sorted(lines.to_dicts(), key=lambda line: order[line["target"]])
-    ]  # fmt: skip
-    return Figure(
-        id_,
-        title,
-        "pass@k: at least one of k answers passes; pass^k: all k do. A wide gap between the two "
-        "means that a model passes by chance.",
-        spec(_pass_at_k_lines(targets), long, "pass@k and pass^k of each target"),
-        ["target", "k", "problems", "pass@k", INTERVAL_TITLE, "pass^k", INTERVAL_TITLE],
-        rows,
-    )
+def _axis(values: pl.Series, *, fixed: bool = True) -> dict[str, Any]:
+    """Return axis and scale of values: logarithmic where they span much, else from 0.
 
-
-def _pass_at_k_lines(targets: Sequence[str]) -> Chart:
-    dash = alt.StrokeDash(
-        "metric:N",
-        scale=alt.Scale(domain=["pass@k", "pass^k"], range=[[1, 0], [5, 4]]),
-        legend=alt.Legend(
-            title=None,
-            orient="top",  # the legend of the targets may fill the width below
-            symbolType="stroke",
-            symbolStrokeColor="#7f8a99",
-            symbolSize=400,
-        ),
-    )
-    tooltip = ["target:N", "metric:N", "k:Q", alt.Tooltip("value:Q", format=".1%"), "problems:Q"]
-    base = alt.Chart(ROWS).encode(
-        alt.X("k:O", title="k answers").axis(labelAngle=0),
-        alt.Y("value:Q", title="share of problems", axis=PERCENT, scale=WHOLE),
-        by_target(targets),
-    )
-    return alt.layer(
-        base.mark_line().encode(dash),
-        base.mark_point(filled=True, size=50, opacity=1).encode(
-            shape(targets), detail="metric:N", tooltip=tooltip
-        ),
-    ).properties(height=280)
-
-
-def per_run(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
-    """Return the figure of the pass rate of each run."""
-    id_, title = "runs", "Stability over runs"
-    lines = stats.summarize(table, ["run", "target"]).sort("run", maintain_order=True)
-    numbers = lines["run"].unique().sort().to_list()
-    if len(numbers) < 2:
-        return Figure(id_, title, "There is one run: only repeated runs show stability.")
-    base = alt.Chart(ROWS).encode(
-        alt.X("run:O", title="run").axis(labelAngle=0), color=by_target(targets)
-    )
-    tooltip = ["target:N", "run:O", *RATE_TOOLTIPS]
-    chart = alt.layer(
-        *([interval_band(base)] if len(targets) <= BANDS else []),
-        base.mark_line().encode(_RATE),
-        base.mark_point(filled=True, size=60, opacity=1).encode(
-            _RATE, shape=shape(targets), tooltip=tooltip
-        ),
-    ).properties(height=280)
-    by_key = {(line["run"], line["target"]): line for line in lines.to_dicts()}
-    rows = [
-        [str(run), *(_score(by_key.get((run, target))) for target in targets)] for run in numbers
-    ]
-    return Figure(
-        id_,
-        title,
-        with_intervals("Pass rate of each run over all problems", targets),
-        spec(
-            chart,
-            lines.select("run", "target", *RATE_COLUMNS),
-            "Pass rate of each target in each run",
-        ),
-        ["run", *targets],
-        rows,
-    )
-
-
-def _score(line: Mapping[str, Any] | None) -> str:
-    return "-" if line is None else " ".join(row_cells(SCORE, line))
-
-
-def _across(values: pl.Series) -> dict[str, Any]:
-    """Return axis and scale of values: logarithmic where they span much, else from 0."""
+    Without `fixed`, the scale follows the rows, which the page may filter.
+    """
     least, most = values.min(), values.max()
     assert isinstance(least, float) and isinstance(most, float)  # noqa: PT018  # not empty
     if not (least > 0 and most / least > LOG_RATIO):
         scale = alt.Scale(zero=True, nice=True)
         return {"axis": alt.Axis(tickCount=5), "scale": scale}
+    if not fixed:
+        scale = alt.Scale(type="log", nice=True)
+        return {"axis": alt.Axis(tickCount=5, format="~r"), "scale": scale}
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
     steps = [step * 10.0**power for power in powers for step in (1, 2, 5)]
     low = max(step for step in steps if step <= least)

@@ -1,8 +1,8 @@
 """A figure of the page: a plot, and the table of its data."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import altair as alt
 import polars as pl
@@ -26,20 +26,52 @@ RATE_COLUMNS = ("pass_rate", "ci_low", "ci_high")
 RATE_TOOLTIPS = [alt.Tooltip(f"{name}:Q", format=".1%") for name in RATE_COLUMNS]
 
 
+class HeatCell(NamedTuple):
+    """A rate of a heat map, 0..1 or None where nothing was scored, and its interval if wanted."""
+
+    rate: float | None
+    text: str
+    interval: str = ""
+
+
+class HeatRow(NamedTuple):
+    """A row of a heat map: its name, a remark, and a cell per column, None where there is none."""
+
+    name: str
+    remark: str
+    cells: Sequence[HeatCell | None]
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """A table whose cells are coloured by their rates.
+
+    Attributes:
+        head: the headings; the first is that of the names.
+        rows, folded: the rows that are visible, and those behind a fold.
+        summary: the sentence on the fold.
+        choose: True if a cell selects its attempts: names are problems and columns are targets.
+    """
+
+    head: Cells
+    rows: Sequence[HeatRow]
+    folded: Sequence[HeatRow] = ()
+    summary: str = ""
+    choose: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A plot and its table under a title.
+    """A plot and its table, or a heat map, under a title.
 
     Attributes:
         id: the name of its element in the page.
         title: the heading.
-        note: a sentence about the plot, or the reason why there is none.
+        note: sentences about the plot, or the reason why there is none.
         spec: the plot in Vega-Lite, None where there is nothing to plot.
         head: the headings of the table.
         rows: the rows of the table, whose first cell names the row.
-        links: per row and cell, the filter that selects its attempts.
-        open: True if the table is unfolded.
-        tall: True if the plot may need a scroll bar of its own.
+        heat_map: the heat map, None where there is none.
     """
 
     id: str
@@ -48,9 +80,7 @@ class Figure:
     spec: Spec | None = None
     head: Cells = ()
     rows: Sequence[Cells] = ()
-    links: Sequence[Sequence[Mapping[str, str] | None]] = field(default_factory=list)
-    open: bool = False
-    tall: bool = False
+    heat_map: HeatMap | None = None
 
 
 def spec(chart: Chart, rows: pl.DataFrame, description: str) -> Spec:
@@ -81,7 +111,8 @@ def shape(targets: Sequence[str]) -> alt.Shape:
 
 
 def _legend() -> alt.Legend:
-    return alt.Legend(title=None, labelExpr=shorten("inLegend"))
+    """Return a legend of the targets that the plot shows, which the page's parameter lists."""
+    return alt.Legend(title=None, labelExpr=short("inLegend"), values=alt.ExprRef("shown"))
 
 
 def interval_band(base: alt.Chart) -> alt.Chart:
@@ -90,15 +121,16 @@ def interval_band(base: alt.Chart) -> alt.Chart:
     return band
 
 
-def shorten(parameter: str) -> str:
-    """Return an expression that shortens a long name to its last part, or to the ends of that.
+def short(parameter: str) -> str:
+    """Return an expression for a name that may be long.
 
-    `parameter` names the page's parameter that holds the number of letters that fit.
+    `parameter` names the page's parameter that maps names to short ones which fit.
     """
-    last, half = "peek(split(datum.label, '/'))", f"floor({parameter} / 2)"
-    ends = f"slice({last}, 0, {half} - 1) + '…' + slice({last}, -{half})"
-    part = f"length({last}) + 2 > {parameter} ? {ends} : '…/' + {last}"
-    return f"length(datum.label) > {parameter} ? ({part}) : datum.label"
+    return f"{parameter}[datum.label] || datum.label"
+
+
+NAMES = alt.Axis(labelExpr=short("inAxis"))
+"""The axis of targets or groups."""
 
 
 def with_intervals(subject: str, targets: Sequence[str]) -> str:

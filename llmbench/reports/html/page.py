@@ -9,20 +9,22 @@ import altair as alt
 import polars as pl
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from llmbench.records import Row
 from llmbench.reports.columns import REPLAY_NOTICE
-from llmbench.reports.html import attempts, cost_charts, score_charts
+from llmbench.reports.html import attempts, cost_charts, heat_maps, run_charts, score_charts
 from llmbench.reports.html import repairs as repair_charts
+from llmbench.reports.html.board import leaderboard
 from llmbench.reports.html.figure import Figure
+from llmbench.reports.html.glossary import meanings, terms
 from llmbench.reports.sanitize import single_line
 
 ASSETS = "assets"
 """Folder of the template, the style and the scripts."""
 
-SCRIPTS = ("plots.js", "attempts.js")
-_NAMES = ("target", "problem_id", "lang", "tags")
+SCRIPTS = ("stats.js", "data.js", "plots.js", "board.js", "attempts.js")
+_NAMES = ("target", "problem_id", "lang", "tags", "quantization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,12 @@ class Report:
 def page(report: Report) -> str:
     """Return the page as one file, which loads nothing and runs only its own scripts."""
     chunks = list(attempts.chunks(report.rows, report.sections))
-    parts = list(_parts(_escaped(report.table), report.history, report.rounds))
+    table = _escaped(report.table)
+    lines = score_charts.ranked(table)
+    board = leaderboard(table, lines)
+    parts = list(_parts(table, lines, report.history, report.rounds))
+    headings = [statistic.title for statistic in board.statistics]
+    headings += [name for _, group in parts for figure in group for name in figure.head]
     scripts = [_script(text) for text in _scripts()]
     figures = {figure.id: figure.spec for _, group in parts for figure in group if figure.spec}
     environment = Environment(
@@ -58,12 +65,15 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template("page.html").render(
         notices=_notices(report.rows),
-        rows=report.rows,
+        totals=_totals(table),
+        board=board,
         sources=[single_line(source) for source in report.sources],
-        dates=sorted({date for date in report.table["date"].to_list() if date}),
         parts=parts,
+        terms=terms(headings),
+        meanings=meanings(),
         figures=figures,
         chunks=chunks,
         attempt_index=attempts.attempt_index(report.rows, chunks),
@@ -73,25 +83,36 @@ def page(report: Report) -> str:
     )
 
 
+def _totals(table: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield the figures of the page's head, each with its noun."""
+    for column, one in (("target", "target"), ("problem_id", "problem"), ("run", "run")):
+        number = table[column].n_unique()
+        yield str(number), one if number == 1 else f"{one}s"
+    yield str(len(table)), "attempt" if len(table) == 1 else "attempts"
+    dates = sorted({date for date in table["date"].to_list() if date})
+    if dates:
+        yield ", ".join(dates), "date" if len(dates) == 1 else "latest dates"
+
+
 def _parts(
-    table: pl.DataFrame, history: pl.DataFrame | None, rounds: pl.DataFrame | None
+    table: pl.DataFrame,
+    lines: pl.DataFrame,
+    history: pl.DataFrame | None,
+    rounds: pl.DataFrame | None,
 ) -> Iterator[tuple[str, list[Figure]]]:
-    """Yield the parts of the page in their order, each with its figures."""
-    lines = score_charts.ranked(table)
+    """Yield the parts of the page in their order, each with its figures.
+
+    `lines` are those of `stats.summarize` by target, the best first.
+    """
     targets = lines["target"].to_list()
-    yield "Leaderboard", [score_charts.leaderboard(lines), score_charts.outcomes(lines)]
-    of_problems = [score_charts.problems(table, targets), score_charts.discrimination(table)]
-    yield "Problems", [*of_problems, *score_charts.groups(table, targets)]
+    yield "Leaderboard", [cost_charts.speed(lines), score_charts.leaderboard(lines)]
+    groups = [*heat_maps.tags(table, targets), *score_charts.languages(table, targets)]
+    others = [score_charts.outcomes(lines), score_charts.discrimination(table)]
+    yield "Problems", [heat_maps.problems(table, targets), *groups, *others]
     yield "Cost and latency", [cost_charts.cost(table, lines), cost_charts.latency(table, lines)]
     speeds = [cost_charts.distribution(table, targets, speed) for speed in cost_charts.SPEEDS]
     yield "Speed", speeds
-    repeated = score_charts.agreement(table, targets)
-    stability = [
-        *repeated,
-        cost_charts.per_run(table, targets),
-        cost_charts.pass_at_k(table, targets),
-    ]
-    yield "Stability", stability
+    yield "Stability", run_charts.figures(table, targets)
     if rounds is not None:
         yield "Repairs", [repair_charts.repairs(_escaped(rounds), targets)]
     if history is not None:
@@ -117,6 +138,11 @@ def _notices(rows: Sequence[Row]) -> Iterator[str]:
             f"{unscored} of {len(rows)} attempts were not scored: errors of the server or the "
             "sandbox are not the models' failure, and in no rate."
         )
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name that may break after its slashes."""
+    return escape(name).replace("/", Markup("/<wbr>"))
 
 
 def _asset(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures of pass rates: leaderboard, outcomes, problems, languages and tags, history."""
+"""Figures of pass rates: leaderboard, outcomes, discrimination, languages, history."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,34 +14,26 @@ from llmbench.reports.columns import (
     INTERVAL_TITLE,
     ITEM_STATISTICS,
     PASS_RATE,
-    STABILITY_NOTE,
-    STABILITY_STATISTICS,
-    STATISTICS,
-    Place,
     row_cells,
-    select,
     titles,
 )
-from llmbench.reports.format import whole_percent
 from llmbench.reports.html.figure import (
     BANDS,
+    NAMES,
     PERCENT,
     RATE_COLUMNS,
     RATE_TOOLTIPS,
     ROW,
     ROWS,
     WHOLE,
-    Chart,
     Figure,
     by_target,
     interval_band,
     shape,
-    shorten,
     spec,
     with_intervals,
 )
 
-NAMES = alt.Axis(labelExpr=shorten("inAxis"))
 RATE = alt.X("pass_rate:Q", title="pass rate", axis=PERCENT, scale=WHOLE)
 COLOURS = {
     Outcome.PASSED: "#2f9e6e",
@@ -55,9 +47,6 @@ COLOURS = {
     Outcome.SANDBOX_ERROR: "#cbd5e1",
 }
 """Colours of the outcomes, which suit a light and a dark page."""
-
-LABELLED = 60
-"""Most problems whose heat map has the rates written in its cells."""
 
 
 def ranked(table: pl.DataFrame) -> pl.DataFrame:
@@ -77,48 +66,17 @@ def leaderboard(lines: pl.DataFrame) -> Figure:
             RATE, tooltip=["target:N", *RATE_TOOLTIPS]
         ),
     ).properties(height=ROW * len(targets))
-    description = "Pass rate of each target with its interval, best first"
-    statistics = select(STATISTICS, lines, Place.LEADERBOARD)
     return Figure(
         "leaderboard",
         "Pass rates",
-        f"Share of answers that passed all tests, with its {INTERVAL_TITLE}, clustered by problem. "
-        "Where intervals overlap, the order may be due to chance; llmbench compare pairs the "
-        "targets by problem, which is more sensitive.",
-        spec(chart, lines.select("target", *RATE_COLUMNS), description),
-        ["target", *titles(statistics)],
-        [[line["target"], *row_cells(statistics, line)] for line in lines.iter_rows(named=True)],
-        open=True,
-    )
-
-
-def agreement(table: pl.DataFrame, targets: Sequence[str]) -> Iterator[Figure]:
-    """Yield the figure of the agreement between runs, where problems ran repeatedly."""
-    known = {line["target"]: line for line in stats.stability(table, ["target"]).to_dicts()}
-    lines = [known[target] for target in targets if target in known]
-    if not lines:
-        return
-    rows = alt.Y("target:N", sort=list(targets), title=None, axis=NAMES)
-    base = alt.Chart(ROWS).encode(y=rows, color=by_target(targets, legend=False))
-    bounds = alt.X("agreement_ci_low:Q"), alt.X2("agreement_ci_high:Q")
-    rate = alt.X("agreement:Q", title="agreement", axis=PERCENT, scale=WHOLE)
-    tooltip = ["target:N", alt.Tooltip("agreement:Q", format=".1%"), "problems:Q"]
-    chart = alt.layer(
-        base.mark_rule(size=3, opacity=0.45).encode(*bounds),
-        base.mark_point(filled=True, size=130, opacity=1).encode(rate, tooltip=tooltip),
-    ).properties(height=ROW * len(lines))
-    names = ["target", "problems", "agreement", "agreement_ci_low", "agreement_ci_high"]
-    yield Figure(
-        "agreement",
-        "Agreement of runs",
-        f"{STABILITY_NOTE[0].upper()}{STABILITY_NOTE[1:]}.",
+        f"Share of the scored attempts that passed all tests, with its {INTERVAL_TITLE}, clustered "
+        "by problem. Overlapping intervals do not mean that two targets are alike: the groups in "
+        "the table pair them by problem, which is more sensitive.",
         spec(
             chart,
-            pl.DataFrame(lines).select(names),
-            "Agreement between two runs of the same problem, with its interval",
+            lines.select("target", *RATE_COLUMNS),
+            "Pass rate of each target with its interval, best first",
         ),
-        ["target", *titles(STABILITY_STATISTICS)],
-        [[line["target"], *row_cells(STABILITY_STATISTICS, line)] for line in lines],
     )
 
 
@@ -156,32 +114,6 @@ def outcomes(lines: pl.DataFrame) -> Figure:
     )
 
 
-def problems(table: pl.DataFrame, targets: Sequence[str]) -> Figure:
-    """Return the heat map of pass rates by problem and target, the hardest problems first."""
-    hardest = stats.summarize(table, ["problem_id"]).sort(
-        "pass_rate", "problem_id", nulls_last=True
-    )
-    ids = hardest["problem_id"].to_list()
-    lines = stats.summarize(table, ["problem_id", "target"])
-    rates = {(line["problem_id"], line["target"]): line["pass_rate"] for line in lines.to_dicts()}
-    return Figure(
-        "problems",
-        "Problems × targets",
-        "Pass rate of each target on each problem, the hardest first. "
-        "Choose a cell to see its attempts.",
-        spec(
-            _heat_map(ids, targets),
-            lines.select("problem_id", "target", "pass_rate", "scored"),
-            "Heat map of the pass rates of targets on problems",
-        ),
-        ["problem", *targets],
-        [[id_, *(whole_percent(rates.get((id_, target))) for target in targets)] for id_ in ids],
-        [[None, *({"problem": id_, "target": target} if (id_, target) in rates else None
-                  for target in targets)] for id_ in ids],
-        tall=len(ids) > LABELLED,
-    )  # fmt: skip
-
-
 def discrimination(table: pl.DataFrame) -> Figure:
     """Return the table of difficulty and discrimination of each problem, the best first."""
     items = stats.item_statistics(table).sort(
@@ -205,48 +137,12 @@ def discrimination(table: pl.DataFrame) -> Figure:
     )
 
 
-def _heat_map(ids: Sequence[str], targets: Sequence[str]) -> Chart:
-    step = 24 if len(ids) <= LABELLED else 14 if len(ids) <= 5 * LABELLED else 5
-    base = alt.Chart(ROWS).encode(
-        alt.X("target:N", sort=targets, title=None).axis(orient="top", labelExpr=shorten("inTop")),
-        alt.Y("problem_id:N", sort=ids, title=None).axis(
-            labelOverlap=True, ticks=False, labelExpr=shorten("inAxis")
-        ),
-    )
-    colour = alt.Color(
-        "pass_rate:Q",
-        title="pass rate",
-        scale=WHOLE,
-        legend=alt.Legend(format=".0%", gradientLength=160, orient="top"),
-    )
-    tooltip = [
-        alt.Tooltip("problem_id:N"),
-        alt.Tooltip("target:N"),
-        alt.Tooltip("pass_rate:Q", format=".0%"),
-        alt.Tooltip("scored:Q"),
-    ]
-    cells = base.mark_rect(cursor="pointer").encode(colour, tooltip=tooltip)
-    labels = base.mark_text().encode(alt.Text("pass_rate:Q", format=".0%"))
-    labelled = len(ids) <= LABELLED and len(targets) <= 8
-    chart = alt.layer(cells, labels) if labelled else alt.layer(cells)
-    return chart.properties(height=step * len(ids))
-
-
-def groups(table: pl.DataFrame, targets: Sequence[str]) -> Iterator[Figure]:
-    """Yield the figures of languages and of tags, where there are several."""
-    languages = stats.summarize(table, ["lang", "target"]).rename({"lang": "group"})
-    tags = stats.by_tag(table).rename({"tag": "group"})
-    tags = tags.filter(pl.col("problems").max().over("group") > 1)  # one problem has its own row
-    for lines, id_, title in (
-        (languages, "languages", "By language"),
-        (tags, "tags", "By tag of several problems"),
-    ):
-        if lines["group"].n_unique() > 1:
-            yield _group(lines.sort("group", maintain_order=True), targets, id_, title)
-
-
-def _group(lines: pl.DataFrame, targets: Sequence[str], id_: str, title: str) -> Figure:
-    names = lines["group"].unique(maintain_order=True).to_list()
+def languages(table: pl.DataFrame, targets: Sequence[str]) -> Iterator[Figure]:
+    """Yield the figure of pass rates by language, where there are several."""
+    lines = stats.summarize(table, ["lang", "target"]).rename({"lang": "group"})
+    names = sorted(lines["group"].unique())
+    if len(names) < 2:
+        return
     base = alt.Chart(ROWS).encode(
         alt.Y("group:N", sort=names, title=None, axis=NAMES),
         yOffset=alt.YOffset("target:N", sort=list(targets)),
@@ -262,12 +158,13 @@ def _group(lines: pl.DataFrame, targets: Sequence[str], id_: str, title: str) ->
     ).properties(height=step * (len(targets) + 1) * len(names))
     by_key = {(line["group"], line["target"]): line for line in lines.to_dicts()}
     cells = [[name, *(_rate(by_key.get((name, target))) for target in targets)] for name in names]
-    return Figure(
-        id_,
-        title,
+    rows = lines.select("group", "target", "problems", *RATE_COLUMNS)
+    yield Figure(
+        "languages",
+        "By language",
         f"Pass rates with their {INTERVAL_TITLE}s.",
-        spec(chart, lines.select("group", "target", "problems", *RATE_COLUMNS), title),
-        [id_.removesuffix("s"), *targets],
+        spec(chart, rows, "Pass rate of each target by language"),
+        ["language", *targets],
         cells,
     )
 

@@ -1,17 +1,13 @@
 "use strict";
 // The list of attempts and the dialog of a single attempt. Texts of models become text nodes only.
 (() => {
-  const PAGE = 100;
+  const PAGE = 100, PREFIX = "attempts-";
   const byId = (id) => document.getElementById(id);
-  const attemptIndex = JSON.parse(byId("attempt-index").textContent);
-  const all = attemptIndex.attempts.map((entry, index) => {
-    const [target, problem, run, outcome, passed, total, seconds, tokens, cost, chunk] = entry;
-    const [name, lang, tags, difficulty] = attemptIndex.problems[problem];
-    const attempt = { index, target: attemptIndex.targets[target], problem: name, lang, run,
-      outcome: attemptIndex.outcomes[outcome], passed, total, seconds, tokens, cost, chunk };
-    attempt.text = [name, attempt.target, lang, tags, difficulty].join(" ").toLowerCase();
-    return attempt;
-  });
+  const { all } = Attempts;
+  for (const attempt of all) {
+    const { problem, target, lang, tags, difficulty } = attempt;
+    attempt.text = [problem, target, lang, ...tags, difficulty].join(" ").toLowerCase();
+  }
   const ORDERS = {
     problem: (a, b) => compare(a.problem, b.problem) || compare(a.target, b.target) || a.run - b.run,
     seconds: (a, b) => (b.seconds ?? -1) - (a.seconds ?? -1),
@@ -35,21 +31,17 @@
 
   const outcomeLabel = (outcome) => outcome.replaceAll("_", " ");
 
-  function options(name, values) {
-    for (const value of values) {
-      form.elements[name].append(make("option", name === "outcome" ? outcomeLabel(value) : value, { value }));
-    }
-  }
-
-  function filter() {
-    const { text, target, lang, outcome, order } = Object.fromEntries(new FormData(form));
+  function filter(isFirst = false) {
+    const fields = Object.fromEntries(new FormData(form));
+    const { text, target, outcome, order } = fields;
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    visible = all.filter((attempt) => (!target || attempt.target === target) && (!lang || attempt.lang === lang)
+    visible = all.filter((attempt) => (!target || attempt.target === target) && Attempts.matches(attempt, fields)
       && (!outcome || attempt.outcome === outcome) && (!chosenProblem || attempt.problem === chosenProblem)
       && words.every((word) => attempt.text.includes(word)));
     if (order) visible.sort(ORDERS[order]);
     list.replaceChildren();
     const many = all.length === 1 ? "1 attempt" : `${all.length} attempts`;
+    if (!isFirst) Attempts.remember({ ...fields, problem: chosenProblem }, PREFIX);
     byId("count").textContent = visible.length === all.length ? many : `${visible.length} of ${many}`;
     extend();
   }
@@ -131,7 +123,7 @@
     byId("previous").disabled = position <= 0;
     byId("next").disabled = position < 0 || position >= visible.length - 1;
     if (!dialog.open) dialog.showModal();
-    history.replaceState(null, "", `#attempt-${attempt.index}`);
+    Attempts.show(`#attempt-${attempt.index}`);
   }
 
   function step(by) {
@@ -139,14 +131,20 @@
     if (position >= 0 && visible[position + by]) show(visible[position + by]);
   }
 
-  function choose({ problem, target }) {
-    for (const field of form.elements) field.value = "";
-    chosenProblem = problem;
-    form.elements.text.value = problem;
-    form.elements.target.value = target;
+  function choose({ problem = "", target = "", lang = "", tag = "", difficulty = "" }) {
+    form.reset();
+    for (const [name, value] of Object.entries({ text: problem, target, lang, tag, difficulty })) form.elements[name].value = value;
+    chosenProblem = problem || null;
     filter();
     byId("attempts").scrollIntoView();
     list.querySelector("button")?.focus({ preventScroll: true });
+  }
+
+  // The problem and the target of a cell of a heat map.
+  function ofCell(cell) {
+    const table = cell.closest("table");
+    return { problem: cell.parentElement.querySelector(".name").textContent,
+      target: table.tHead.rows[0].cells[cell.cellIndex].textContent };
   }
 
   function arrows(event) {
@@ -178,17 +176,18 @@
     if (match && all[match[1]]) show(all[match[1]]);
   }
 
-  options("target", attemptIndex.targets);
-  options("lang", [...new Set(attemptIndex.problems.map(([, lang]) => lang))].sort());
-  options("outcome", attemptIndex.outcomes);
+  Attempts.fill(form);
+  const restored = Attempts.restore(form, PREFIX);
+  chosenProblem = restored.get(`${PREFIX}problem`);
   form.addEventListener("input", (event) => {
     if (event.target === form.elements.text) chosenProblem = null;
     filter();
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => {
+  byId("clear").addEventListener("click", () => {
+    form.reset();
     chosenProblem = null;
-    setTimeout(filter); // once the fields are empty
+    filter();
   });
   more.addEventListener("click", extend);
   list.addEventListener("click", (event) => {
@@ -196,20 +195,20 @@
     if (button) show(all[button.dataset.index]);
   });
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("button.link");
-    if (link) choose(link.dataset);
+    const cell = event.target.closest("table.choose td");
+    if (cell && event.target.closest("button")) choose(ofCell(cell));
   });
   document.addEventListener("keydown", keys);
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
   byId("close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
-    history.replaceState(null, "", "#attempts");
+    Attempts.show("#attempts");
     list.querySelector(`[data-index="${open.index}"]`)?.focus();
   });
   addEventListener("choose", (event) => choose(event.detail));
   addEventListener("hashchange", fromAddress);
-  filter();
+  filter(true);
   fromAddress();
   document.documentElement.dataset.ready = "";
 })();

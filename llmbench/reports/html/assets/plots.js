@@ -1,63 +1,82 @@
 "use strict";
-// Draws each plot when it comes near the window, in the colours of the page.
+// Draws each plot when it comes near the window, and the rest when nothing else is to do.
 (() => {
   const specs = JSON.parse(document.getElementById("figures").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const containers = [...document.querySelectorAll("[data-figure]")];
   const views = new Map();
+  const ranked = specs.leaderboard.datasets.rows.map(({ target }) => target);
 
-  const LIGHT = ["#2563eb", "#d97706", "#0d9f6e", "#dc2626", "#7c3aed", "#0891b2", "#be185d",
-    "#65a30d", "#64748b", "#7c2d12", "#166534", "#0f172a"];
-  const DARK = ["#6ea8ff", "#f5b04c", "#43cf9b", "#ff7b72", "#b494ff", "#4fc9e3", "#f472b6",
-    "#a3d65c", "#9fb0c6", "#d6a27c", "#7fc8a0", "#f1f5f9"];
+  const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Hiragino Sans', 'Yu Gothic UI', 'Noto Sans CJK JP', sans-serif";
+  const COLOURS = 12; // of targets, in the style
+  const PAPER = 690; // width of a plot in print, which fits on A4 and Letter
+  const SYMBOL = 34; // pixels of a symbol in a legend, and the gaps around it
 
-  const LETTER = 6.6; // pixels, on average, of a letter of 12
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = FONT;
+  const measured = new Map();
 
-  // The space of a plot: letters that fit into a name, columns that fit into a legend.
-  function room(container) {
-    const width = container.clientWidth;
-    const targets = [...new Set(specs[container.dataset.figure].datasets.rows.map((row) => row.target))];
+  function widthOf(name) {
+    if (!measured.has(name)) measured.set(name, pen.measureText(name).width);
+    return measured.get(name);
+  }
+
+  // A name that fits into a width: as it is, or its last part, or the ends of that.
+  function shorten(name, width) {
+    const last = name.split("/").pop(), part = last === name ? name : `…/${last}`;
+    const fits = [name, part].find((text) => widthOf(text) <= width);
+    if (fits) return fits;
+    const letters = Array.from(last);
+    for (let kept = letters.length - 1; kept > 2; kept--) {
+      const text = `${letters.slice(0, Math.ceil(kept / 2)).join("")}…${letters.slice(-Math.floor(kept / 2)).join("")}`;
+      if (widthOf(text) <= width) return text;
+    }
+    return "…";
+  }
+
+  // The parameters of a plot: the targets in it, and names that fit into axes and legend.
+  function room(container, width = container.clientWidth) {
+    const { rows } = specs[container.dataset.figure].datasets;
+    const names = (key) => [...new Set(rows.map((row) => row[key]).filter((name) => typeof name === "string"))];
+    const shown = names("target").sort((one, other) => ranked.indexOf(one) - ranked.indexOf(other));
     const narrow = width < 480;
-    const crowded = width < 200 * targets.length + 200; // names of targets over their columns
-    const longest = LETTER * Math.max(...targets.map((name) => (name ?? "").length)) + 34;
-    const legend = width - (narrow ? 70 : 80);
+    const axis = narrow ? 110 : 240, legend = width - (narrow ? 70 : 80);
+    const longest = Math.max(...shown.map(widthOf)) + SYMBOL;
     const columns = Math.max(1, Math.floor(legend / Math.min(longest, legend)));
-    return { narrow, crowded, columns, letters: {
-      inAxis: narrow ? 16 : 36,
-      inTop: crowded ? (narrow ? 14 : 26) : Math.floor((width - 200) / targets.length / LETTER),
-      inLegend: Math.floor((legend / columns - 34) / LETTER),
+    const short = (list, most) => Object.fromEntries(list.map((name) => [name, shorten(name, most)]));
+    return { narrow, columns, params: {
+      shown,
+      inAxis: short([...shown, ...names("group")], axis),
+      inLegend: short(shown, legend / columns - SYMBOL),
     } };
   }
 
-  function config({ narrow, crowded, columns }) {
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  function config({ narrow, columns }) {
+    const colour = (name) => `var(--${name})`; // follows the scheme, also in print
     const axis = { labelColor: colour("soft"), titleColor: colour("soft"), gridColor: colour("line"),
       domainColor: colour("line"), tickColor: colour("line"), labelFontSize: 12, titleFontSize: 12,
       titleFontWeight: "normal", labelLimit: narrow ? 130 : 290 };
     return {
       background: null,
-      font: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
+      font: FONT.replace("12px ", ""),
       view: { stroke: null },
       axis,
-      axisTop: { labelAngle: crowded ? -90 : 0, labelAlign: crowded ? "left" : "center",
-        labelLimit: crowded ? 200 : 400, domain: false, ticks: false, labelPadding: 8 },
       axisXQuantitative: { labelOverlap: true, labelSeparation: 8 },
       axisYDiscrete: { domain: false, ticks: false, labelPadding: 8 },
       legend: { labelColor: colour("ink"), titleColor: colour("soft"), labelFontSize: 12,
         orient: "bottom", direction: "horizontal", columns, labelLimit: 500, titleFontWeight: "normal", symbolOpacity: 1 },
-      range: { category: dark.matches ? DARK : LIGHT,
-        heatmap: [colour("cell-none"), colour("cell-half"), colour("cell-all")] },
-      rect: { stroke: colour("card"), strokeWidth: 1.5 },
-      text: { color: colour("cell-ink"), fontSize: 11 },
+      range: { category: Array.from({ length: COLOURS }, (_, i) => colour(`target-${i + 1}`)) },
     };
   }
 
   async function draw(container) {
+    const spec = specs[container.dataset.figure];
     views.get(container)?.finalize();
+    container.hidden = !spec.datasets.rows.length;
+    if (container.hidden) return;
     const space = room(container);
-    const params = Object.entries(space.letters).map(([name, value]) => ({ name, value }));
-    const result = await vegaEmbed(container, { ...specs[container.dataset.figure], params }, {
+    const params = Object.entries(space.params).map(([name, value]) => ({ name, value }));
+    const result = await vegaEmbed(container, { ...spec, params }, {
       ast: true, // no code out of texts: the page forbids it
       actions: false,
       renderer: "svg",
@@ -66,13 +85,6 @@
     });
     views.set(container, result);
     container.dataset.drawn = "";
-    result.view.addEventListener("click", (_, item) => {
-      const datum = item?.datum;
-      if (datum?.problem_id && datum.target) {
-        dispatchEvent(new CustomEvent("choose",
-          { detail: { problem: datum.problem_id, target: datum.target } }));
-      }
-    });
   }
 
   const observer = new IntersectionObserver((entries) => {
@@ -83,8 +95,19 @@
   }, { rootMargin: "600px" });
   containers.forEach((container) => observer.observe(container));
 
+  // Printing does not wait for plots, so that all are drawn before.
+  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 200));
+  async function drawRest() {
+    const next = containers.find((container) => !("drawn" in container.dataset) && !container.hidden);
+    if (!next) return;
+    observer.unobserve(next);
+    await draw(next);
+    idle(drawRest);
+  }
+  addEventListener("load", () => setTimeout(() => idle(drawRest), 1000));
+
   const again = () => [...views.keys()].forEach(draw);
-  dark.addEventListener("change", again);
+  dark.addEventListener("change", again); // tooltips have a theme
   let width = innerWidth, waiting;
   addEventListener("resize", () => {
     clearTimeout(waiting);
@@ -95,5 +118,26 @@
       }
     }, 150);
   });
-  addEventListener("beforeprint", () => containers.filter((container) => !views.has(container)).forEach(draw));
+
+  // Other rows for a plot: its height is that of its targets if each has a row of its own.
+  addEventListener("rows", ({ detail }) => {
+    for (const [id, rows] of Object.entries(detail)) {
+      const spec = specs[id], container = containers.find((one) => one.dataset.figure === id);
+      if (!spec) continue;
+      if (id === "leaderboard") spec.height = Math.max(1, rows.length) * (spec.step ??= spec.height / spec.datasets.rows.length);
+      spec.datasets.rows = rows;
+      observer.unobserve(container);
+      draw(container);
+    }
+  });
+
+  function resize(width) {
+    for (const [container, { view }] of views) {
+      const { params } = room(container, width);
+      for (const [name, value] of Object.entries(params)) view.signal(name, value);
+      view.width(width ?? container.clientWidth).run();
+    }
+  }
+  addEventListener("beforeprint", () => resize(PAPER));
+  addEventListener("afterprint", () => resize());
 })();
