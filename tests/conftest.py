@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
 from helpers import file_trace, remembered
+from helpers.browser import chromium, opened  # noqa: F401  # fixtures
 from helpers.remembered import Group
 from helpers.sandboxes import REQUIRED, missing
 from xdist.scheduler import LoadScopeScheduling

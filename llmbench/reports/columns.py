@@ -134,7 +134,7 @@ STATISTICS = (
         fmt.decimal,
         Place.SUMMARY | Place.LEADERBOARD,
         meaning="standard deviation of the scores, where an attempt scores 100 or 0: "
-        "0 if all end alike, 50 if half of them pass",
+        "0 if all end alike, 50 if half of them pass; it follows from the pass rate",
         lower_is_better=True,
     ),
     Statistic(

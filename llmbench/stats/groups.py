@@ -1,5 +1,6 @@
 """Groups of targets that cannot be told apart: all pairs tested, shown as letters."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
@@ -57,16 +58,16 @@ def groups(targets: Sequence[str], different: Iterable[Pair]) -> list[frozenset[
     return sorted(result, key=lambda group: sorted(rank[target] for target in group))
 
 
-def _rates(table: pl.DataFrame) -> dict[str, _Rates]:
+def _rates(table: pl.DataFrame) -> Mapping[str, _Rates]:
     """Return the pass rate of each target on each problem with a score, by id and hash."""
     problems = (
         table.filter(pl.col("score").is_not_null())
         .group_by("target", "problem_id", "problem_sha256")
         .agg(pl.col("passed").sum(), pl.len())
     )
-    rates: dict[str, dict[tuple[str, str], Fraction]] = {}
+    rates: dict[str, dict[tuple[str, str], Fraction]] = defaultdict(dict)
     for target, id_, hash_, passed, runs in problems.iter_rows():
-        rates.setdefault(target, {})[id_, hash_] = Fraction(passed, runs)
+        rates[target][id_, hash_] = Fraction(passed, runs)
     return rates
 
 

@@ -1,45 +1,22 @@
 """The page in a real browser: mouse and keyboard, contrast, and no request to a server."""
 
-import os
 import re
-import shutil
 import socket
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.browser import DESK, PHONE, Opened, draw_all
 from helpers.factories import alike, result
 from helpers.hostile_run import ANSWER, CODE, ENDS, IDS, LOG, MARKUP, MODELS, RUNS, write_run
-from playwright.sync_api import Browser, Dialog, Error, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from llmbench.cli import main
 from llmbench.store import tables
 
 pytestmark = pytest.mark.browser
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-REQUIRED = bool(os.environ.get("LLMBENCH_REQUIRE_BROWSER"))
-PHONE, DESK = {"width": 360, "height": 740}, {"width": 1360, "height": 900}
 ATTEMPTS = len(MODELS) * len(IDS) * RUNS
-Opened = Callable[..., Page]
-
-expect.set_options(timeout=30_000)  # a busy machine is slow
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Start the Chromium on the path; without one, skip the tests unless it is required."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        (pytest.fail if REQUIRED else pytest.skip)("there is no Chromium on the path")
-    with sync_playwright() as play:
-        try:
-            browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except Error as error:
-            (pytest.fail if REQUIRED else pytest.skip)(f"{path} does not start: {error}")
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -55,55 +32,15 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page
 
 
-@pytest.fixture
-def opened(chromium: Browser) -> Iterator[Opened]:
-    """Open pages; at the end, check that none made a request or failed."""
-    contexts, wrong = [], []
-
-    def refuse(route: Route) -> None:
-        if route.request.url.startswith(("http", "ws")):
-            wrong.append(f"requested {route.request.url}")
-            route.abort()
-        else:
-            route.continue_()
-
-    def answer(dialog: Dialog) -> None:
-        wrong.append(dialog.message)
-        dialog.dismiss()
-
-    def open_(path: Path, mark: str = "", **how: object) -> Page:
-        context = chromium.new_context(**{"viewport": DESK, **how})  # type: ignore[arg-type]  # any
-        contexts.append(context)
-        context.route("**/*", refuse)
-        page = context.new_page()
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", answer)
-        page.goto(path.as_uri() + mark)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert wrong == []
-
-
-def draw_all(page: Page) -> int:
-    """Scroll to every plot until it is drawn; returns their number."""
-    plots = page.locator("[data-figure]")
-    for plot in plots.all():
-        plot.scroll_into_view_if_needed()
-        expect(plot.locator("svg")).to_be_visible()
-    return plots.count()
-
-
 def test_every_plot_is_drawn_and_has_a_table_and_no_request_leaves_the_page(
     hostile: Path, opened: Opened
 ) -> None:
     page = opened(hostile)
-    assert draw_all(page) == 11
-    for figure in page.locator("figure:has([data-figure])").all():
+    assert draw_all(page) == 10
+    assert page.locator("#board tbody tr").count() == len(MODELS)
+    for figure in page.locator("figure:has([data-figure]):not(#leaderboard)").all():
         assert figure.locator("tbody tr").count() > 0
+    for figure in page.locator("figure:has([data-figure])").all():
         assert figure.locator("[data-figure]").get_attribute("aria-label")
 
 
@@ -142,13 +79,13 @@ TRESPASS = """async (url) => {
 def test_output_of_a_model_stays_text(hostile: Path, opened: Opened) -> None:
     page = opened(hostile)
     draw_all(page)
-    expect(page.locator("#leaderboard tbody th").last).to_have_text(f"lmstudio/n{MARKUP}")
+    expect(page.locator("#board tbody th").last).to_have_text(f"lmstudio/n{MARKUP}")
     assert page.locator("img").count() == 0
-    page.get_by_role("searchbox").fill("mul")
+    attempts_search(page).fill("mul")
     page.locator("#list button").first.click()
     expect(page.locator("#attempt-title")).to_contain_text(ENDS)
     page.locator("#close").click()
-    page.get_by_role("searchbox").fill("add")
+    attempts_search(page).fill("add")
     page.locator("#list button").first.click()
     expect(page.locator("#attempt-title")).to_contain_text("add")
     texts = page.locator("#body pre").all_text_contents()
@@ -171,14 +108,14 @@ def test_attempts_are_filtered_ordered_and_opened(hostile: Path, opened: Opened)
     page = opened(hostile)
     count, items = page.locator("#count"), page.locator("#list button")
     expect(count).to_have_text(f"{ATTEMPTS} attempts")
-    page.get_by_role("searchbox").fill("SUB sums")
+    attempts_search(page).fill("SUB sums")
     expect(count).to_have_text(f"{ATTEMPTS // 3} of {ATTEMPTS} attempts")
-    page.get_by_role("combobox", name="Outcome").select_option("failed")
+    page.locator("#filter [name=outcome]").select_option("failed")
     expect(items).to_have_count(2)
-    page.get_by_role("button", name="Clear").click()
+    page.locator("#clear").click()
     expect(count).to_have_text(f"{ATTEMPTS} attempts")
-    page.get_by_role("combobox", name="Target").select_option(f"lmstudio/{MODELS[1]}")
-    page.get_by_role("combobox", name="Order").select_option("slowest first")
+    page.locator("#filter [name=target]").select_option(f"lmstudio/{MODELS[1]}")
+    page.locator("#filter [name=order]").select_option("slowest first")
     expect(items).to_have_count(ATTEMPTS // 2)
     seconds = [
         float(text.removesuffix(" s")) for text in page.locator(".seconds").all_text_contents()
@@ -218,16 +155,19 @@ def test_the_keyboard_reaches_everything(hostile: Path, opened: Opened) -> None:
 
 def test_a_cell_of_the_heat_map_selects_its_attempts(hostile: Path, opened: Opened) -> None:
     page = opened(hostile)
-    draw_all(page)
-    page.locator("#problems svg .mark-text text", has_text="100%").first.click()
+    cells = page.locator("#problems td button")
+    assert cells.count() == len(IDS) * len(MODELS)
+    cells.first.click()
     expect(page.locator("#list button")).to_have_count(RUNS)
-    page.get_by_role("button", name="Clear").click()
-    page.locator("#problems summary").click()
-    button = page.locator("#problems td button").first
-    button.focus()
+    name = page.locator("#problems tbody .name").first.text_content()
+    expect(page.locator("#list .problem").first).to_have_text(name or "")
+    page.locator("#clear").click()
+    expect(page.locator("#list button")).to_have_count(ATTEMPTS)
+    cells.last.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#list button")).to_have_count(RUNS)
     expect(page.locator("#list button").first).to_be_focused()
+    assert "attempts-problem=" in page.url
 
 
 def test_an_attempt_has_an_address(hostile: Path, opened: Opened) -> None:
@@ -253,10 +193,13 @@ def test_text_has_enough_contrast_in_light_and_dark(
 def test_plots_follow_a_change_from_light_to_dark(hostile: Path, opened: Opened) -> None:
     page = opened(hostile, color_scheme="light")
     label = page.locator("#leaderboard svg .role-axis-label text").first
-    before = label.get_attribute("fill")
+    fill = "(it) => getComputedStyle(it).fill"
+    before = label.evaluate(fill)
     assert before
     page.emulate_media(color_scheme="dark")
-    expect(label).not_to_have_attribute("fill", before)
+    expect(label).not_to_have_css("fill", before)
+    page.emulate_media(media="print")
+    expect(label).to_have_css("fill", before)
 
 
 def test_a_phone_shows_everything_without_horizontal_scrolling(
@@ -279,8 +222,8 @@ def test_a_phone_shows_everything_without_horizontal_scrolling(
 
 def test_tables_are_visible_without_javascript(hostile: Path, opened: Opened) -> None:
     page = opened(hostile, java_script_enabled=False)
-    expect(page.locator("#leaderboard table")).to_contain_text("lmstudio/m")
-    expect(page.locator("#languages, #tags").first).to_be_visible()
+    expect(page.locator("#board table")).to_contain_text("lmstudio/m")
+    expect(page.locator("#problems, #tags").first).to_be_visible()
 
 
 def test_a_long_list_is_shown_in_parts(tmp_path: Path, opened: Opened) -> None:
@@ -314,7 +257,7 @@ def test_twelve_targets_with_long_names_differ_and_nothing_is_cut_off(
     assert page.evaluate(CUT_OFF) == []
     for id_ in ("latency", "pass-at-k"):
         assert page.evaluate(SYMBOLS, id_) == len(names)
-    assert page.locator("#leaderboard tbody tr").count() == len(names)
+    assert page.locator("#board tbody tr").count() == len(names)
 
 
 CUT_OFF = """() => [...document.querySelectorAll(".plot svg")].flatMap((svg) => {
@@ -343,7 +286,11 @@ def test_several_dates_are_a_history(tmp_path: Path, opened: Opened) -> None:
     expect(page.locator("#history svg path[aria-roledescription=point]")).to_have_count(2)
     page.locator("#history summary").click()
     expect(page.locator("#history tbody tr")).to_have_count(2)
-    expect(page.locator("#leaderboard tbody td").first).to_have_text("26.7%")
+    expect(page.locator("#board tbody td").first).to_have_text("26.7%")
+
+
+def attempts_search(page: Page) -> Locator:
+    return page.locator("#filter [name=text]")
 
 
 def brightness(page: Page, element: str, style: str) -> float:

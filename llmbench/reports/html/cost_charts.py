@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import altair as alt
 import polars as pl
@@ -198,15 +198,12 @@ def pareto_front(lines: pl.DataFrame, across: Across) -> list[bool]:
     """Return for each line if no other is at least as good in both values and better in one."""
     sign = 1 if across.is_more_better else -1
     points = [
-        (None, None) if rate is None else (sign * value, rate)
+        (sign * value, -math.inf if rate is None else rate)
         for value, rate in lines.select(across.value, "pass_rate").iter_rows()
     ]
     return [
-        value is not None
-        and not any(
-            v is not None and v >= value and r >= rate and (v > value or r > rate)
-            for v, r in points
-        )
+        rate > -math.inf
+        and not any(v >= value and r >= rate and (v > value or r > rate) for v, r in points)
         for value, rate in points
     ]
 
@@ -222,6 +219,7 @@ def _scatter(
     rule = base.mark_rule(size=2, opacity=0.4)
     tooltips = (alt.Tooltip(f"{name}:Q", format=across.format) for name in across.columns)
     tooltip = ["target:N", *tooltips, *RATE_TOOLTIPS]
+    steps: Literal["step-before", "step-after"]
     steps = "step-before" if across.is_more_better else "step-after"
     front = (
         alt.Chart(ROWS)

@@ -64,7 +64,8 @@
     const row = rows.get(line.target);
     columns.forEach(({ keys, format }, i) => {
       const cell = row.cells[i + 1];
-      cell.textContent = FORMATS[format](...keys.map((key) => line[key]));
+      const values = keys.map((key) => line[key]);
+      cell.textContent = values.includes(undefined) ? "-" : FORMATS[format](...values);
       if (!cell.classList.contains("interval")) return;
       for (const [name, key] of [["low", "ci_low"], ["high", "ci_high"], ["rate", "pass_rate"]]) {
         line[key] === null ? cell.style.removeProperty(`--${name}`) : cell.style.setProperty(`--${name}`, line[key]);

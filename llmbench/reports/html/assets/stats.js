@@ -71,7 +71,7 @@ const Stats = (() => {
     const [low, high] = !problems.length ? [null, null] : problems.length === 1
       ? wilson(problems[0].c, problems[0].n, quantile) : rateInterval(problems, alpha / 2);
     return {
-      attempts: attempts.length, scored: scored.length, pass_rate: rate, ci_low: low, ci_high: high,
+      attempts: attempts.length, scored: scored.length, problems: problems.length, pass_rate: rate, ci_low: low, ci_high: high,
       std_score: rate === null ? null : 100 * Math.sqrt(rate * (1 - rate)),
       flaky: mean(repeated.map(({ n, c }) => Number(c > 0 && c < n))),
       agreement: mean(repeated.map(({ n, c }) => 1 - 2 * c * (n - c) / (n * (n - 1)))),
