@@ -172,8 +172,8 @@ STATISTICS = (
         "tokens/s",
         ("tokens_per_second",),
         fmt.count,
-        meaning="decode speed that the client saw: tokens after the first chunk of all answers, "
-        "over their time",
+        meaning="decode speed that the client saw: tokens per second after the first chunk, the "
+        "median over attempts",
     ),
     Statistic(
         "prompt tokens/s",
@@ -181,7 +181,7 @@ STATISTICS = (
         fmt.count,
         Place.LEADERBOARD,
         needs="prompt_tokens_per_second",
-        meaning="speed of reading the prompt, by the server's own clock",
+        meaning="speed of reading the prompt by the server's own clock, the median over attempts",
     ),
     Statistic(
         "decode tokens/s",
@@ -189,7 +189,7 @@ STATISTICS = (
         fmt.count,
         Place.LEADERBOARD,
         needs="decode_tokens_per_second",
-        meaning="decode speed by the server's own clock",
+        meaning="decode speed by the server's own clock, the median over attempts",
     ),
     COST,
     COST_PER_SOLVED,

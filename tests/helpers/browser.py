@@ -11,10 +11,9 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page, Route
 
-    Opened = Callable[..., Page]
-
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 REQUIRED = bool(os.environ.get("LLMBENCH_REQUIRE_BROWSER"))
+Opened = Callable[..., "Page"]
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1360, "height": 900}
 PATIENCE = 120_000
 """Milliseconds that a busy machine may take."""
