@@ -16,6 +16,7 @@ GENERAL = {
     "attempt": "one run of one problem by one target",
     "run": "the number of an attempt among those at the same problem by the same target",
     "problem": "a task with tests; an attempt passes if all of them pass",
+    "problems": "number of problems that a row is about",
     "target": "a model at a server, as provider/model",
     "tag": "a topic of a problem",
     "language": "programming language of a problem",

@@ -4,7 +4,7 @@
   const specs = JSON.parse(document.getElementById("figures").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const containers = [...document.querySelectorAll("[data-figure]")];
-  const views = new Map();
+  const views = new Map(), turns = new Map();
   const ranked = specs.leaderboard.datasets.rows.map(({ target }) => target);
 
   const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Hiragino Sans', 'Yu Gothic UI', 'Noto Sans CJK JP', sans-serif";
@@ -69,7 +69,13 @@
     };
   }
 
-  async function draw(container) {
+  // Draws after what is drawn already: the last rows win.
+  function draw(container) {
+    turns.set(container, (turns.get(container) ?? Promise.resolve()).then(() => drawNow(container)));
+    return turns.get(container);
+  }
+
+  async function drawNow(container) {
     const spec = specs[container.dataset.figure];
     views.get(container)?.finalize();
     container.hidden = !spec.datasets.rows.length;
