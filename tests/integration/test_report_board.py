@@ -37,6 +37,8 @@ def results() -> pl.DataFrame:
                     "ttft_seconds": 0.1 * run + place + number / 64,
                     "tokens_per_second": 100.0 / (place + 1) + number,
                     "cost_usd": 0.001 * (number + 1) if place < 2 else None,
+                    "quantization": ("Q4_K_M", "Q8_0")[run % 2] if place == 2 else None,
+                    "context_length": 8192 if place > 1 else None,
                 }
                 if target == TARGETS[1] and number % 9 == run:
                     changes |= UNSCORED | {"outcome": "provider_error"}
@@ -152,6 +154,22 @@ def test_a_heading_sorts_by_its_better_end_then_the_other_then_not_at_all(
     assert [line[column] for line in shown(page)] == [*sorted(costs[:2], reverse=True), "-", "-"]
     heading.click()
     assert [line[0] for line in shown(page)] == ranked
+
+
+def test_quantization_and_context_are_shown_where_they_are_known(
+    page_file: Path, opened: Opened
+) -> None:
+    page = opened(page_file)
+    assert page.locator("#board thead th").all_text_contents()[-2:] == ["quantization", "context"]
+    settings = {line[0]: line[-2:] for line in shown(page)}
+    assert settings == {
+        TARGETS[0]: ["-", "-"],
+        TARGETS[1]: ["-", "-"],
+        TARGETS[2]: ["Q4_K_M, Q8_0", "8192"],
+        TARGETS[3]: ["-", "8192"],
+    }
+    page.locator("#choice [name=lang]").select_option("python")
+    assert {line[0]: line[-2:] for line in shown(page)} == settings
 
 
 def test_a_target_leads_to_its_attempts_with_the_filter(page_file: Path, opened: Opened) -> None:

@@ -124,8 +124,9 @@ def _escaped(table: pl.DataFrame) -> pl.DataFrame:
     columns = []
     for name in _NAMES:
         if name in table.columns:
-            known = table[name].unique().to_list()
-            columns.append(table[name].replace_strict(known, [single_line(text) for text in known]))
+            known = table[name].drop_nulls().unique().to_list()
+            escaped = [single_line(text) for text in known]
+            columns.append(table[name].replace_strict(known, escaped, default=None))
     return table.with_columns(columns)
 
 
