@@ -126,7 +126,9 @@ def _escaped(table: pl.DataFrame) -> pl.DataFrame:
         if name in table.columns:
             known = table[name].drop_nulls().unique().to_list()
             escaped = [single_line(text) for text in known]
-            columns.append(table[name].replace_strict(known, escaped, default=None))
+            columns.append(
+                table[name].replace_strict(known, escaped, default=None, return_dtype=pl.String)
+            )
     return table.with_columns(columns)
 
 
