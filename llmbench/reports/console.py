@@ -18,7 +18,8 @@ from llmbench.errors import LlmbenchError
 from llmbench.events import Listener
 from llmbench.plan import Plan
 from llmbench.reports.channel import Channel, channel_of
-from llmbench.reports.progress import LiveProgress, PlainProgress, QuietProgress
+from llmbench.reports.live import LiveProgress
+from llmbench.reports.progress import PlainProgress, QuietProgress
 from llmbench.reports.sanitize import escape_controls
 
 PIPE_WIDTH = 120
@@ -87,7 +88,7 @@ class Console:
         self.info(plan.outline)
         if self.quiet:
             yield QuietProgress(self.warn)
-        elif self._err.is_terminal:
+        elif self._err.is_terminal and not self._err.is_dumb_terminal:
             with LiveProgress(self._err, totals) as live:
                 yield live
         else:

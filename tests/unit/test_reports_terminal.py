@@ -23,7 +23,8 @@ from llmbench.events import (
 from llmbench.records import Outcome, Row
 from llmbench.reports import progress as progress_module
 from llmbench.reports.console import fit_table
-from llmbench.reports.progress import LiveProgress, PlainProgress
+from llmbench.reports.live import LiveProgress
+from llmbench.reports.progress import PlainProgress
 from llmbench.reports.summary import summary
 from llmbench.store import tables
 
