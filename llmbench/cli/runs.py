@@ -54,6 +54,7 @@ def _blocks(runs: Sequence[RunFolder], root: Path) -> Iterator[Paragraph | Grid]
             for run in runs
         ],
         text_columns=4,
+        droppable=["MB", "date", "targets"],
     )
     total = sum(run.size for run in runs)
     noun = "run" if len(runs) == 1 else "runs"

@@ -196,6 +196,22 @@ STATISTICS = (
 )
 """The statistics of a target, in the order of their columns."""
 
+DROPPED_FIRST = (
+    "std_score",
+    "flaky",
+    "broken",
+    "fixed",
+    "scored",
+    "TTFT",
+    "agreement",
+    "p",
+    "points",
+    "cost",
+    "tokens/s",
+    INTERVAL_TITLE,
+)
+"""The columns that a narrow terminal does without, the first one first."""
+
 STABILITY_STATISTICS = (
     AGREEMENT,
     Statistic(

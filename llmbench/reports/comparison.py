@@ -15,6 +15,9 @@ from llmbench.texts import counted
 STYLES = {"broken": "red", "worse": "red", "newly flaky": "yellow"}
 """Styles of changes; the others are improvements."""
 
+DROPPED_FIRST = ("detects", "p (McNemar)", "attempts", "problems", "p")
+"""The columns that a narrow terminal does without, the first one first."""
+
 FRAMES = ("differences", "flips", "metrics", "excluded")
 
 
@@ -132,7 +135,7 @@ def _differences(comparison: Comparison) -> Grid:
         ]
         for number, line in _numbered(comparison)
     ]
-    return Grid(head, rows, text_columns=1, title="pass rates")
+    return Grid(head, rows, text_columns=1, title="pass rates", droppable=DROPPED_FIRST)
 
 
 def _flips(comparison: Comparison) -> Grid:

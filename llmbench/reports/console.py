@@ -7,25 +7,21 @@ from dataclasses import dataclass
 from typing import IO, Any, cast
 
 import rich.console
-from rich import box
 from rich.console import ConsoleOptions, RenderableType
-from rich.measure import Measurement
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
 from llmbench.errors import LlmbenchError
 from llmbench.events import Listener
 from llmbench.plan import Plan
 from llmbench.reports.channel import Channel, channel_of
+from llmbench.reports.fitting import FittingTable
 from llmbench.reports.live import LiveProgress
 from llmbench.reports.progress import PlainProgress, QuietProgress
 from llmbench.reports.sanitize import escape_controls
 
 PIPE_WIDTH = 120
 """Width of the tables where there is no terminal to measure."""
-
-_UNBOUNDED = rich.console.Console(width=100_000, markup=False)
 
 
 @dataclass(slots=True)
@@ -109,9 +105,9 @@ class Console:
             if isinstance(part, Text):
                 self._out.print(part, soft_wrap=not self._out.is_terminal)
                 continue
-            if isinstance(part, Table):
-                fit_table(part, self.width)
-            self._out.print(part)
+            # A pipe has no width: programs such as grep need whole lines.
+            whole = isinstance(part, FittingTable) and not self._out.is_terminal and part.width
+            self._out.print(part, width=max(self.width, whole or 0))
             self._out.print()
 
     def print_raw(self, parts: Iterable[RenderableType]) -> None:
@@ -128,23 +124,3 @@ class Console:
         if not self.quiet:
             for line in lines:
                 self._out.print(line, soft_wrap=True)
-
-
-def fit_table(table: Table, width: int) -> bool:
-    """Remove frame and padding from a table that is too wide; True if it then fits into `width`.
-
-    A table whose texts alone are too wide is left as it was.
-    """
-    original = table.box, table.show_edge, table.padding
-    for padding in (1, 0):
-        if _width(table) > width:
-            table.box, table.show_edge, table.padding = box.SIMPLE_HEAD, False, (0, padding, 0, 0)
-    if _width(table) <= width:
-        return True
-    table.box, table.show_edge, table.padding = original
-    return False
-
-
-def _width(table: Table) -> int:
-    """Return the columns of text that a table fills if no cell is wrapped."""
-    return Measurement.get(_UNBOUNDED, _UNBOUNDED.options, table).maximum

@@ -7,6 +7,7 @@ import polars as pl
 
 from llmbench import stats
 from llmbench.reports.columns import (
+    DROPPED_FIRST,
     REPLAY_NOTICE,
     STATISTICS,
     Place,
@@ -49,6 +50,7 @@ def _blocks(lines: pl.DataFrame) -> Iterator[Paragraph | Grid]:
             title=Code(single_line(str(target))),
             styles=[_style(line) for line in dates],
             sparkline=sparkline([line["pass_rate"] for line in dates]),
+            droppable=DROPPED_FIRST,
         )
     yield Paragraph([Line(NOTE)])
 

@@ -83,6 +83,7 @@ def _blocks(title: str, lines: pl.DataFrame) -> Iterator[Paragraph | Grid]:
         ],
         text_columns=3,
         title="verdicts",
+        droppable=["problems", "accepted night", "since", "pass_rate", "p (month)"],
     )
     yield Paragraph([Line(NOTE)], bullets=True)
 

@@ -52,6 +52,7 @@ class Grid:
         title: its heading, if it has one.
         styles: the look of each row in a terminal; empty means plain.
         sparkline: a small chart that a terminal shows behind the title.
+        droppable: titles of the columns that a narrow terminal does without, the first one first.
     """
 
     head: Sequence[str]
@@ -60,6 +61,7 @@ class Grid:
     title: str = ""
     styles: Sequence[str] = ()
     sparkline: str = ""
+    droppable: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +83,23 @@ def render(document: Document, format: str) -> "Iterator[RenderableType]":
 
 def _text(document: Document) -> "Iterator[RenderableType]":
     # Imported late: the choices of --format must not load rich.
-    from rich.table import Table
     from rich.text import Text
+
+    from llmbench.reports.fitting import FittingTable
 
     for block in document.blocks:
         if isinstance(block, Paragraph):
             yield from (Text(line.text, style=line.style) for line in block.lines)
             continue
         title = f"{block.title}  {block.sparkline}" if block.sparkline else block.title
-        table = Table(title=title or None, title_justify="left")
-        for i, name in enumerate(block.head):
-            right = i >= block.text_columns
-            table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
-        styles = block.styles or [""] * len(block.rows)
-        for cells, style in zip(block.rows, styles, strict=True):
-            table.add_row(*map(Text, cells), style=style)
-        yield table
+        yield FittingTable(
+            block.head,
+            block.text_columns,
+            list(block.rows),
+            title=title,
+            styles=block.styles,
+            droppable=block.droppable,
+        )
 
 
 def _json(document: Document) -> Iterator[str]:
