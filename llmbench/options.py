@@ -334,8 +334,9 @@ def _add(
         if declared.bare is not None:
             settings |= {"nargs": "?", "const": declared.bare}
     if declared.positional:
-        nargs = {"nargs": "+" if field.default is attrs.NOTHING else "*"} if several else {}
-        add_argument(field.name, default=argparse.SUPPRESS, **settings, **nargs)
+        required = field.default is attrs.NOTHING
+        number = ("+" if required else "*") if several else None if required else "?"
+        add_argument(field.name, default=argparse.SUPPRESS, nargs=number, **settings)
         return
     settings |= {"dest": field.name, "default": argparse.SUPPRESS}
     if several:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from llmbench.cli.options.show import ShowOptions
 from llmbench.errors import ResultFileError
@@ -10,18 +11,26 @@ from llmbench.records import Row
 from llmbench.reports.attempt import attempt, repair
 from llmbench.reports.console import Console
 from llmbench.reports.sections import AttemptSections
+from llmbench.reports.summary import details
 from llmbench.runners import load_all
 from llmbench.store import artifacts, tables
 from llmbench.store.artifacts import AttemptArtifacts
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 def main(options: ShowOptions) -> int:
-    """Show an attempt and return the exit code.
+    """Show an attempt, or the tables of all, and return the exit code.
 
     Raises:
         UsageError: there is no such attempt, or several fit.
     """
     table = tables.load([options.result], once=True)
+    console = Console(quiet=False)
+    if options.problem is None:
+        console.print_tables(details(_of_target(table, options.target), console.width))
+        return 0
     runs = _runs(options, tables.rows(table))
     row = next((row for row in runs if row.run == options.run), None)
     if row is None:
@@ -35,7 +44,6 @@ def main(options: ShowOptions) -> int:
     first = stored.get(0, AttemptArtifacts())
     texts = AttemptSections.load(options.problem_paths, load_all(options.runner_paths))
     outcomes = [f"#{each.run} {each.outcome.replace('_', ' ')}" for each in runs]
-    console = Console(quiet=False)
     console.print_raw(attempt(row, outcomes, list(texts.sections(row, first))))
     for i, (before, after) in enumerate(pairwise(rounds), 1):
         sections = texts.sections(after, stored.get(i, AttemptArtifacts()), before)
@@ -43,6 +51,18 @@ def main(options: ShowOptions) -> int:
     if first.work is not None:
         console.print("", f"kept in: {first.work}")
     return 0
+
+
+def _of_target(table: tables.Table, target: str | None) -> "pl.DataFrame":
+    """Return the rows of one target, or of all if none is named."""
+    rows = tables.without_logs(table.lazy())
+    if target is None:
+        return rows
+    chosen = rows.filter((rows["target"] == target) | (rows["model"] == target))
+    if chosen.is_empty():
+        known = ", ".join(rows["target"].unique(maintain_order=True))
+        raise ResultFileError(f"{target}: no such target: choose with --target from {known}")
+    return chosen
 
 
 def _repairs(table: tables.Table, first: Row) -> list[Row]:

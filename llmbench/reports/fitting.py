@@ -1,7 +1,8 @@
 """A table that fits the width of its terminal: frame and padding go first, then columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
@@ -9,6 +10,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+FRAMED: Mapping[str, Any] = {"box": box.HEAVY_HEAD}
+PLAIN: Mapping[str, Any] = {"box": box.SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}
+DENSE: Mapping[str, Any] = {**PLAIN, "padding": 0}
+"""The looks of a table, the widest one first."""
 
 _UNBOUNDED = Console(width=100_000, markup=False)
 
@@ -40,11 +46,11 @@ class FittingTable:
     @property
     def width(self) -> int:
         """Columns of text that the table fills in full."""
-        return _width(self._table(self.head, framed=self.framed))
+        return _width(self._table(self.head, PLAIN if not self.framed else FRAMED))
 
     def fits(self, width: int) -> bool:
         """True if the table fits into `width` without its frame and with all its columns."""
-        return _width(self._table(self.head, framed=False)) <= width
+        return _width(self._table(self.head, DENSE)) <= width
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table in the fullest form that fits, and the names of the missing columns."""
@@ -55,8 +61,8 @@ class FittingTable:
         candidates = [title for title in self.droppable if title in self.head]
         while True:
             head = [title for title in self.head if title not in dropped]
-            for framed in (True, False) if self.framed else (False,):
-                table = self._table(head, framed=framed)
+            for look in (FRAMED, PLAIN, DENSE)[not self.framed :]:
+                table = self._table(head, look)
                 if _width(table) <= width:
                     yield table
                     if dropped:
@@ -66,18 +72,12 @@ class FittingTable:
                 break
             dropped.append(candidates.pop(0))
         # The texts alone are too wide: they are wrapped, and the figures stay whole.
-        yield self._table(head, framed=False)
+        yield self._table(head, DENSE)
         if dropped:
             yield Text(f"not shown at this width: {', '.join(dropped)}", style="dim")
 
-    def _table(self, head: Sequence[str], *, framed: bool) -> Table:
-        table = Table(
-            title=self.title or None,
-            title_justify="left",
-            box=box.HEAVY_HEAD if framed else box.SIMPLE_HEAD,
-            show_edge=framed,
-            padding=(0, 1) if framed else (0, 1, 0, 0),
-        )
+    def _table(self, head: Sequence[str], look: Mapping[str, Any]) -> Table:
+        table = Table(title=self.title or None, title_justify="left", **look)
         places = [place for place, title in enumerate(self.head) if title in head]
         for place in places:
             figures = place >= self.text_columns

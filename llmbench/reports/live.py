@@ -41,7 +41,7 @@ INDENT = "  "
 
 
 class _TargetLine:
-    """What the display knows of one target."""
+    """The state of one target in the display."""
 
     def __init__(self, name: str, total: int) -> None:
         self.name = name
@@ -200,8 +200,8 @@ def _block(line: _TargetLine, sizes: tuple[int, int, int], width: int) -> list[T
         return [grid]
     room = width - len(INDENT)
     outcomes, *streams = details
-    shown = [*textwrap.wrap(outcomes, room), *(shortened(text, room) for text in streams)]
-    return [grid, *(Text(INDENT + text, style="dim") for text in shown)]
+    texts = [*textwrap.wrap(outcomes, room), *(shortened(text, room) for text in streams)]
+    return [grid, *(Text(INDENT + text, style="dim") for text in texts)]
 
 
 def shortened(text: str, width: int) -> str:

@@ -136,8 +136,8 @@ def _languages(table: pl.DataFrame, names: Mapping[str, str]) -> FittingTable:
     )
     view.droppable = languages[:0:-1]
     for target, name in names.items():
-        found = [cells.get((target, lang)) for lang in languages]
-        view.rows.append([name, *(_rate_with_interval(line) for line in found)])
+        by_language = [cells.get((target, lang)) for lang in languages]
+        view.rows.append([name, *(_rate_with_interval(line) for line in by_language)])
     return view
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from llmbench.errors import OutputError, RunError, UsageError
 from llmbench.models.base import Model
@@ -74,6 +75,8 @@ def _print_notes(run: Run, written: Sequence[Path], console: Console) -> None:
     console.print(
         *(f"rows: {path}" for path in written), f"answers, code, logs: {run.directory.path}"
     )
+    if written:
+        console.print(f"each problem: llmbench show {quote(str(written[0]))}")
 
 
 def refused_params(models: Mapping[str, Model]) -> Iterator[str]:

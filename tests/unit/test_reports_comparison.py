@@ -7,11 +7,10 @@ import polars as pl
 import pytest
 from helpers.factories import alike, result
 from rich.console import Console
-from rich.table import Table
 
 from llmbench import stats
 from llmbench.reports import comparison
-from llmbench.reports.console import fit_table
+from llmbench.reports.fitting import FittingTable
 from llmbench.reports.render import render
 from llmbench.stats import Comparison
 
@@ -118,9 +117,9 @@ def test_notes_name_unscored_attempts_and_incomparable_pairs(format: str) -> Non
 
 def test_the_tables_of_several_pairs_fit_into_80_columns() -> None:
     parts = list(render(comparison.document(compare(BEFORE, AFTER, BEFORE, AFTER)), "text"))
-    views = [part for part in parts if isinstance(part, Table)]
+    views = [part for part in parts if isinstance(part, FittingTable)]
     assert len(views) == 3
-    assert all(fit_table(view, 80) for view in views)
+    assert all(view.fits(80) for view in views)
 
 
 def test_a_regression_of_few_problems_is_not_called_chance() -> None:

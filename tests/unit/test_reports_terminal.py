@@ -9,7 +9,6 @@ from helpers.factories import row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from rich.table import Table
 
 from llmbench import stats
 from llmbench.events import (
@@ -22,10 +21,10 @@ from llmbench.events import (
 )
 from llmbench.records import Outcome, Row
 from llmbench.reports import progress as progress_module
-from llmbench.reports.console import fit_table
+from llmbench.reports.fitting import FittingTable
 from llmbench.reports.live import LiveProgress
 from llmbench.reports.progress import PlainProgress
-from llmbench.reports.summary import summary
+from llmbench.reports.summary import details, summary
 from llmbench.store import tables
 
 INFRASTRUCTURE = {"score": None, "passed": None}
@@ -35,6 +34,14 @@ def summarize(rows: Iterable[Row], width: int = 100, repairs: Iterable[Row] | No
     console = Console(file=StringIO(), width=width, highlight=False, markup=False)
     repaired = None if repairs is None else tables.to_frame(repairs)
     for part in summary(tables.to_frame(rows), width, repaired):
+        console.print(part)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def detailed(rows: Iterable[Row], width: int = 100) -> str:
+    console = Console(file=StringIO(), width=width, highlight=False, markup=False)
+    for part in details(tables.to_frame(rows), width):
         console.print(part)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -102,18 +109,50 @@ def test_infrastructure_errors_are_counted_with_their_reason() -> None:
     assert "2 × provider_error: busy: wait" in text
 
 
-def test_a_summary_names_every_target_language_problem_and_outcome() -> None:
+def test_a_summary_names_targets_languages_outcomes_and_what_needs_attention() -> None:
+    rows = [
+        row(target="a/x", problem_id="p", lang="go"),
+        failed(target="b/y", problem_id="q"),
+        row(target="b/y", problem_id="q", run=2),
+        failed(target="b/y", problem_id="r"),
+    ]
+    text = summarize(rows)
+    for words in (
+        "a/x",
+        "go",
+        "outcomes of b/y: 1 passed, 2 failed",
+        "1 problem pass in some runs and fail in others: q",
+        "1 problem never passed: r",
+    ):
+        assert words in text
+    assert "timeout" not in text
+    assert text.rstrip().splitlines()[-2].startswith("a/x")  # the leaderboard is last
+
+
+def test_a_summary_of_ten_targets_fits_on_a_screen() -> None:
+    rows = [
+        row(target=f"a/model-{place}", problem_id=f"p{number}", lang=lang, run=run)
+        if (number + run) % 11 > place
+        else failed(target=f"a/model-{place}", problem_id=f"p{number}", lang=lang, run=run)
+        for place in range(10)
+        for number in range(20)
+        for lang in ("go", "python", "typescript")
+        for run in (1, 2)
+    ]
+    assert len(summarize(rows, 120).splitlines()) <= 40
+    one = [each for each in rows if each.target == "a/model-0"]
+    assert len(summarize(one, 80).splitlines()) <= 20
+
+
+def test_details_show_each_problem_and_repeated_runs() -> None:
     rows = [
         row(target="a/x", problem_id="p", lang="go"),
         failed(target="b/y", problem_id="q"),
         row(target="b/y", problem_id="q", run=2),
     ]
-    text = summarize(rows)
-    for word in ("a/x", "b/y", "go", "python", "p ", "q ", "passed", "failed"):
-        assert word in text
-    assert "100% ± 0" in text
-    assert "50% ± 50" in text
-    assert "timeout" not in text
+    text = detailed(rows)
+    for words in ("a/x", "b/y", "go", "python", "p ", "q ", "100% ± 0", "50% ± 50", "agreement"):
+        assert words in text
 
 
 def test_a_summary_shows_the_interval_of_each_rate() -> None:
@@ -135,8 +174,10 @@ def test_repairs_have_their_own_table_and_change_no_other() -> None:
         row(run=3, round=3),
     ]
     plain, text = summarize(rows), summarize(rows, repairs=repairs)
-    assert text.startswith(plain)
-    rounds = text.removeprefix(plain)
+    before, board, after = plain.partition("leaderboard")
+    assert text.startswith(before)
+    assert text.endswith(board + after)
+    rounds = text.removeprefix(before)
     for words in (
         "25.0%",
         "50.0%",
@@ -168,10 +209,12 @@ def test_a_summary_shows_names_and_figures_in_full_at_any_width(width: int, targ
     assert "…" not in text
     for name in NAMES[:targets]:
         assert name in text
-    for number in range(12):
-        assert f"typescript-with-a-long-name-{number} " in text
     for place in range(targets):
         assert f" {place / 12:.1%} " in text
+    text = detailed(rows, width)
+    assert max(map(len, text.splitlines())) <= width
+    for number in range(12):
+        assert f"typescript-with-a-long-name-{number} " in text
     assert text.count("100% ± 0") == targets * (targets - 1) // 2
 
 
@@ -180,13 +223,31 @@ def test_numbers_replace_names_that_do_not_fit() -> None:
     assert text.startswith(f"1 {NAMES[1]}\n2 {NAMES[0]}\n")
 
 
-def test_a_table_of_long_texts_keeps_its_frame() -> None:
-    view = Table("name", "meaning")
-    view.add_row("x", "word " * 40)
-    assert not fit_table(view, 80)
-    assert view.box is not None
-    assert view.show_edge
-    assert view.padding == (0, 1, 0, 1)
+def text_of(view: FittingTable, width: int) -> str:
+    console = Console(file=StringIO(), width=width, highlight=False, markup=False)
+    console.print(view)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_table_keeps_its_figures_whole_and_drops_columns_by_their_order(width: int) -> None:
+    head = ["name", "first", "second", "third"]
+    rows = [["some/name-of-a-model", "12345.6 s", "98765.4 s", "55555.5 s"]]
+    view = FittingTable(head, rows=list(rows), droppable=["third", "second"], title="title")
+    text = text_of(view, width)
+    assert max(map(len, text.splitlines())) <= width
+    shown = [title for title, cell in zip(head, rows[0], strict=True) if cell in text]
+    assert shown == head[: len(shown)]
+    assert (len(shown) == len(head)) == ("not shown at this width" not in text)
+    assert len(shown) >= {40: 2, 60: 4, 80: 4, 120: 4}[width]
+
+
+def test_a_table_of_long_texts_wraps_them_and_says_nothing_of_its_columns() -> None:
+    view = FittingTable(["name", "meaning"], 2, [["x", "word " * 40]])
+    text = text_of(view, 80)
+    assert text.count("word") == 40
+    assert "not shown" not in text
 
 
 def test_a_notice_marks_replayed_answers() -> None:

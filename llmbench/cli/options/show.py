@@ -11,13 +11,14 @@ from llmbench.plan import WORK_FOLDER
 
 DESCRIPTION = """\
 Show one attempt: the prompt, the answer, the code found in it, and the test log; then its repairs,
-if it has any."""
+if it has any. Without a problem, show the tables of each problem and of repeated runs."""
 
 EPILOG = """\
 The rows are in the result file and, for repairs, in the file beside it. Answer, code and log are in
 the work folder of the run, which is searched beside the file. Texts that are gone are named.
 
 examples:
+  llmbench show results.csv
   llmbench show results.csv python-lru-ttl-cache
   llmbench show results.parquet 'python-lru-ttl-cache#2' --target openai/gpt-4.1"""
 
@@ -35,11 +36,12 @@ class ShowOptions(AttemptTextOptions):
         converter=Path,
         metadata=option("result file, .csv or .parquet", "RESULT", positional=True),
     )
-    problem: str = field(
+    problem: str | None = field(
+        default=None,
         metadata=option(
             "problem id and number of the run",
             "PROBLEM[#RUN]",
-            default="#1",
+            default="every problem, in tables; #1",
             check=Check("a problem id, alone or with the number of a run as in id#2", _names_a_run),
             positional=True,
         ),
@@ -56,12 +58,12 @@ class ShowOptions(AttemptTextOptions):
     @property
     def problem_id(self) -> str:
         """The id of the problem."""
-        return self.problem.partition("#")[0]
+        return (self.problem or "").partition("#")[0]
 
     @property
     def run(self) -> int:
         """The number of the run."""
-        return int(self.problem.partition("#")[2] or "1")
+        return int((self.problem or "").partition("#")[2] or "1")
 
     @property
     def work_dirs(self) -> tuple[Path, ...]:
