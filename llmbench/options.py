@@ -318,9 +318,8 @@ def _add(
     *,
     hidden: bool = False,
 ) -> None:
-    settings: dict[str, Any] = {"help": help_text(field, declared).replace("%", "%%")}
-    if hidden:
-        settings["help"] = argparse.SUPPRESS
+    text = argparse.SUPPRESS if hidden else help_text(field, declared).replace("%", "%%")
+    settings: dict[str, Any] = {"help": text}
     kind = _plain(field.type)
     several = get_origin(kind) is tuple
     if kind is bool:
