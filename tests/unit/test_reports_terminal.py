@@ -64,14 +64,14 @@ def test_pass_rate_and_std_score_follow_from_the_scores(passes: list[bool]) -> N
 def test_a_summary_shows_the_models_as_their_servers_describe_them() -> None:
     described = {"server": "llama.cpp b1", "quantization": "Q4_K_M", "parameters": 8_190_735_360}
     text = summarize([row(**described), row(run=2, **described), row(run=3, target="a/b")], 120)
-    table = text[text.index("the model, as its server says") :].splitlines()[:7]
+    table = text[text.index("as their servers describe") :].splitlines()[:7]
     assert [word for word in ("Q4_K_M", "8.19B", "llama.cpp b1") if word in "".join(table)] == [
         "Q4_K_M",
         "8.19B",
         "llama.cpp b1",
     ]
-    assert "context" not in table[2]
-    assert "as its server says" not in summarize([row()], 120)
+    assert "context" not in table[1]
+    assert "as their servers describe" not in summarize([row()], 120)
 
 
 def test_answers_that_came_as_reasoning_alone_are_reported_with_their_share_and_advice() -> None:
