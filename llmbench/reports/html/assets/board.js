@@ -92,11 +92,13 @@
     if (!alike.length) return `${first.target} passes most, ${rate}, and chance does not explain its lead over any other.`;
     const group = [first, ...alike], words = [];
     const fastest = best(group, "tokens_per_second", 1), cheapest = best(group, "cost_per_solved_usd", -1);
-    if (fastest) words.push(`${fastest.target} decodes fastest (${number(fastest.tokens_per_second, 0)} tokens/s)`);
-    if (cheapest) words.push(`${cheapest.target} costs least (${FORMATS.dollars(cheapest.cost_per_solved_usd)} per solved problem)`);
+    const speed = fastest && `decodes fastest (${number(fastest.tokens_per_second, 0)} tokens/s)`;
+    const cost = cheapest && `costs least (${FORMATS.dollars(cheapest.cost_per_solved_usd)} per solved problem)`;
+    if (speed) words.push(`${fastest.target} ${speed}`);
+    if (cost) words.push(speed && cheapest === fastest ? cost : `${cheapest.target} ${cost}`);
     const few = 2 ** (1 - problems) > alpha ? ` ${problems === 1 ? "One problem is" : `${problems} problems are`} too few to show any difference.` : "";
     return `${first.target} passes most, ${rate}, but ${listed(alike.map(({ target }) => target))} cannot be told apart from it.`
-      + few + (words.length ? ` Of these, ${words.join(", and ")}.` : "");
+      + few + (words.length ? ` Of these, ${words.join(" and ")}.` : "");
   }
 
   function draw(list) {
