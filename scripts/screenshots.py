@@ -23,16 +23,14 @@ from llmbench.store import tables
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 COLUMNS = 100
-WIDTH = 1060
+WIDTH = 1200
 CHROMIUM = "/usr/bin/chromium"
-TABLES = 3
-"""Parts of the summary that the picture shows: the notice, the targets, the outcomes."""
-
 CUT = """
 () => {
   document.querySelectorAll("section:not(#part-1), footer, .skip, dialog, script, noscript")
     .forEach((e) => e.remove());
-  document.querySelectorAll("#part-1 figure:not(#leaderboard)").forEach((e) => e.remove());
+  document.querySelectorAll("#part-1 > :not(h2, #board)").forEach((e) => e.remove());
+  document.querySelectorAll("#board option:not(:first-child)").forEach((e) => e.remove());
   const inside = (rule) => rule.selectorText.split(",").some((each) => {
     const plain = each.replace(/::?(before|after|hover|focus[a-z-]*|marker)/g, "").trim() || "*";
     return /^(:root|html|body|\\*)/.test(plain) || document.querySelector(plain) !== null;
@@ -78,9 +76,9 @@ def llmbench(*words: str, folder: str) -> None:
 
 
 def terminal(rows: pl.DataFrame) -> str:
-    """Return the first tables of the summary as SVG that loads no font."""
+    """Return the summary as SVG that loads no font."""
     console = Console(file=StringIO(), record=True, width=COLUMNS, force_terminal=True)
-    for part, _ in zip(summary(rows, COLUMNS), range(TABLES), strict=False):
+    for part in summary(rows, COLUMNS):
         console.print(part)
     layout = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     layout = layout.replace("Fira Code", "ui-monospace, Menlo, Consolas")
@@ -94,7 +92,7 @@ def page(html: Path) -> str:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         view = browser.new_page(viewport={"width": WIDTH, "height": 900})
         view.goto(html.as_uri())
-        view.wait_for_selector("#leaderboard svg")
+        view.wait_for_selector("#board tbody tr")
         height, styles, body = view.evaluate(CUT)
         browser.close()
     styles = re.sub(r"(?m)^(:root|html|body)(?=[ ,{])", ".page", styles)
