@@ -202,6 +202,7 @@ DROPPED_FIRST = (
     "broken",
     "fixed",
     "scored",
+    "TTFT uncached",
     "TTFT",
     "agreement",
     "p",

@@ -133,7 +133,10 @@ async def test_the_answers_of_a_llama_cpp_model_are_timed_counted_and_graded(
     assert rows["usage_source"].to_list() == ["server"] * 2
     assert (rows["ttfa_seconds"] > rows["ttft_seconds"]).all()  # it reasons first
     assert (rows["completion_tokens"] > 50).all()
-    assert (rows["tokens_per_second"] > 0).all()
+    assert rows["timing_source"].to_list() == ["llama.cpp"] * 2
+    assert rows["decode_tokens_per_second"].null_count() == 0
+    assert (rows["decode_tokens_per_second"] > 0).all()
+    assert (rows["chunks"] > 0).all()
     assert rows["model_reported"].to_list() == ["tiny"] * 2
     assert rows["quantization"].to_list() == ["F32"] * 2
     assert (rows["parameters"] > 100_000).all()

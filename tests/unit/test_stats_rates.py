@@ -152,3 +152,28 @@ def test_rates_of_ten_thousand_rows_are_fast() -> None:
     table = tables.to_frame(rows_of([(5, i % 6) for i in range(2000)]))
     assert len(stats.summarize(table, ["problem_id", "target"])) == 2000
     assert isinstance(stats.summarize(table, ["target"]), pl.DataFrame)
+
+
+def test_the_time_to_first_token_of_uncached_prompts_leaves_out_the_mostly_cached() -> None:
+    times = [(0, 2.0), (49, 4.0), (50, 0.1), (100, 0.1), (None, 0.2)]
+    rows = [
+        row(run=i, prompt_tokens=100, cached_tokens=cached, ttft_seconds=seconds)
+        for i, (cached, seconds) in enumerate(times, 1)
+    ]
+    (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
+    assert (line["ttft_seconds"], line["ttft_uncached_seconds"]) == (0.2, 3.0)
+    assert line["mostly_cached"] == 0.5  # of the four answers of which the server tells
+    (line,) = stats.summarize(tables.to_frame(rows[:2]), ["target"]).to_dicts()
+    assert (line["ttft_uncached_seconds"], line["mostly_cached"]) == (3.0, None)
+
+
+def test_the_decode_speed_of_a_group_is_by_the_clock_of_servers() -> None:
+    rows = [
+        row(run=1, decode_tokens_per_second=70.0, timing_source="llama.cpp"),
+        row(run=2, decode_tokens_per_second=900.0, timing_source="client"),
+        row(run=3, decode_tokens_per_second=None, timing_source=None),
+    ]
+    (line,) = stats.summarize(tables.to_frame(rows), ["target"]).to_dicts()
+    assert line["decode_tokens_per_second"] == 70
+    (line,) = stats.summarize(tables.to_frame(rows[1:]), ["target"]).to_dicts()
+    assert line["decode_tokens_per_second"] is None

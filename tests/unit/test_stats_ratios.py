@@ -4,6 +4,7 @@ import math
 from statistics import fmean
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.stats
 from helpers.factories import alike, result
@@ -95,3 +96,36 @@ def test_results_are_compared_by_ratios_of_totals_and_of_medians() -> None:
     assert (speed["ratio_of"], speed["ratio"]) == ("medians", pytest.approx(0.5))
     assert fmean([speed["ratio_ci_low"], speed["ratio_ci_high"]]) == pytest.approx(0.5)
     assert cost["ratio"] is cost["ratio_ci_low"] is None
+
+
+def test_answers_in_one_burst_do_not_decide_the_speed() -> None:
+    # Earlier versions measured 400 tokens within 0.2 ms; their files have no stream_seconds.
+    steady = {"llm_seconds": 8.5, "ttft_seconds": 0.5, "tokens_per_second": 50.0}
+    burst = {"llm_seconds": 0.5002, "ttft_seconds": 0.5, "tokens_per_second": 2e6}
+    runs = {f"p{i}": [1] * 20 for i in range(6)}
+    old = result(runs, stream_seconds=None, **steady)
+    is_burst = pl.col("run") == 20
+    new = old.with_columns(
+        pl.when(is_burst).then(pl.lit(value)).otherwise(pl.col(name)).alias(name)
+        for name, value in burst.items()
+    )
+    (line,) = (
+        metric
+        for metric in stats.compare([("a", old), ("b", new)]).metrics.to_dicts()
+        if metric["metric"] == "tokens_per_second"
+    )
+    assert line["value_baseline"] == pytest.approx(50)
+    assert line["value_candidate"] == pytest.approx(50, rel=0.06)
+    assert line["ratio"] == pytest.approx(1, rel=0.06)
+    assert [line["ratio_ci_low"], line["ratio_ci_high"]] == pytest.approx([1, 1], rel=0.06)
+
+
+def test_the_speed_on_a_problem_is_all_tokens_over_all_time() -> None:
+    table = result({"p": [1, 1]}, tokens_per_second=10.0, stream_seconds=1.0)
+    slow = pl.col("run") == 2
+    table = table.with_columns(
+        tokens_per_second=pl.when(slow).then(2.0).otherwise(pl.col("tokens_per_second")),
+        stream_seconds=pl.when(slow).then(3.0).otherwise(pl.col("stream_seconds")),
+    )
+    lines = {m["metric"]: m for m in stats.compare([("a", table), ("b", table)]).metrics.to_dicts()}
+    assert lines["tokens_per_second"]["value_baseline"] == pytest.approx((10 + 6) / 4)

@@ -1,12 +1,16 @@
 """Turns of answers and tests: never both at once, in batches, without a deadlock."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from llmbench import turns as turns_module
+from llmbench.plan import EndpointPlan, Plan
+from llmbench.records import Target
+from llmbench.runs.alternation import in_turns
 from llmbench.scheduler import Scheduler, Workload
 from llmbench.turns import Turns
 
@@ -90,3 +94,26 @@ async def test_a_cancelled_wait_gives_the_slot_back() -> None:
     with anyio.fail_after(1):
         async with turns.answering(nullcontext()):
             await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("url", "local", "alternate", "in_turns_"),
+    [
+        ("http://localhost:1234/v1", True, True, True),
+        ("http://localhost:1234/v1", True, False, False),
+        ("http://localhost:4000/v1", False, True, False),  # a proxy to models elsewhere
+        ("http://10.0.0.7:1234/v1", True, True, False),
+    ],
+)
+def test_only_a_model_on_this_machine_takes_turns(
+    url: str, local: bool, alternate: bool, in_turns_: bool
+) -> None:
+    class Pipeline:
+        async def ask(self) -> None: ...
+
+        async def grade(self) -> None: ...
+
+    pipeline: Any = Pipeline()
+    plan = Plan((EndpointPlan((Target("p", "m", url),), 1, local),), (), 1, 2, 10.0)
+    ask, grade = in_turns(pipeline, plan, alternate=alternate)
+    assert (ask != pipeline.ask, grade != pipeline.grade) == (in_turns_, in_turns_)
