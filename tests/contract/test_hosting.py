@@ -90,7 +90,8 @@ async def test_the_first_request_of_a_model_says_how_long_it_took_to_load() -> N
     async with routed(routes, "ollama") as (played, server):
         hosting, mistral = Hosting(), target(server, "mistral")
         await hosting.add(mistral, server, None)
-        listening = replace(server, on_loaded=hosting.on_loaded)
+        chat = replace(server.provider, protocol="chat")
+        listening = replace(server, provider=chat, on_loaded=hosting.on_loaded)
         model = open_model(mistral, listening, warm_up=True)
         await model.complete(MESSAGES, run=1, slot=anyio.Semaphore(1))
     assert played.paths.count("POST /v1/chat/completions") == 2
