@@ -19,7 +19,7 @@ class Usage:
 
 
 MIN_CHUNKS = 4
-MIN_STREAM_SECONDS = 0.2
+MIN_STREAM_SECONDS = 0.5
 MAX_SPEED_ERROR = 0.1
 """See `Completion.tokens_per_second`."""
 
