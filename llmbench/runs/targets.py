@@ -30,6 +30,7 @@ from llmbench.models.server import ModelInfo, Server, choose_model, connect
 from llmbench.plan import EndpointPlan
 from llmbench.records import Problem, Target
 from llmbench.reports.console import Console
+from llmbench.runs.alternatives import alternatives
 from llmbench.runs.request_options import ModelOptions, RequestOptions
 
 
@@ -169,7 +170,9 @@ async def open_targets(
                 offers = await _list_models_or_empty(server, required=not models)
             except ModelError as error:
                 if not resuming or not models:
-                    raise
+                    if models or options.base_url or not provider.local:
+                        raise
+                    raise await _with_alternatives(error, provider, providers) from None
                 opened.unreached[name], offers = error, []
             chosen = _choose_models(server, models, offers, console)
             targets = [_target(server, model, options) for model in chosen]
@@ -182,6 +185,16 @@ async def open_targets(
             endpoints[server.base_url] = replace(endpoint, targets=(*endpoint.targets, *targets))
         opened.endpoints = tuple(endpoints.values())
         yield opened
+
+
+async def _with_alternatives(
+    error: ModelError, provider: Provider, providers: Mapping[str, Provider]
+) -> ModelError:
+    """Return the error of a local server that is not there with what else could be asked."""
+    if not isinstance(error, UnreachableError):
+        return error
+    lines = await alternatives(provider, providers)
+    return UnreachableError(error.message, hint="\n".join([error.hint, *lines]))
 
 
 async def _describe(

@@ -124,6 +124,34 @@ async def test_an_unreachable_server_is_one_line_with_its_address(tmp_path: Path
     assert "LM Studio" in line
 
 
+CONFIG = """
+providers:
+  absent: {{base_url: "http://127.0.0.1:9/v1", local: true}}
+  here: {{base_url: "{address}", local: true}}
+"""
+
+
+async def test_without_a_server_the_others_and_the_keys_are_named_with_their_commands(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, "one", "two") as server:
+        (tmp_path / "llmbench.yaml").write_text(CONFIG.format(address=server.base_url))
+        env = environment(OPENROUTER_API_KEY="sk-secret")
+        ran = await run(tmp_path, "--provider", "absent", env=env)
+    assert ran.code == 1
+    assert "cannot reach http://127.0.0.1:9/v1" in ran.err
+    assert "here answers with 2 chat models: llmbench --provider here --model one" in ran.err
+    assert "OPENROUTER_API_KEY is set: llmbench models openrouter" in ran.err
+    assert "sk-secret" not in ran.err
+
+
+async def test_with_no_server_and_no_key_the_next_step_is_named(tmp_path: Path) -> None:
+    (tmp_path / "llmbench.yaml").write_text(CONFIG.format(address="http://127.0.0.1:10/v1"))
+    ran = await run(tmp_path, "--provider", "absent")
+    assert ran.code == 1
+    assert "llmbench doctor says what is missing" in ran.err
+
+
 async def test_several_models_without_a_choice_are_an_error(tmp_path: Path) -> None:
     async with serving(tmp_path, "one", "two") as server:
         ran = await run(tmp_path, "--base-url", server.base_url)
