@@ -1,4 +1,4 @@
-"""What else could be asked from here, where the server of a run does not answer."""
+"""Other servers and keys of this machine, where the server of a run does not answer."""
 
 import os
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ async def alternatives(missing: Provider, providers: Mapping[str, Provider]) -> 
         for provider in others:
             if provider.local and provider.base_url:
                 tasks.start_soon(look, provider)
-    found = [lines[provider.name] for provider in others if provider.name in lines]
-    found += [
+    answers = [lines[provider.name] for provider in others if provider.name in lines]
+    answers += [
         f"{provider.key_env} is set: llmbench models {provider.name}, "
         f"then llmbench --provider {provider.name} --model MODEL"
         for provider in others
         if provider.key_env and not provider.local and os.environ.get(provider.key_env, "").strip()
     ]
-    return found or [
+    return answers or [
         "no other local server answers, and no API key is set: "
         "llmbench doctor says what is missing; llmbench --provider demo needs no model"
     ]
