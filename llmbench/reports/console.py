@@ -105,9 +105,12 @@ class Console:
             if isinstance(part, Text):
                 self._out.print(part, soft_wrap=not self._out.is_terminal)
                 continue
-            # A pipe has no width: programs such as grep need whole lines.
-            whole = isinstance(part, FittingTable) and not self._out.is_terminal and part.width
-            self._out.print(part, width=max(self.width, whole or 0))
+            if isinstance(part, FittingTable) and not self._out.is_terminal:
+                # A pipe has no width: programs such as grep need whole lines.
+                self._out.width = max(PIPE_WIDTH, part.width)
+            self._out.print(part)
+            if not self._out.is_terminal:
+                self._out.width = PIPE_WIDTH
             self._out.print()
 
     def print_raw(self, parts: Iterable[RenderableType]) -> None:
