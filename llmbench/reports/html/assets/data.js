@@ -1,5 +1,6 @@
 "use strict";
 // The attempts, and filters that the query of the page's address keeps.
+// biome-ignore lint/correctness/noUnusedVariables: the other scripts of the page use it
 const Attempts = (() => {
   const index = JSON.parse(document.getElementById("attempt-index").textContent);
   const problems = index.problems.map(([name, lang, tags, difficulty], key) => ({

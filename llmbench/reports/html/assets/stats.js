@@ -1,5 +1,6 @@
 "use strict";
 // The statistics of the leaderboard, as llmbench.stats computes them, for the problems of a filter.
+// biome-ignore lint/correctness/noUnusedVariables: board.js uses it
 const Stats = (() => {
   const sum = (values) => values.reduce((total, value) => total + value, 0);
   const present = (values) => values.filter((value) => value !== null);
@@ -45,7 +46,10 @@ const Stats = (() => {
       * sum(Array.from(logarithms.subarray(m * CORRELATIONS, (m + 1) * CORRELATIONS), (l) => Math.exp(l - largest))));
     const total = sum(posterior);
     let before = 0;
-    const cumulated = posterior.map((p) => (before += p, (before - p / 2) / total));
+    const cumulated = posterior.map((p) => {
+      before += p;
+      return (before - p / 2) / total;
+    });
     const at = (share) => {
       const right = cumulated.findIndex((value) => value >= share);
       if (right <= 0) return means[right < 0 ? MEANS - 1 : 0];
