@@ -47,6 +47,8 @@ async def interrupted(
     """Run until two answers have rows and a third is in flight, and send the signals."""
     async with opened("bubblewrap", load_runners(bundled_dir("runners"))):
         pass
+    # Only requests for answers count below.
+    (folder / "llmbench.yaml").write_text("providers: {openai-compatible: {inspect: false}}")
     slow = Script([HELLO[:40], pause, HELLO[40:]])
     async with scripted(Script(status=404), Script([HELLO]), Script([HELLO]), slow) as (server, _):
         code = CALL.format(url=server.base_url, how=how)

@@ -214,9 +214,17 @@ async def test_a_run_of_the_manual_succeeds(tmp_path: Path, line: CommandLine) -
     async with serving(tmp_path, *models) as server:
         is_server = options.provider != "demo" and not targets
         address = ["--base-url", server.base_url] if is_server else []
-        providers = {name: {"base_url": server.base_url} for name in targets}
+        providers: dict[str, dict[str, str]] = {
+            name: {"base_url": server.base_url} for name in targets
+        }
+        if is_server:  # the server of the test speaks that protocol alone
+            providers[options.provider] = {"protocol": "chat"}
         (tmp_path / "llmbench.yaml").write_text(yaml.safe_dump({"providers": providers}))
         few = ["--only", "python-lru-ttl-cache", "--sandbox", "bubblewrap"]
+        if options.max_cost is not None:  # the real server tells its prices
+            price = {"prompt": 1, "completion": 1}
+            (tmp_path / "prices.yaml").write_text(yaml.safe_dump(dict.fromkeys(models, price)))
+            few += ["--prices", "prices.yaml"]
         env = environment(OPENROUTER_API_KEY="any")
         ran = await run(tmp_path, *flags, *address, *few, env=env)
     assert ran.code == 0, ran.err
