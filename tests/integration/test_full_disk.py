@@ -56,4 +56,6 @@ async def test_a_full_disk_ends_a_run_that_resumes_once_there_is_room(
         assert again.code == 0, again.err
     assert pl.read_parquet(small_disk / "r.parquet")["outcome"].to_list() == ["passed"] * 8
     # Only the answer that did not fit on the disk, or was in flight then, is requested again.
-    assert server.requests.total() <= 8 + 1
+    # Each of the two runs also loads the model once.
+    answers = sum(n for (_, problem, *_), n in server.requests.items() if problem is not None)
+    assert answers <= 8 + 1
