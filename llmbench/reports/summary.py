@@ -1,5 +1,6 @@
 """The tables that end a run in the terminal: one screen, and the details of each problem."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
@@ -170,8 +171,9 @@ def _attention(table: pl.DataFrame) -> Iterator[Text]:
     """Yield the problems that flip, those that nobody solved, and the faults of the machine."""
     flipping = stats.summarize(table, ["problem_id", "target"]).filter(pl.col("flaky") > 0)
     if len(flipping):
-        flips = flipping["problem_id"].value_counts(sort=True)["problem_id"].to_list()
-        yield _problems("pass in some runs and fail in others", flips, "yellow")
+        flips = [problem for problem, _ in Counter(flipping["problem_id"]).most_common()]
+        verbs = "passes in some runs and fails", "pass in some runs and fail"
+        yield _problems(f"{verbs[len(flips) > 1]} in others", flips, "yellow")
     unsolved = stats.item_statistics(table).filter(pl.col("solved") == NEVER)
     if len(unsolved):
         yield _problems("never passed", unsolved["problem_id"].to_list(), "red")

@@ -133,11 +133,11 @@ def main() -> None:
                 for ways in answers.values()
             ]
             every = [error for way in errors for error in way]
-            kept = len(every) / sum(map(len, answers.values()))
+            share = len(every) / sum(map(len, answers.values()))
             worst = [max(quantile(way, q) for way in errors if len(way) > 30) for q in (0.95, 0.99)]
             ours = " <- ours" if (chunks, seconds) == (MIN_CHUNKS, MIN_STREAM_SECONDS) else ""
             print(
-                f"{chunks:6} {seconds:7}  {kept:4.0%} {quantile(every, 0.95):12.1%} "
+                f"{chunks:6} {seconds:7}  {share:4.0%} {quantile(every, 0.95):12.1%} "
                 f"{quantile(every, 0.99):7.1%} {worst[0]:13.1%} {worst[1]:7.1%}{ours}"
             )
 

@@ -9,6 +9,7 @@ from helpers.sandboxes import RUNNERS, opened
 
 from llmbench.records import AttemptKey, Outcome, Problem, Submission, Verdict
 from llmbench.sandboxes.base import Sandbox
+from llmbench.sandboxes.local.bubblewrap import BubblewrapSandbox
 from llmbench.sandboxes.local.users import INSIDE, Users
 
 pytestmark = [pytest.mark.anyio, pytest.mark.bubblewrap]
@@ -70,6 +71,19 @@ async def test_the_tests_are_not_the_user_of_process_1_or_of_another_attempt(
     first, second = (int(each[1]) for each in mapped if each)
     assert first != second
     assert {first, second} <= set(own_users.uids)
+
+
+async def test_ids_that_the_kernel_refuses_are_not_used_and_that_is_said(
+    own_users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = range(2**32 - 1, 2**32)  # the kernel has no such user
+    monkeypatch.setattr(Users, "find", lambda: Users(ends, ends))
+    notes: list[str] = []
+    with anyio.fail_after(60):
+        sandbox = await BubblewrapSandbox.open({"python": RUNNERS["python"]}, notes.append)
+    assert not sandbox.separates_users
+    await sandbox.aclose()
+    assert any("attempts share one user under bubblewrap" in note for note in notes)
 
 
 async def test_an_attempt_that_holds_many_pipes_takes_none_from_its_neighbour(

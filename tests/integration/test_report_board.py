@@ -71,7 +71,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("board"), results())
 
 
-def shown(page: Page) -> list[list[str]]:
+def visible_cells(page: Page) -> list[list[str]]:
     """The cells of the leaderboard, as they are visible."""
     return [
         [cell.strip() for cell in line.locator("th, td").all_text_contents()]
@@ -102,19 +102,19 @@ def test_a_filter_shows_the_figures_that_python_computes(
     page = opened(page_file)
     for name, value in fields.items():
         page.locator(f"#choice [name={name}]").select_option(value)
-    assert shown(page) == expected(results().filter(rows))
-    assert len(shown(page)) == len(TARGETS)
+    assert visible_cells(page) == expected(results().filter(rows))
+    assert len(visible_cells(page)) == len(TARGETS)
 
 
 def test_the_whole_board_is_that_of_python_and_clearing_restores_it(
     page_file: Path, opened: Opened
 ) -> None:
     page = opened(page_file)
-    assert shown(page) == expected(results())
+    assert visible_cells(page) == expected(results())
     page.locator("#choice [name=lang]").select_option("go")
     page.locator("#choice").get_by_role("button", name="Clear").click()
     expect(page.locator("#chosen")).to_be_hidden()
-    assert shown(page) == expected(results())
+    assert visible_cells(page) == expected(results())
 
 
 def test_a_link_keeps_filter_and_order(page_file: Path, opened: Opened) -> None:
@@ -122,13 +122,13 @@ def test_a_link_keeps_filter_and_order(page_file: Path, opened: Opened) -> None:
     page.locator("#choice [name=lang]").select_option("python")
     page.locator("#choice [name=target]").fill("CLOUD, 日本")
     page.locator("#board thead").get_by_role("button", name="TTFT").click()
-    before = shown(page)
+    before = visible_cells(page)
     assert [line[0] for line in before] == list(TARGETS[:3])
     expect(page.locator("#chosen")).to_have_text("12 of 24 problems, 3 of 4 targets")
     page.locator("#filter [name=outcome]").select_option("failed")
     count = page.locator("#count").text_content()
     again = opened(page_file, "?" + page.url.split("?", 1)[1])
-    assert shown(again) == before
+    assert visible_cells(again) == before
     expect(again.locator("[aria-sort=ascending]")).to_have_text("TTFT")
     expect(again.locator("#count")).to_have_text(count or "")
     again.locator("nav a").last.click()
@@ -137,23 +137,27 @@ def test_a_link_keeps_filter_and_order(page_file: Path, opened: Opened) -> None:
 
 def test_a_link_to_what_the_page_lacks_shows_everything(page_file: Path, opened: Opened) -> None:
     page = opened(page_file, "?lang=cobol&sort=-nothing")
-    assert shown(page) == expected(results())
+    assert visible_cells(page) == expected(results())
 
 
 def test_a_heading_sorts_by_its_better_end_then_the_other_then_not_at_all(
     page_file: Path, opened: Opened
 ) -> None:
     page = opened(page_file)
-    ranked = [line[0] for line in shown(page)]
+    ranked = [line[0] for line in visible_cells(page)]
     heading = page.locator("#board thead").get_by_role("button", name="cost per solved")
     heading.click()
     column = page.locator("#board thead th").all_text_contents().index("cost per solved")
-    costs = [line[column] for line in shown(page)]
+    costs = [line[column] for line in visible_cells(page)]
     assert costs == [*sorted(costs[:2]), "-", "-"]
     heading.click()
-    assert [line[column] for line in shown(page)] == [*sorted(costs[:2], reverse=True), "-", "-"]
+    assert [line[column] for line in visible_cells(page)] == [
+        *sorted(costs[:2], reverse=True),
+        "-",
+        "-",
+    ]
     heading.click()
-    assert [line[0] for line in shown(page)] == ranked
+    assert [line[0] for line in visible_cells(page)] == ranked
 
 
 def test_quantization_and_context_are_shown_where_they_are_known(
@@ -161,7 +165,7 @@ def test_quantization_and_context_are_shown_where_they_are_known(
 ) -> None:
     page = opened(page_file)
     assert page.locator("#board thead th").all_text_contents()[-2:] == ["quantization", "context"]
-    settings = {line[0]: line[-2:] for line in shown(page)}
+    settings = {line[0]: line[-2:] for line in visible_cells(page)}
     assert settings == {
         TARGETS[0]: ["-", "-"],
         TARGETS[1]: ["-", "-"],
@@ -169,7 +173,7 @@ def test_quantization_and_context_are_shown_where_they_are_known(
         TARGETS[3]: ["-", "8192"],
     }
     page.locator("#choice [name=lang]").select_option("python")
-    assert {line[0]: line[-2:] for line in shown(page)} == settings
+    assert {line[0]: line[-2:] for line in visible_cells(page)} == settings
 
 
 def test_a_target_leads_to_its_attempts_with_the_filter(page_file: Path, opened: Opened) -> None:
@@ -177,13 +181,13 @@ def test_a_target_leads_to_its_attempts_with_the_filter(page_file: Path, opened:
     page.locator("#choice [name=tag]").select_option("async")
     page.locator("#board tbody button").first.click()
     expect(page.locator("#count")).to_have_text(f"{5 * RUNS} of {len(results())} attempts")
-    assert set(page.locator("#list .target").all_text_contents()) == {shown(page)[0][0]}
+    assert set(page.locator("#list .target").all_text_contents()) == {visible_cells(page)[0][0]}
 
 
 def test_the_first_screen_says_which_target_to_use(page_file: Path, opened: Opened) -> None:
     page = opened(page_file, viewport=DESK)
     verdict = page.locator("#verdict")
-    expect(verdict).to_contain_text(f"{shown(page)[0][0]} passes most")
+    expect(verdict).to_contain_text(f"{visible_cells(page)[0][0]} passes most")
     box = page.locator("#board tbody tr").last.bounding_box()
     assert box is not None
     assert box["y"] + box["height"] <= DESK["height"]

@@ -121,7 +121,7 @@ def test_a_summary_names_targets_languages_outcomes_and_what_needs_attention() -
         "a/x",
         "go",
         "outcomes of b/y: 1 passed, 2 failed",
-        "1 problem pass in some runs and fail in others: q",
+        "1 problem passes in some runs and fails in others: q",
         "1 problem never passed: r",
     ):
         assert words in text

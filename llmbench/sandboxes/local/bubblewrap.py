@@ -13,7 +13,7 @@ from typing import Self
 import anyio
 
 import llmbench
-from llmbench.errors import NoSandboxError
+from llmbench.errors import NoSandboxError, SandboxError
 from llmbench.runners import Runner
 from llmbench.sandboxes.launch import HOME, WORK, Launch
 from llmbench.sandboxes.local import seccomp
@@ -186,7 +186,11 @@ async def _try(command: list[str], entry: Entry | None, toolchain: Toolchain | N
         )
         async with process:
             if entry:
-                await entry.admit()
+                try:
+                    await entry.admit()
+                except SandboxError as error:
+                    entry.close()  # bwrap, which waits for it, ends
+                    return str(error)
             assert process.stderr
             output = b"".join([part async for part in process.stderr])
     if not process.returncode:
