@@ -160,7 +160,7 @@ async def test_a_run_writes_its_rows_though_a_channel_breaks(folder: Path, broke
     assert ran.code == (1 if broken == "a full disk for stdout" else 0), ran.err
     assert pl.read_csv(folder / "rows.csv")["outcome"].to_list() == ["passed"]
     if broken in ENCODINGS:
-        assert "by target" in ran.out
+        assert "leaderboard" in ran.out
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from llmbench.models.providers import Provider
 from llmbench.plan import bundled_dir
 from llmbench.runners import Runner, load_runners
 from llmbench.sandboxes.diagnostics import State
-from llmbench.sandboxes.docker import owner
+from llmbench.sandboxes.docker import images, owner
 from llmbench.sandboxes.docker.client import OWNER_LABEL
 
 pytestmark = pytest.mark.anyio
@@ -40,16 +40,14 @@ def engine() -> Iterator[PrivateEngine]:
 
 
 def image(engine: PrivateEngine, runner: Runner, **changed: str) -> None:
-    """Give the engine an image that holds the runner's folder, some files with another text."""
+    """Give the engine an image with the runner's files, some of them with another text."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path in sorted(runner.folder.rglob("*")):
-            if path.is_file():
-                name = path.relative_to(runner.folder).as_posix()
-                data = changed.get(path.stem, path.read_text()).encode()
-                entry = tarfile.TarInfo(f"opt/runner/{name}")
-                entry.size = len(data)
-                archive.addfile(entry, io.BytesIO(data))
+        for path in images.image_files(runner.folder):
+            text = changed.get(path.stem, (runner.folder / path).read_text())
+            entry = tarfile.TarInfo(f"opt/runner/{path.as_posix()}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
     command = ["docker", "-H", engine.host, "import", "-c", 'CMD ["sh"]', "-", runner.config.image]
     subprocess.run(command, input=packed.getvalue(), check=True, capture_output=True)
 
