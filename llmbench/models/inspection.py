@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ PROBE_SECONDS = 3.0
 """Longest wait for one answer; all questions to recognise a server are asked at once."""
 
 UNLOAD_SECONDS = 60.0
+LOAD_SECONDS = 900.0
 MAX_BODY_BYTES = 16 * 1024**2
 
 
@@ -90,6 +92,23 @@ class Inspector:
             path = unload.path.replace("{model}", quote(id_))
             done &= await self._request(path, body, UNLOAD_SECONDS) is not None
         return done
+
+    async def load(self, model: str, context: int) -> float | None:
+        """Load a model with a context of so many tokens, unless it is loaded so.
+
+        Returns the seconds that it took, or None if the server failed or takes no context.
+        """
+        kind, before = await self.kind(), await self.describe(model)
+        if kind is None or not kind.load_path:
+            return None
+        if before.loaded and before.context_length == context:
+            return 0.0
+        if before.loaded:
+            await self.unload(model)
+        began = time.monotonic()
+        body = {"model": model, "context_length": context}
+        loaded = await self._request(kind.load_path, body, LOAD_SECONDS)
+        return None if loaded is None else time.monotonic() - began
 
     async def _recognise(self) -> None:
         answers: dict[str, Any] = {}

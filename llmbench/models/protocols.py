@@ -23,6 +23,7 @@ class Protocol(NamedTuple):
         key_scheme: The text before the key.
         headers: Further headers of each request.
         models_path: The address of the list of models, relative to that of the server.
+        context_field: The field of each request, inside `options`, that sets the context.
     """
 
     model_class: str
@@ -30,11 +31,12 @@ class Protocol(NamedTuple):
     key_scheme: str = "Bearer "
     headers: Mapping[str, str] = MappingProxyType({})
     models_path: str = "models"
+    context_field: str = ""
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
     "chat": Protocol("llmbench.models.chat:ChatModel"),
-    "ollama": Protocol("llmbench.models.ollama:OllamaModel"),
+    "ollama": Protocol("llmbench.models.ollama:OllamaModel", context_field="num_ctx"),
     "messages": Protocol(
         "llmbench.models.messages:MessagesModel",
         key_header="x-api-key",

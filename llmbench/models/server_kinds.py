@@ -53,8 +53,8 @@ class ServerKind:
 
     A server is of this kind if its answer at `sign_path` fits `sign`. Its version is that of
     `version_path`, or comes with a source. `sources` are in the order of their precision. `unload`
-    is None if the server keeps its models. `larger_context` says how people get a context of
-    `{tokens}`.
+    is None if the server keeps its models. A POST to `load_path` loads a model with the
+    `context_length` that it names. `larger_context` says how people get a context of `{tokens}`.
     """
 
     name: str
@@ -63,6 +63,7 @@ class ServerKind:
     sources: tuple[Source, ...]
     version_path: str = ""
     unload: Unload | None = None
+    load_path: str = ""
     larger_context: str = ""
 
 
@@ -125,6 +126,7 @@ SERVER_KINDS = (
         unload=Unload(
             "/api/v1/models/unload", {"instance_id": "{model}"}, _instances, "/api/v1/models"
         ),
+        load_path="/api/v1/models/load",
         larger_context=_LM_STUDIO_CONTEXT,
     ),
     ServerKind(

@@ -150,6 +150,15 @@ class ModelOptions(ConfigOptions):
             default="unload it",
         ),
     )
+    context: int | None = field(
+        default=None,
+        metadata=option(
+            "context in tokens that local models are loaded with; LM Studio and Ollama take it",
+            "N",
+            default="the server's",
+            check=whole_number(256, 10**8),
+        ),
+    )
     alternate: bool = field(
         default=True,
         metadata=option(

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from json import dumps
+from json import dumps, loads
 
 import anyio
 
@@ -12,11 +12,12 @@ from llmbench.errors import ModelError, TransientError, UnreachableError, UsageE
 from llmbench.events import Listener, RetryScheduled
 from llmbench.models import wsl
 from llmbench.models.base import Model
+from llmbench.models.extra_fields import with_fields
 from llmbench.models.hosting import Hosting
 from llmbench.models.limits import AdaptiveConcurrency, RateLimiter, ServerLimits
 from llmbench.models.price_list import listed_price
 from llmbench.models.pricing import MILLION, Price, find_price, read_prices
-from llmbench.models.protocols import open_model
+from llmbench.models.protocols import PROTOCOLS, open_model
 from llmbench.models.providers import (
     EMBEDDED,
     Provider,
@@ -153,7 +154,7 @@ async def open_targets(
     """
     providers = load_providers(options.config)
     user_prices = read_prices(options.prices) if options.prices else {}
-    hosting = Hosting(console.info, console.warn, options.keep_loaded)
+    hosting = Hosting(console.info, console.warn, options.keep_loaded, options.context)
     opened = OpenTargets(warm_up=options.warm_up, hosting=hosting)
     endpoints: dict[str, EndpointPlan] = {}
     registry = LimiterRegistry(rate_limiters)
@@ -269,6 +270,10 @@ def _target(server: Server, model: str, options: ModelOptions) -> Target:
     address = EMBEDDED if provider.replays else server.base_url
     extra = dumps(provider.extra, sort_keys=True)
     sampling = options.sampling(seed)
+    context_field = PROTOCOLS[provider.protocol].context_field
+    if options.context is not None and context_field:
+        fields = with_fields(loads(sampling.params), {"options": {context_field: options.context}})
+        sampling = replace(sampling, params=dumps(fields, sort_keys=True, ensure_ascii=False))
     return Target(provider.name, model, address, sampling, extra, options.label)
 
 

@@ -8,6 +8,7 @@ from helpers.chat import MESSAGES
 from helpers.described_servers import JSON, OLLAMA_PS, SERVERS, RoutedServer, routed
 from helpers.scripted_server import HELLO, Script
 
+from llmbench.errors import TargetError, UsageError
 from llmbench.models.hosting import Hosting, Need
 from llmbench.models.protocols import open_model
 from llmbench.models.server import ModelInfo, Server
@@ -31,8 +32,8 @@ class Lines:
         self.info: list[str] = []
         self.warned: list[str] = []
 
-    def hosting(self, *, keep_loaded: bool = False) -> Hosting:
-        return Hosting(self.info.append, self.warned.append, keep_loaded)
+    def hosting(self, *, keep_loaded: bool = False, context: int | None = None) -> Hosting:
+        return Hosting(self.info.append, self.warned.append, keep_loaded, context)
 
 
 async def test_a_context_that_is_too_small_is_a_warning_that_says_what_to_set() -> None:
@@ -44,9 +45,72 @@ async def test_a_context_that_is_too_small_is_a_warning_that_says_what_to_set() 
             await hosting.check_contexts({"ollama/mistral": Need(900, 4096)})
     assert lines.warned == [
         "ollama/mistral: its context is 4096 tokens, and the longest prompt (about 900) with "
-        "--max-tokens 4096 needs more: set OLLAMA_CONTEXT_LENGTH=5120 for `ollama serve`, or "
-        "choose a smaller --max-tokens"
+        "--max-tokens 4096 needs more: give --context 5120, or choose a smaller --max-tokens"
     ]
+
+
+async def test_a_server_whose_client_cannot_set_the_context_says_how_it_is_started() -> None:
+    lines = Lines()
+    async with routed(SERVERS["vllm"], "vllm") as (_, server):
+        hosting, model = lines.hosting(), target(server, "Qwen/Qwen3-8B-AWQ")
+        await hosting.add(model, server, None)
+        await hosting.check_contexts({"vllm/Qwen/Qwen3-8B-AWQ": Need(1000, 10**6)})
+        (line,) = lines.warned
+        assert "start vLLM with `--max-model-len 1001472`, or choose a smaller" in line
+        with pytest.raises(UsageError, match="takes none from its clients") as refused:
+            await lines.hosting(context=8192).add(model, server, None)
+    assert refused.value.hint == "start vLLM with `--max-model-len 8192`"
+
+
+LOADED: dict[str, object] = {"type": "llm", "status": "loaded", "load_time_seconds": 9.1}
+LM_STUDIO_LOADS = {
+    **SERVERS["lmstudio"],
+    "/api/v1/models/unload": {},
+    "/api/v1/models/load": LOADED,
+}
+
+
+async def test_a_model_is_loaded_with_the_context_that_is_asked_for() -> None:
+    lines = Lines()
+    async with routed(LM_STUDIO_LOADS, "lmstudio") as (played, server):
+        hosting, model = lines.hosting(context=16384), target(server, "qwen3-30b-a3b")
+        await hosting.add(model, server, None)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(hosting.prepare, model)
+        sent = dict(zip(played.paths, played.bodies, strict=True))
+    assert played.paths.count("POST /api/v1/models/load") == 1
+    assert sent["POST /api/v1/models/load"] == {"model": "qwen3-30b-a3b", "context_length": 16384}
+    assert lines.info == ["loaded lmstudio/qwen3-30b-a3b with a context of 16384 tokens"]
+    assert hosting.served(model).context_length == 16384
+
+
+async def test_a_model_that_is_loaded_with_another_context_is_unloaded_first() -> None:
+    async with routed(LM_STUDIO_LOADS, "lmstudio") as (played, server):
+        hosting, model = Lines().hosting(context=16384), target(server, "qwen2.5-coder-7b")
+        await hosting.add(model, server, None)
+        await hosting.prepare(model)
+    changes = [path for path in played.paths if "load" in path]
+    assert changes == ["POST /api/v1/models/unload"] * 2 + ["POST /api/v1/models/load"]
+
+
+async def test_a_model_that_cannot_be_loaded_so_stops_its_target() -> None:
+    async with routed(SERVERS["lmstudio"], "lmstudio") as (_, server):
+        hosting, model = Lines().hosting(context=16384), target(server, "qwen3-30b-a3b")
+        await hosting.add(model, server, None)
+        with pytest.raises(TargetError, match="did not load it with a context of 16384"):
+            await hosting.prepare(model)
+
+
+async def test_a_context_that_the_server_did_not_give_is_a_warning() -> None:
+    lines = Lines()
+    async with routed(SERVERS["ollama"], "ollama") as (_, server):
+        hosting, mistral = lines.hosting(context=8192), target(server, "mistral")
+        await hosting.add(mistral, server, None)
+        await hosting.check_contexts({"ollama/mistral": Need(900, 4096)})
+        assert lines.warned == []
+        await hosting.observe(mistral)
+    assert lines.warned[0] == "ollama/mistral: loaded with a context of 4096 tokens, not 8192"
 
 
 async def test_a_context_that_suffices_is_no_warning() -> None:
