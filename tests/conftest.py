@@ -32,8 +32,15 @@ KIND = re.compile(r"[\[-](docker-warm|docker-runsc|docker|bubblewrap|process)(?=
 PASSED = pytest.StashKey[bool]()
 """True for a test whose body has passed."""
 
+LONG = ("test_shipped_problems.py", "test_resume_after_kill.py")
+"""Files whose tests take the longest; they come first, so that no worker waits for them alone."""
 
 REMEMBERED = "remembered: passed before with the same sources, packages, images and tools"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 def pytest_configure() -> None:
@@ -55,12 +62,14 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Lets one worker run all tests of a file in one sandbox, which is then set up once.
 
-    Groups by markers (`--dist loadgroup`) have no effect: pytest-xdist 3.8 adds them to names that
-    pytest 9.2 does not read.
+    Tests of the files in LONG share nothing and are a group each. Groups by markers
+    (`--dist loadgroup`) have no effect: pytest-xdist 3.8 adds them to names that pytest 9.2 does
+    not read.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return f"{nodeid.partition('::')[0]} {kind_of(nodeid)}"
+        path = nodeid.partition("::")[0]
+        return nodeid if path.endswith(LONG) else f"{path} {kind_of(nodeid)}"
 
 
 @pytest.hookimpl(optionalhook=True)

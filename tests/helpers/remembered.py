@@ -110,26 +110,32 @@ class Remembered:
             yield
 
     def save(self) -> None:
-        """Write which tests are known now."""
+        """Write which tests are known now, with those that other workers have written by now."""
+        import fcntl  # not on Windows, where no gate runs
+
         self._folder.mkdir(parents=True, exist_ok=True)
-        for group, session in self._sessions.items():
-            if not session.passed:
-                continue
-            tests, trace = self._load(group)
-            trace.merge(session.trace)
-            trace.merge(self._at_import.get(group.path, Trace()))
-            content = {
-                "state": self._state(group, trace),
-                "files": sorted(trace.files),
-                "folders": sorted(trace.folders),
-                "processes": trace.processes,
-                "anything": trace.anything,
-                "tests": sorted(tests | session.passed),
-            }
-            path = self._path(group)
-            new = path.with_suffix(f".{os.getpid()}")
-            new.write_text(json.dumps(content), encoding="utf-8")
-            new.replace(path)
+        with (self._folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for group, session in self._sessions.items():
+                if session.passed:
+                    self._save(group, session)
+
+    def _save(self, group: Group, session: _Session) -> None:
+        tests, trace = self._read(group)
+        trace.merge(session.trace)
+        trace.merge(self._at_import.get(group.path, Trace()))
+        content = {
+            "state": self._state(group, trace),
+            "files": sorted(trace.files),
+            "folders": sorted(trace.folders),
+            "processes": trace.processes,
+            "anything": trace.anything,
+            "tests": sorted(tests | session.passed),
+        }
+        path = self._path(group)
+        new = path.with_suffix(f".{os.getpid()}")
+        new.write_text(json.dumps(content), encoding="utf-8")
+        new.replace(path)
 
     def _session(self, group: Group) -> _Session:
         return self._sessions.setdefault(group, _Session())
@@ -142,15 +148,19 @@ class Remembered:
     def _load(self, group: Group) -> tuple[set[str], Trace]:
         """Return the known tests of a group and what they read; none after a change."""
         if group not in self._earlier:
-            self._earlier[group] = set(), Trace()
-            path = self._path(group)
-            if path.exists():
-                entry = json.loads(path.read_text(encoding="utf-8"))
-                read = set(entry["files"]), set(entry["folders"])
-                trace = Trace(*read, entry["processes"], entry["anything"])
-                if self._state(group, trace) == entry["state"]:
-                    self._earlier[group] = set(entry["tests"]), trace
+            self._earlier[group] = self._read(group)
         return self._earlier[group]
+
+    def _read(self, group: Group) -> tuple[set[str], Trace]:
+        path = self._path(group)
+        if not path.exists():
+            return set(), Trace()
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        read = set(entry["files"]), set(entry["folders"])
+        trace = Trace(*read, entry["processes"], entry["anything"])
+        if self._state(group, trace) != entry["state"]:
+            return set(), Trace()
+        return set(entry["tests"]), trace
 
     def _state(self, group: Group, trace: Trace) -> str:
         """A hash of all that decides the results of a group."""

@@ -77,6 +77,18 @@ def test_a_test_is_known_to_the_next_session(
     assert all(remembered().is_known(group(root), test) for test in ("one", "two"))
 
 
+def test_workers_that_share_a_file_remember_the_tests_of_all(
+    root: Path, remembered: Callable[..., Remembered]
+) -> None:
+    workers = {name: remembered() for name in ("one", "two", "three")}
+    for name, worker in workers.items():
+        assert not worker.is_known(group(root), name)
+        worker.add(group(root), name)
+    for worker in workers.values():
+        worker.save()
+    assert all(remembered().is_known(group(root), name) for name in workers)
+
+
 @pytest.mark.parametrize(
     ("changed", "is_known"),
     [
