@@ -166,9 +166,10 @@ def requested(folder: Path) -> list[Key]:
 def comparable(path: Path) -> pl.DataFrame:
     """Return a table without its timings, also those in logs, which are part of later prompts.
 
-    How many chunks arrive depends on when the client reads.
+    How many chunks arrive, and whether they tell a speed, depends on when the client reads.
     """
-    timings = pl.selectors.ends_with("_seconds", "_per_second") | pl.selectors.by_name("chunks")
+    timings = pl.selectors.ends_with("_seconds", "_per_second")
+    timings |= pl.selectors.by_name("chunks", "timing_source")
     # Chance decides which process is killed when memory ends, and whether its shell reports it.
     log = pl.col("log_head").str.replace_all(r"\d+\.\d+s|0x[0-9a-f]+|Killed\s*", "")
     prompt = pl.when(pl.col("round") == 1).then("prompt_tokens").alias("prompt_tokens")
