@@ -129,11 +129,11 @@ async def test_concurrent_requests_do_not_mix(served: Model) -> None:
 
 
 async def test_the_speed_is_that_after_the_first_chunk(replies: Replies) -> None:
-    async with playing(replies, replies.hello(0.1)) as (_, model):
+    async with playing(replies, replies.hello(0.2)) as (_, model):
         completion = await ask(model)
     assert completion.chunks in (4, 5)  # the thought may arrive with the first piece
     assert completion.tokens_per_second is not None
-    assert 5 < completion.tokens_per_second < 25
+    assert 2.5 < completion.tokens_per_second < 12.5
 
 
 async def test_the_key_is_in_the_header_of_the_protocol_and_in_no_error(replies: Replies) -> None:

@@ -31,12 +31,12 @@ from llmbench.sandboxes.docker import client
 RUNNERS = load_runners(bundled_dir("runners"))
 CONCURRENCY = 4
 FLAGS = [
-    *("--model", "demo-large", "--model", "demo-small", "--seed", "1", "--runs", "3"),
+    *("--model", "demo-large", "--model", "demo-small", "--seed", "1", "--runs", "2"),
     *("--only", "python-lru*,python-outage*", "--concurrency", str(CONCURRENCY)),
     "--no-warm-up",  # so that each request is an attempt's
     *("--out", "rows.parquet"),
 ]
-ATTEMPTS = 2 * 3 * 2
+ATTEMPTS = 2 * 2 * 2
 REPAIRS = ("--max-repairs", "2")
 KILL = (Signals.SIGKILL,)
 INTERRUPT = (Signals.SIGINT,)
