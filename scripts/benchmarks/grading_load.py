@@ -1,15 +1,17 @@
 """Measures how much the tests of answers slow down a model on the same machine.
 
-python scripts/benchmarks/grading_load.py SERVERS [--rounds N] [--runs N] [--sandbox KIND]
+python scripts/benchmarks/grading_load.py SERVERS [--rounds N] [--runs N] [--threads N]
+    [--sandbox KIND]
 
-SERVERS is the folder that `.ci/servers` fills. llama.cpp serves a small model on one thread, which
-answers a problem correctly after some reasoning. In each round the same answers are requested in
-three ways, in an order drawn at random: `alone` without any test, in `turns` as a run does it, and
-`together` with the tests (`--no-alternate`). The speed is the server's own
-(`decode_tokens_per_second`).
+SERVERS is the folder that `.ci/servers` fills. llama.cpp serves a small model, on all cores unless
+told otherwise, which answers a problem correctly after some reasoning. In each round the same
+answers are requested in three ways, in an order drawn at random: `alone` without any test, in
+`turns` as a run does it, and `together` with the tests (`--no-alternate`). The speed is the
+server's own (`decode_tokens_per_second`).
 """
 
 import argparse
+import os
 import random
 import socket
 import subprocess
@@ -24,12 +26,12 @@ from statistics import median
 import anyio
 import polars as pl
 
-from llmbench import problems
+from llmbench import problems, prompts
 from llmbench.models.protocols import open_model
 from llmbench.models.providers import PROVIDERS
 from llmbench.models.server import connect
 from llmbench.plan import bundled_dir
-from llmbench.records import Message, Sampling, Target
+from llmbench.records import Problem, Sampling, Target
 from llmbench.runners import load_runners
 
 PROBLEM = "python-lru-ttl-cache"
@@ -40,19 +42,25 @@ THOUGHTS = 500
 PORT_SECONDS = 120.0
 
 
+RUNNERS = load_runners(bundled_dir("runners"))
+
+
+def the_problem() -> Problem:
+    """Return the problem that is asked."""
+    languages = {lang: runner.option_values for lang, runner in RUNNERS.items()}
+    (problem,) = (p for p in problems.load([bundled_dir("problems")], languages) if p.id == PROBLEM)
+    return problem
+
+
 def answer() -> str:
     """Return a long train of thought and a correct answer."""
-    languages = {
-        lang: runner.option_values for lang, runner in load_runners(bundled_dir("runners")).items()
-    }
-    (problem,) = (p for p in problems.load([bundled_dir("problems")], languages) if p.id == PROBLEM)
     draws = random.Random(1)
     words = " ".join(f"{draws.randrange(10**6):06}" for _ in range(THOUGHTS // 7))
-    return f"<think>\n{words}\n</think>\n\n```python\n{problem.reference}```\n"
+    return f"<think>\n{words}\n</think>\n\n```python\n{the_problem().reference}```\n"
 
 
 @contextmanager
-def llamacpp(servers: Path, folder: Path) -> Iterator[str]:
+def llamacpp(servers: Path, folder: Path, threads: int) -> Iterator[str]:
     """Serve the model and yield the server's address."""
     python = servers / "llamacpp/bin/python"
     (folder / "answer.md").write_text(answer(), encoding="utf-8")
@@ -62,7 +70,7 @@ def llamacpp(servers: Path, folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    serve = [str(python), str(FILES / "serve_llamacpp.py"), "model.gguf", str(port), "1"]
+    serve = [str(python), str(FILES / "serve_llamacpp.py"), "model.gguf", str(port), str(threads)]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(serve, cwd=folder, stdout=quiet, stderr=quiet) as server:
         try:
@@ -78,13 +86,15 @@ def llamacpp(servers: Path, folder: Path) -> Iterator[str]:
 
 
 def alone(url: str, runs: int) -> list[float]:
-    """Return the speed of each answer while nothing else is done."""
+    """Return the speed of each answer to the prompt of a run, while nothing else is done."""
+    problem = the_problem()
+    prompt = prompts.messages(problem, RUNNERS[problem.lang].config.instructions)
 
     async def ask_all() -> list[float | None]:
         async with connect(PROVIDERS["llamacpp"], url) as server:
             model = open_model(Target("llamacpp", "tiny", url, Sampling(4096)), server)
-            messages, slot = [Message("user", "Write it.")], anyio.Semaphore(1)
-            answers = [await model.complete(messages, run=1, slot=slot) for _ in range(runs)]
+            slot = anyio.Semaphore(1)
+            answers = [await model.complete(prompt, run=1, slot=slot) for _ in range(runs)]
             return [answer.decode_tokens_per_second for answer in answers]
 
     return [speed for speed in anyio.run(ask_all) if speed is not None]
@@ -108,11 +118,15 @@ def main() -> None:
     parser.add_argument("servers", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--sandbox", default="bubblewrap")
     args = parser.parse_args()
     draws = random.Random(1)
     speeds: dict[str, list[float]] = {"alone": [], "turns": [], "together": []}
-    with tempfile.TemporaryDirectory() as folder, llamacpp(args.servers, Path(folder)) as url:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        llamacpp(args.servers, Path(folder), args.threads) as url,
+    ):
         ways: dict[str, Callable[[], list[float]]] = {
             "alone": lambda: alone(url, args.runs),
             "turns": lambda: by_run(url, args.runs, args.sandbox),
