@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
@@ -82,6 +82,20 @@ class Sessions:
         in_flight = set(new) - set(answered(self.folder))
         assert len(in_flight) <= CONCURRENCY, "more answers were lost than were in flight"
         self.lost += len(in_flight)
+
+
+@contextmanager
+def adopting() -> Iterator[None]:
+    """Let orphans become children of this process, and leave none of them to later tests."""
+    known, libc = children(), ctypes.CDLL(None)
+    assert libc.prctl(SUBREAPER, 1) == 0
+    try:
+        yield
+    finally:
+        assert libc.prctl(SUBREAPER, 0) == 0
+        for pid in children() - known:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 @contextmanager
@@ -187,10 +201,9 @@ async def stop_and_resume(
     """Stop runs at seeded points, resume them, and compare them with an uninterrupted run."""
     async with opened(kind, RUNNERS):
         pass
-    assert ctypes.CDLL(None).prctl(SUBREAPER, 1) == 0
     chance = random.Random(seed)
     points = [random_point(chance, signals) for _ in range(stops)]
-    with logging_server(folder) as address:
+    with adopting(), logging_server(folder) as address:
         flags = [*FLAGS, *more, "--base-url", address, "--sandbox", kind]
         plain = folder / "plain"
         plain.mkdir()
