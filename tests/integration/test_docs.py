@@ -208,7 +208,9 @@ async def test_a_run_of_the_manual_succeeds(tmp_path: Path, line: CommandLine) -
     flags = [str(docs.ROOT / f) if f == "problems/python.yaml" else f for f in line.flags]
     if "--only" in flags:
         select_problems(options)
-        del flags[flags.index("--only") : flags.index("--only") + 2]
+    for flag in ("--only", "--context"):  # the server of the test takes no context
+        if flag in flags:
+            del flags[flags.index(flag) : flags.index(flag) + 2]
     targets = dict(target.split("/", 1) for target in options.target)
     models = [*options.model, *targets.values()] or ["the-loaded-one"]
     async with serving(tmp_path, *models) as server:
