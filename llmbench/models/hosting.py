@@ -169,7 +169,8 @@ class Hosting:
 
     async def _takes_context(self, provider: str) -> bool:
         kind = await self._inspectors[provider].kind()
-        return provider in self._context_in_requests or bool(kind and kind.load_path)
+        loads = provider in self._local and kind is not None and bool(kind.load_path)
+        return loads or provider in self._context_in_requests
 
     async def _larger_context(self, provider: str, tokens: int) -> str:
         """Return how people get a context of so many tokens."""

@@ -116,7 +116,7 @@ def main() -> None:
     """Print the median speed of each way, and the ratios of the rounds."""
     parser = argparse.ArgumentParser()
     parser.add_argument("servers", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--sandbox", default="bubblewrap")

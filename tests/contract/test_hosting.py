@@ -102,6 +102,14 @@ async def test_a_model_that_cannot_be_loaded_so_stops_its_target() -> None:
             await hosting.prepare(model)
 
 
+async def test_a_model_of_a_server_that_is_not_local_is_never_loaded() -> None:
+    async with routed(LM_STUDIO_LOADS, "openai-compatible") as (_, server):
+        hosting, model = Lines().hosting(context=16384), target(server, "qwen3-30b-a3b")
+        with pytest.raises(UsageError, match="takes none from its clients") as refused:
+            await hosting.add(model, server, None)
+    assert "lms load --context-length 16384" in refused.value.hint
+
+
 async def test_a_context_that_the_server_did_not_give_is_a_warning() -> None:
     lines = Lines()
     async with routed(SERVERS["ollama"], "ollama") as (_, server):
