@@ -95,32 +95,33 @@ def anyio_backend() -> str:
 
 @dataclass
 class Place:
-    """An open sandbox, and the folder in which it should leave nothing."""
+    """An open sandbox, the folder in which it should leave nothing, and the processes before."""
 
     sandbox: Sandbox
     folder: Path
+    before: set[int]
 
     def run(self, submission: Submission) -> Any:
         return self.sandbox.run(submission)
 
     async def leftovers(self) -> list[str]:
         leftovers = [f"file {path}" for path in self.folder.iterdir()]
-        leftovers += [f"process {pid}" for pid in descendants()]
+        leftovers += [f"process {pid}" for pid in descendants() - self.before]
         if isinstance(self.sandbox, DockerSandbox):
             idle = self.sandbox.idle if isinstance(self.sandbox, WarmDockerSandbox) else 0
             leftovers += [f"container {c.id}" for c in (await self.sandbox.containers())[idle:]]
         return leftovers
 
 
-def descendants() -> list[int]:
+def descendants() -> set[int]:
     """Processes below this one, and those whose parent died, known by their time of sleep."""
-    pids = []
+    pids = set()
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             argv = (folder / "cmdline").read_bytes().split(b"\0")
             if parent == os.getpid() or argv[:2] == [b"sleep", SLEEP.encode()]:
-                pids.append(int(folder.name))
+                pids.add(int(folder.name))
     return pids
 
 
@@ -128,7 +129,7 @@ def descendants() -> list[int]:
 async def place(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Place]:
-    name: str = request.param
+    name, before = request.param, descendants()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for module in (container, process):
         monkeypatch.setattr(module, "OUTER_GRACE_SECONDS", 1.0)
@@ -140,7 +141,7 @@ async def place(
             pytest.fail(f"{name} is required here: {error}")
         pytest.skip(str(error))
     try:
-        yield Place(sandbox, tmp_path)
+        yield Place(sandbox, tmp_path, before)
     finally:
         await sandbox.aclose()
 

@@ -94,8 +94,10 @@ def adopting() -> Iterator[None]:
     finally:
         assert libc.prctl(SUBREAPER, 0) == 0
         for pid in children() - known:
+            with suppress(ProcessLookupError):
+                os.kill(pid, Signals.SIGKILL)
             with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+                os.waitpid(pid, 0)  # one that was dying would be a dead child of a later test
 
 
 @contextmanager
