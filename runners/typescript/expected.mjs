@@ -1,6 +1,6 @@
 // Reads from the authors' files, without running them, which tests must pass. A test counts if its
 // call begins a line, as tsc writes them; comments and texts do not.
-import { globSync, readFileSync } from "node:fs";
+import { testFiles } from "./test-files.mjs";
 
 const TEXT = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[^])*`/.source;
 const CALL = new RegExp(
@@ -41,11 +41,10 @@ function* testsOf(source) {
 
 /** The first line of a report: the expected tests of the current folder. */
 export function expectedLine() {
-  const files = globSync("**/*.test.js", { exclude: ["node_modules/**"] }).sort();
-  const own = files.filter((file) => !file.endsWith("llmbench-canary.test.js"));
+  const own = testFiles().filter(([file]) => !file.endsWith("llmbench-canary.test.js"));
   const merged = new Map();
-  for (const file of own) {
-    for (const [name, count, maySkip, openEnd] of testsOf(readFileSync(file, "utf8"))) {
+  for (const [, text] of own) {
+    for (const [name, count, maySkip, openEnd] of testsOf(text)) {
       const key = JSON.stringify([name, openEnd]);
       const known = merged.get(key) ?? [name, 0, false, openEnd];
       merged.set(key, [name, openEnd ? 1 : known[1] + count, known[2] || maySkip, openEnd]);

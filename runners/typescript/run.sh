@@ -32,9 +32,6 @@ tests=$(find . -name '*.test.js' -not -path './node_modules/*')
 # the pipe: it passes no descriptor on to what it starts. node reads the canary's name from stdin.
 if find . -name '*.test.ts' -exec grep -qE "from +['\"]vitest['\"]" {} +; then
     cp "$here/canary.vitest.mjs" llmbench-canary.test.js
-    # setup.sh fills this cache; it is used only where no test can change it.
-    [ -w "$here/compile-cache" ] ||
-        export NODE_COMPILE_CACHE="$here/compile-cache" NODE_COMPILE_CACHE_PORTABLE=1
     report=$(node node_modules/vitest/vitest.mjs run --config "$here/vitest.config.mjs" \
         --configLoader native --root "$PWD" --outputFile.junit=/proc/self/fd/4 \
         4>&1 1>&2 3>&-) || true

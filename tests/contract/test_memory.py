@@ -18,10 +18,10 @@ def double(x):
     return 2 * x
 """
 FILES = """
-import time
+import os, time
 def double(x):
     for number in range(9):
-        for folder in ("/tmp", "/work", "/dev/shm"):
+        for folder in ("/tmp", os.getcwd(), "/dev/shm"):
             try: open(f"{folder}/{number}", "wb").write(bytes(60 << 20))
             except OSError: pass
     time.sleep(2)

@@ -135,7 +135,7 @@ def processors():
 def probe():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     return {
-        "work": filled("/work"), "tmp": filled("/tmp"), "shm": filled("/dev/shm"),
+        "work": filled(os.getcwd()), "tmp": filled("/tmp"), "shm": filled("/dev/shm"),
         "file": largest_file(), "opened": opened(), "started": started(),
         "processors": processors(),
     }

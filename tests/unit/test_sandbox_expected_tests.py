@@ -194,6 +194,10 @@ def node() -> str | None:
 @pytest.mark.skipif(node() is None, reason="needs Node.js")
 def test_typescript_tests_are_read_without_running_them(tmp_path: Path) -> None:
     (tmp_path / "solution.test.js").write_text(TYPESCRIPT)
+    packages = tmp_path.parent / f"{tmp_path.name}-packages"
+    packages.mkdir()
+    (packages / "others.test.js").write_text('test("of a package", () => {});')
+    (tmp_path / "node_modules").symlink_to(packages)
     url = (RUNNERS / "typescript" / "expected.mjs").as_uri()
     script = f'import {{ expectedLine }} from "{url}"; process.stdout.write(expectedLine());'
     command = [node() or "", "--input-type=module", "-e", script]

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 from llmbench.errors import NoSandboxError
 from llmbench.plan import bundled_dir
 from llmbench.runners import Runner, load_runners
+from llmbench.sandboxes.local.bubblewrap import work_folder
 from llmbench.sandboxes.local.toolchains import find_programs, set_up, unusable_options
 
 pytestmark = pytest.mark.anyio
@@ -153,3 +155,12 @@ async def test_missing_packages_refuse_the_language(
     monkeypatch.setattr("llmbench.sandboxes.local.toolchains._find", lambda *_: bare)
     with pytest.raises(NoSandboxError, match="Python packages are missing: pytest"):
         await set_up({"python": python}, print)
+
+
+def test_no_program_of_the_machine_lies_among_the_files_of_tests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for prefix, work in ("/opt/project/.venv", "/work"), ("/work/project/.venv", "/work-2"):
+        monkeypatch.setattr(sys, "prefix", prefix)
+        monkeypatch.setattr(sys, "base_prefix", prefix)
+        assert work_folder(None) == work

@@ -5,8 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Self
 
@@ -56,9 +57,6 @@ SHELL_DATA, FILTER = "8", "9"
 
 # The shell at SHELL may be executed and not read. The kernel then lets no process of the same user,
 # such as the tests, read its memory, its descriptors or its environment, or trace it (ptrace(2)).
-
-MEMORY_FILES = (WORK, "/tmp", "/dev/shm")
-"""Folders of the tests that are in memory."""
 
 SUPPORT = "/opt/support"
 SCRATCH = "/tmp"
@@ -155,6 +153,7 @@ class BubblewrapSandbox(ProcessSandbox):
             procs_files = group.procs_files
         entry = self._users.entry(stack) if self._users else None
         inside = launch.argv(archive, uid=INSIDE if entry else None)
+        work = work_folder(toolchain)
         argv = [
             *(
                 "sh",
@@ -166,19 +165,21 @@ class BubblewrapSandbox(ProcessSandbox):
                 *procs_files,
                 "--",
             ),
-            *(bwrap, *_confinement(limits.work_mb, entry), *_views(toolchain)),
+            *(bwrap, *_confinement(limits.work_mb, entry, work), *_views(toolchain)),
             *("--seccomp", FILTER),
             *("--perms", "0111", "--ro-bind-data", SHELL_DATA, SHELL),
-            *("--remount-ro", "/", "--chdir", WORK, "--"),
+            *("--remount-ro", "/", "--chdir", work, "--"),
             *self.limited(launch, [SHELL, *inside[1:]]),
         ]
         variables = self.variables(launch, SCRATCH, SUPPORT)
-        return Start(argv, Path("/"), variables, False, group, MEMORY_FILES, entry)
+        in_memory = (work, SCRATCH, "/dev/shm")
+        return Start(argv, Path("/"), variables, False, group, in_memory, entry)
 
 
 async def _try(command: list[str], entry: Entry | None, toolchain: Toolchain | None = None) -> str:
     """Run a command as tests would run; returns what was wrong, or nothing."""
-    argv = ["bwrap", *_confinement(16, entry), *_views(toolchain), "--chdir", WORK, *command]
+    work = work_folder(toolchain)
+    argv = ["bwrap", *_confinement(16, entry, work), *_views(toolchain), "--chdir", work, *command]
     # Shielded: bwrap killed at the wrong moment leaves a child that never ends.
     with anyio.CancelScope(shield=True):
         process = await anyio.open_process(
@@ -199,7 +200,7 @@ async def _try(command: list[str], entry: Entry | None, toolchain: Toolchain | N
     return lines[-1] if lines else f"exit {process.returncode}"
 
 
-def _confinement(work_mb: int, entry: Entry | None) -> list[str]:
+def _confinement(work_mb: int, entry: Entry | None, work: str) -> list[str]:
     # The launcher, which is not the tests' user if these have one of their own, makes the folders.
     size = ("--perms", "1777", "--size", str(work_mb * 2**20), "--tmpfs")
     return [
@@ -209,13 +210,13 @@ def _confinement(work_mb: int, entry: Entry | None) -> list[str]:
         # To the kernel, root outside owns /proc/sys inside: so all of /proc is read-only.
         *("--proc", "/proc", "--remount-ro", "/proc"),
         *("--dev", "/dev", *size, "/dev/shm", "--remount-ro", "/dev"),
-        *(*size, SCRATCH, *size, WORK),
+        *(*size, SCRATCH, *size, work),
     ]
 
 
 def _views(toolchain: Toolchain | None = None) -> list[str]:
     """Arguments for read-only views of the system and of the language's programs."""
-    views = [(str(path), str(path)) for path in _folders(toolchain.programs if toolchain else ())]
+    views = [(str(path), str(path)) for path in _program_folders(toolchain)]
     if toolchain:
         views += [(str(toolchain.runner), HOME), (str(toolchain.support), SUPPORT)]
     argv: list[str] = []
@@ -237,10 +238,17 @@ def _views(toolchain: Toolchain | None = None) -> list[str]:
     return argv
 
 
-def _folders(programs: Iterable[Path]) -> set[Path]:
+def work_folder(toolchain: Toolchain | None) -> str:
+    """Return the first folder for the tests' files in which no program of the machine lies."""
+    folders = _program_folders(toolchain)
+    names = chain([WORK], (f"{WORK}-{number}" for number in count(2)))
+    return next(name for name in names if not any(f.is_relative_to(name) for f in folders))
+
+
+def _program_folders(toolchain: Toolchain | None) -> set[Path]:
     """The folders that programs need, none of them inside another or in those of the system."""
     wanted = {Path(sys.prefix), Path(sys.base_prefix)}
-    for program in programs:
+    for program in toolchain.programs if toolchain else ():
         folder = program.resolve().parent
         prefix = folder.parent if folder.name == "bin" else folder
         # Never the files of a person, where a program is alone in ~/bin or ~/.local/bin.
