@@ -58,7 +58,7 @@ LAUNCHER = """
 as_user=${6:+setpriv --reuid $6 --regid $6 --clear-groups --inh-caps=-all}
 log=/proc/self/fd/2
 [ -z "$6" ] || chmod 622 "$log" || :
-(: 9>>"$log") || log=/dev/null
+command : 9>>"$log" || log=/dev/null
 read -r first mark canary && head -c "$1" | $as_user tar -xof - || exit 125
 clock() {
     read -r up _ </proc/uptime

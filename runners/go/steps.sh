@@ -118,6 +118,13 @@ build() {
     esac
 }
 
+# by_line COMMAND: run a filter that passes on each line at once, so that the log of tests that are
+# killed has all they wrote. Not every system has stdbuf.
+by_line() {
+    if command -v stdbuf >/dev/null; then set -- stdbuf -oL "$@"; fi
+    LC_ALL=C exec "$@"
+}
+
 # run_tests BINARY SCRATCH: run the tests. Their events go to descriptor 3, their output to stderr;
 # two pipes, so that neither waits for the reader of the other. Processes that the tests leave behind
 # may hold their output open, so it ends at a line of its own. Under the race detector goroutines run
@@ -126,13 +133,14 @@ run_tests() {
     ! race || export GOMAXPROCS=4
     mkfifo "$2/output"
     end=llmbench-end-of-output-$$
-    tr -d '\016\017\026' <"$2/output" 3>&- |
-        grep -vE 'TestLlmbenchCanary|^ +zz_llmbench_canary_test|^(=== NAME  |PASS|FAIL)$' 3>&- &
+    controls=$(printf '\016\017\026')
+    by_line sed -E "s/[$controls]//g
+        /TestLlmbenchCanary|^ +zz_llmbench_canary_test|^(=== NAME  |PASS|FAIL)\$/d" <"$2/output" 3>&- &
     report=$({
         "$1" -test.v=test2json -test.paniconexit0 2>&1 3>&- || true
         printf '%s\n' "$end" 3>&-
     } |
-        LC_ALL=C sed "/$end\$/{s///;q;}" 3>&- |
+        by_line sed "/$end\$/{s///;q;}" 3>&- |
         tee "$2/output" 3>&- |
         "$here/test2json" -p solution 3>&- |
         grep -v '"Action":"output"')
@@ -141,7 +149,8 @@ run_tests() {
 
     # If all passed, the canary causes the only ten failures: one by each way to fail, that of being
     # alone, its own, its parent's and the total.
-    failed=$(printf '%s\n' "$report" | grep '"Action":"fail"')
-    [ "$(printf '%s\n' "$failed" | wc -l)" = 10 ] &&
-        [ "$(printf '%s\n' "$failed" | grep -c '"Test":"TestLlmbenchCanary/[^"]*/alone"')" = 1 ]
+    printf '%s\n' "$report" | awk '
+        /"Action":"fail"/ { failed++ }
+        /"Action":"fail"/ && /"Test":"TestLlmbenchCanary\/[^"]*\/alone"/ { alone++ }
+        END { exit !(failed == 10 && alone == 1) }'
 }

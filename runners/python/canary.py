@@ -73,10 +73,9 @@ class Canary:
 
         What they were compiled to stays, so that other processes can import them.
         """
-        trees = {path: _parsed(path) for path in {item.path for item in session.items}}
         for item in session.items:
             if isinstance(item, pytest.Function) and item.name != self.name:
-                if not is_replaced(item, trees[item.path]):
+                if not is_replaced(item):
                     self.bodies[item.nodeid] = body_of(item.obj)
                 if _has_mark(item):
                     self.may_fail.add(item.nodeid)
@@ -214,15 +213,15 @@ def body_of(function: object) -> CodeType | None:
     return code if isinstance(code, CodeType) else None
 
 
-def is_replaced(item: pytest.Function, tree: ast.Module | None) -> bool:
+def is_replaced(item: pytest.Function) -> bool:
     """Return True if the file of a test defines its function, but that is of another file.
 
     Decorators other than marks may put a function of theirs in its place.
     """
     body = body_of(item.obj)
-    node: ast.AST | None = tree
     if body is None or Path(body.co_filename).name == item.path.name:
         return False
+    node: ast.AST | None = _parsed(item.path)
     for name in item.nodeid.partition("[")[0].split("::")[1:]:
         children: Sequence[ast.AST] = getattr(node, "body", ())
         node = next((c for c in children if getattr(c, "name", None) == name), None)
@@ -231,6 +230,7 @@ def is_replaced(item: pytest.Function, tree: ast.Module | None) -> bool:
     return all(ast.unparse(each).startswith("pytest.mark.") for each in node.decorator_list)
 
 
+@functools.lru_cache
 def _parsed(path: Path) -> ast.Module | None:
     try:
         return ast.parse(path.read_bytes())

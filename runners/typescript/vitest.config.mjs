@@ -31,6 +31,7 @@ class Log extends DefaultReporter {
 export default {
   cacheDir: ".run/vite",
   test: {
+    fsModuleCache: false,
     include: ["**/*.test.js"],
     setupFiles: [fileURLToPath(new URL("frozen.vitest.mjs", import.meta.url))],
     // Vitest's own limits by the clock are off: the sandbox limits processor time.

@@ -21,8 +21,6 @@ cd /work || exit 125
 log=/proc/self/fd/2
 chmod 622 "$log" || :
 
-become() { setpriv --reuid "$uid" --regid "$uid" --clear-groups "$@"; }
-
 clock() {
     read -r up _ </proc/uptime
     cpu_used=
@@ -47,8 +45,7 @@ run() {
     printf '%s\n' "$canary" | (
         exec 2>>"$log"
         echo 1000 >/proc/self/oom_score_adj
-        exec prlimit --nproc="$pids" --cpu="$cpu" \
-            setpriv --reuid "$uid" --regid "$uid" --clear-groups \
+        exec prlimit --nproc="$pids" --cpu="$cpu" $as_user \
             env -i PATH="$PATH" HOME=/tmp TMPDIR=/tmp $options \
             timeout -s KILL "$wall" sh "$runner/run.sh"
     )
@@ -57,21 +54,22 @@ run() {
 
 alive() { grep -qs "^Uid:[[:blank:]]*$uid[[:blank:]]" /proc/[0-9]*/status; }
 
+writable='/work /tmp /dev/shm /dev/mqueue'
+remove() { $as_user find $writable -mindepth 1 -delete </dev/null >/dev/null 2>&1; }
+
 # Kills all processes of the user and removes all its files.
 sweep() {
     tries=0
     while alive; do
         tries=$((tries + 1))
         [ "$tries" -lt 100 ] || return 1
-        become sh -c 'kill -s KILL -- -1' </dev/null >/dev/null 2>&1
+        $as_user sh -c 'kill -s KILL -- -1' </dev/null >/dev/null 2>&1
         alive && sleep 0.01
     done
-    become sh -c '
-        set -- /work /tmp /dev/shm /dev/mqueue
-        find "$@" -mindepth 1 -delete || {
-            find "$@" -mindepth 1 -type d -exec chmod u+rwx {} \;
-            find "$@" -mindepth 1 -delete
-        }' </dev/null >/dev/null 2>&1 || return 1
+    remove || {
+        $as_user find $writable -mindepth 1 -type d -exec chmod u+rwx {} \; </dev/null >/dev/null 2>&1
+        remove
+    } || return 1
     for kind in shm sem msg; do
         [ -r "/proc/sysvipc/$kind" ] || continue
         # A heading, and a line for each object that outlives its process.
@@ -91,7 +89,8 @@ if [ -f "$runner/warm.sh" ]; then
 fi
 
 while read -r first mark canary uid size cpu wall pids options; do
-    head -c "$size" | become tar -xof - || exit 125
+    as_user="setpriv --reuid $uid --regid $uid --clear-groups"
+    head -c "$size" | $as_user tar -xof - || exit 125
     clock "$first" start
     run
     clock "$mark" end
