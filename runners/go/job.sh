@@ -2,7 +2,7 @@
 # Runs one job of warm.sh: the builder compiles it, the job's user runs its tests.
 set -eu
 canary=$1 uid=$2 cpu=$3 pids=$4
-here=$(cd "$(dirname "$0")" && pwd)
+here=${0%/*}
 . "$here/builder.sh"
 . "$here/steps.sh"
 echo 1000 >/proc/self/oom_score_adj

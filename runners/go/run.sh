@@ -4,7 +4,7 @@ set -eu
 exec 3>&1 1>&2
 read -r canary
 exec </dev/null
-here=$(cd "$(dirname "$0")" && pwd)
+here=${0%/*}
 . "$here/env.sh"
 . "$here/steps.sh"
 scratch=$PWD/.run

@@ -23,7 +23,8 @@ add_canary() {
         import='"runtime"'
         no_race=' && runtime.RaceErrors() == 0'
     fi
-    package=$(sed -n 's/^package \([A-Za-z0-9_]*\).*/\1/p' ./*_test.go | sort | tail -n 1)
+    package=$(awk '/^package / { sub(/[^A-Za-z0-9_].*/, "", $2); if ($2 > last) last = $2 }
+        END { print last }' ./*_test.go)
     cat >"$canary_file" <<GO
 package $package
 

@@ -8,20 +8,23 @@ import ast
 import functools
 import inspect
 import linecache
-import py_compile
+import marshal
 import sys
 import unittest
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from types import CodeType
 
 import pytest
 from _pytest.runner import runtestprotocol
 from _pytest.unittest import TestCaseFunction
-from expected import python_files
 
 FAILED, COMPILE_ERROR = 1, 3
+
+PYC_HEADER = MAGIC_NUMBER + bytes(12)
+"""The header of compiled code without its source."""
 
 UNPROVED = "[tests count as passed only if their functions were called and returned: {}]\n"
 
@@ -42,10 +45,10 @@ class Canary:
         self.files: dict[Path, bytes] = {}
         self.sources: dict[str, list[str]] = {}
 
-    def begin(self, name: str) -> None:
-        """Begin with the files of the current folder, and call the added test `name`."""
+    def begin(self, name: str, files: Mapping[Path, bytes]) -> None:
+        """Begin with these files of the current folder, and call the added test `name`."""
         self.name = name
-        self.files = {path.resolve(): path.read_bytes() for path in python_files()}
+        self.files = {path.resolve(): data for path, data in files.items()}
 
     def changed_file(self) -> str | None:
         """Return the name of a file that is not what it was before the solution was loaded."""
@@ -66,6 +69,8 @@ class Canary:
             canary = pytest.Function.from_parent(
                 module, name=self.name, callobj=fail_if_assertions_work
             )
+            # Nobody reads this failure, and to show its source takes longer than to run a test.
+            setattr(canary, "repr_failure", lambda *_: "as it should")  # noqa: B010
             items.append(canary)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -80,12 +85,13 @@ class Canary:
                 if _has_mark(item):
                     self.may_fail.add(item.nodeid)
         for path in {item.path for item in session.items if item.path.suffix == ".py"}:
-            with suppress(OSError, SyntaxError, ValueError, py_compile.PyCompileError):
-                lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-                py_compile.compile(str(path), str(path.with_suffix(".pyc")), doraise=True)
+            with suppress(OSError, SyntaxError, ValueError):
+                text = path.read_text(encoding="utf-8")
+                code = compile(text, str(path), "exec", dont_inherit=True)
+                path.with_suffix(".pyc").write_bytes(PYC_HEADER + marshal.dumps(code))
                 path.unlink()
-                self.sources[str(path)] = lines
-        linecache.clearcache()
+                self.sources[str(path)] = text.splitlines(keepends=True)
+                linecache.cache.pop(str(path), None)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item) -> bool | None:
@@ -150,23 +156,28 @@ class Canary:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, item: pytest.Function
+        self, item: pytest.Function, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Fail a test that was not called, or was skipped without a skip mark: by the solution.
 
         For the log of a failed test its text is there again.
         """
-        for path, lines in self.sources.items():
+        for path, lines in self.sources.items() if call.excinfo else ():
             linecache.cache[path] = (sum(map(len, lines)), None, lines, path)
         report = yield
-        for path in self.sources:
+        for path in self.sources if call.excinfo else ():
             linecache.cache.pop(path, None)
-        proved = item.nodeid in self.returned | self.may_fail | {self.running}  # or a subtest
-        if report.passed and report.when == "call" and not proved and item.name != self.name:
+        if report.passed and report.when == "call" and not self.is_proved(item):
             report.outcome, report.longrepr = "failed", "passed, but its function did not return"
         if report.skipped and not hasattr(report, "wasxfail") and not _has_skip_mark(item):
             report.outcome, report.longrepr = "failed", "skipped while it ran, without a mark"
         return report
+
+    def is_proved(self, item: pytest.Item) -> bool:
+        """Return True if a test's function returned or may fail, or if a subtest of it runs."""
+        test = item.nodeid
+        proved = test in self.returned or test in self.may_fail or test == self.running
+        return proved or item.name == self.name
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(

@@ -7,7 +7,7 @@ import ast
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 LONGEST_FILE = 1 << 20
 MARKS = ("skip", "xfail", "expectedFailure")
 """Parts of the marks by which an author allows a test to be skipped or to fail."""
-CHOOSES_TESTS = ("pytest_collection_modifyitems", "pytest_ignore_collect", "collect_ignore")
+CHOOSES_TESTS = (b"pytest_collection_modifyitems", b"pytest_ignore_collect", b"collect_ignore")
 """Parts of a conftest.py whose author decides while pytest runs which tests there are."""
 OTHER_FOLDERS = ("build", "dist", "node_modules", "venv", "CVS", "_darcs")
 
@@ -24,19 +24,18 @@ ExpectedTest = tuple[str, int, bool]
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def expected_line() -> bytes:
-    """Return the first line of a report: the expected tests of the current folder."""
+def expected_line(files: Mapping[Path, bytes]) -> bytes:
+    """Return the first line of a report: the expected tests of these files."""
     counts: dict[str, tuple[int, bool]] = {}
-    paths = sorted(python_files())
-    conftests = [path.read_text(errors="replace") for path in paths if path.name == "conftest.py"]
-    if any(word in text for text in conftests for word in CHOOSES_TESTS):
+    conftests = [data for path, data in files.items() if path.name == "conftest.py"]
+    if any(word in data for data in conftests for word in CHOOSES_TESTS):
         return b"expected []\n"
-    for path in paths:
+    for path, data in sorted(files.items()):
         if not path.name.startswith("test_") and not path.name.endswith("_test.py"):
             continue
         try:
-            module = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
+            module = ast.parse(data)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue  # pytest says what is wrong
         for name, count, may_skip in module_tests(module):
             known, allowed = counts.get(name, (0, False))
@@ -45,8 +44,17 @@ def expected_line() -> bytes:
     return b"expected " + json.dumps(entries).encode() + b"\n"
 
 
+def read_python_files() -> dict[Path, bytes]:
+    """Return what the files hold in which pytest looks for tests, and others."""
+    files = {}
+    for path in python_files():
+        with suppress(OSError):
+            files[path] = path.read_bytes()
+    return files
+
+
 def python_files() -> Iterator[Path]:
-    """Yield the files below the current folder in which pytest looks for tests, and others."""
+    """Yield the Python files below the current folder, without those that are too long."""
     for folder, below, names in os.walk("."):
         # pytest takes such a folder for an environment.
         below[:] = [

@@ -4,6 +4,7 @@ The child's report comes through a pipe, so that a solution cannot take back a l
 contract is in ../README.md. `warm.py` uses the same functions.
 """
 
+import gc
 import math
 import os
 import select
@@ -11,7 +12,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -21,7 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # python -P leaves this folder out
 
 from canary import FAILED, Canary
-from expected import expected_line
+from expected import expected_line, read_python_files
 
 MAX_REPORT_BYTES = 16 << 20
 REPORT_FD = 4
@@ -36,11 +37,12 @@ def pytest_args(report: str) -> list[str]:
     return ["-c", str(INI), "--rootdir", str(Path.cwd()), f"--junitxml={report}"]
 
 
-def run_tests(canary: str, report: int) -> int:
+def run_tests(canary: str, files: Mapping[Path, bytes], report: int) -> int:
     """Run the tests of the current folder in this process.
 
     Args:
         canary: the name of the canary.
+        files: the Python files of the folder, before the solution is loaded.
         report: the descriptor that the report goes to.
 
     Returns:
@@ -48,7 +50,7 @@ def run_tests(canary: str, report: int) -> int:
     """
     enter_folder()
     plugin = Canary()
-    plugin.begin(canary)
+    plugin.begin(canary, files)
     pytest.main(pytest_args(f"/proc/self/fd/{report}"), plugins=[plugin])
     return plugin.exit_code()
 
@@ -151,7 +153,9 @@ def main() -> None:
     """Serve `run.sh`: read the canary's name from stdin and write the report to stdout."""
     stdout = os.dup(1)
     os.dup2(2, 1)
-    expected = expected_line()  # before the answer is loaded, which may change files
+    files = read_python_files()  # before the answer is loaded, which may change them
+    expected = expected_line(files)
+    gc.freeze()  # pytest collects garbage at its end; what is imported by now is none
     child = fork()
     if child.pid == 0:
         os.close(stdout)
@@ -159,7 +163,7 @@ def main() -> None:
         # Only this process knows the name; the other one, which it could read, does not.
         canary = sys.stdin.readline().strip()
         detach_stdin()
-        exit_with(lambda: run_tests(canary, REPORT_FD))
+        exit_with(lambda: run_tests(canary, files, REPORT_FD))
     detach_stdin()
     code, report = wait_for(child)
     with os.fdopen(stdout, "wb") as out:

@@ -3,7 +3,7 @@
 # ../README.md.
 set -eu
 exec 3>&1 1>&2
-here=$(cd "$(dirname "$0")" && pwd)
+here=${0%/*}
 scratch=$PWD/.run
 mkdir -p "$scratch/tmp"
 export HOME="$scratch" TMPDIR="$scratch/tmp" NO_COLOR=1

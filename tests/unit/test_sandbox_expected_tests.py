@@ -112,7 +112,9 @@ def test_python_tests_are_read_without_running_them(tmp_path: Path) -> None:
     (tmp_path / "test_solution.py").write_text(PYTHON)
     (tmp_path / "solution.py").write_text("raise SystemExit")
     (tmp_path / "helpers.py").write_text("raise SystemExit")
-    code = "import expected, sys; sys.stdout.buffer.write(expected.expected_line())"
+    code = (
+        "import expected as e, sys; sys.stdout.buffer.write(e.expected_line(e.read_python_files()))"
+    )
     script = f"import sys; sys.path.insert(0, {str(RUNNERS / 'python')!r}); {code}"
     assert expected_of(tmp_path, sys.executable, "-P", "-c", script) == {
         "test_plain": (1, False, False),
