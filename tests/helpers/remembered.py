@@ -7,8 +7,8 @@ A test is known if it has passed with the same state of all that can decide its 
 - each other file and folder of the checkout that it has read (`file_trace`),
 - Python, the kernel, the engines, the images and the tools of the machine,
 - if it starts processes, all sources and all problems; if such a process works in the checkout or
-  gets a part of it as an argument, everything. A test with the marker `fixed_verdict` starts only
-  a sandbox with a runner, which the imports and the runners tell.
+  gets a part of it as an argument, everything but the files of other tests. A test with the marker
+  `fixed_verdict` starts only a sandbox with a runner, which the imports and the runners tell.
 
 The folder in LLMBENCH_PROOFS holds a file for each group of tests. Without that variable nothing is
 remembered.
@@ -193,7 +193,7 @@ class Remembered:
         files = set()
         for folder, below, names in os.walk(self._root):
             below[:] = [n for n in below if n not in GENERATED and (n == ".ci" or n[0] != ".")]
-            files |= {Path(folder, name) for name in names}
+            files |= {Path(folder, name) for name in names if not name.startswith("test_")}
         return files
 
     def _matching(self, patterns: Iterable[str]) -> Iterator[Path]:

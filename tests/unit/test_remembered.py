@@ -155,7 +155,7 @@ def test_all_sources_decide_a_test_that_starts_processes_unless_its_program_is_f
     ("folder", "argument", "is_known"),
     [(".", "", False), ("..", "docs", False), ("..", "tests/conftest.py", True), ("..", "", True)],
 )
-def test_documents_decide_only_a_test_whose_process_can_read_them(
+def test_documents_but_no_other_tests_decide_a_test_whose_process_can_read_them(
     root: Path,
     remembered: Callable[..., Remembered],
     monkeypatch: pytest.MonkeyPatch,
@@ -171,6 +171,8 @@ def test_documents_decide_only_a_test_whose_process_can_read_them(
         subprocess.run([sys.executable, "-c", "", *words], check=True, cwd=root / folder)
     before.add(mine, "one")
     before.save()
+    (root / "tests/unit/test_page.py").write_text("changed")
+    assert remembered().is_known(mine, "one")
     (root / "README.md").write_text("changed")
     assert remembered().is_known(mine, "one") == is_known
 
