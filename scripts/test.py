@@ -22,8 +22,8 @@ import bootstrap
 
 EXTRAS = "dask,dev,docs,mutation,report,toolchains"
 
-WORKERS = 2 * (os.cpu_count() or 1)
-"""More than the cores: tests wait for a clock, an engine or a process half of the time."""
+WORKERS = 1 + (os.cpu_count() or 1)
+"""One more than the cores: tests often wait for a clock, an engine or a process."""
 
 PARALLEL = ["-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder"]
 DURATIONS = "--durations=20"
