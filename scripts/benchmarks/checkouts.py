@@ -29,14 +29,20 @@ def main() -> None:
     """Measure the sandboxes and languages that are asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("other", type=Path)
-    parser.add_argument("languages", nargs="*", default=LANGUAGES)
+    parser.add_argument("languages", nargs="*", default=LANGUAGES, metavar="LANGUAGE")
     parser.add_argument("--attempts", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--sandbox", choices=KINDS, action="append")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
+    if not (args.other / "llmbench" / "__init__.py").exists():
+        parser.error(f"{args.other} is not a checkout of llmbench: git worktree add FOLDER COMMIT")
+    if unknown := set(args.languages) - set(LANGUAGES):
+        parser.error(f"unknown: {', '.join(unknown)}; languages are {', '.join(LANGUAGES)}")
     for kind in args.sandbox or KINDS:
         for lang in args.languages:
             compare(args.other.resolve(), kind, lang, args.attempts, args.rounds)
+        if kind != "bubblewrap":
+            build_images(HERE)  # no later run of this checkout finds those of the other
 
 
 def compare(other: Path, kind: str, lang: str, attempts: int, rounds: int) -> None:
@@ -55,14 +61,20 @@ def compare(other: Path, kind: str, lang: str, attempts: int, rounds: int) -> No
     )
 
 
+def build_images(checkout: Path) -> None:
+    """Build the images of a checkout, if the present ones are of another."""
+    command = [sys.executable, "-m", "llmbench", "images", "build"]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    subprocess.run(command, cwd=checkout, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
 def measured(checkout: Path, kind: str, lang: str, attempts: int) -> float:
     """Return the attempts per second of one checkout, in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
     if kind != "bubblewrap":
-        build = [sys.executable, "-m", "llmbench", "images", "build"]
-        subprocess.run(build, cwd=checkout, env=environment, check=True, capture_output=True)
+        build_images(checkout)
     work = f"import anyio, checkouts; anyio.run(checkouts.work, {kind!r}, {lang!r}, {attempts})"
-    environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+    path = os.pathsep.join((str(checkout), str(Path(__file__).parent)))
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", work]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
     return float(done.stdout.split()[-1])

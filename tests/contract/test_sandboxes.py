@@ -191,6 +191,14 @@ async def test_a_program_gets_its_verdict_and_leaves_nothing(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("place", CONFINED, indirect=True)
+async def test_the_log_of_a_go_test_that_hangs_names_it(place: Place) -> None:
+    verdict: Verdict = await place.run(submission("go", "loops_forever"))
+    assert verdict.outcome is TIMEOUT
+    assert "=== RUN   Test" in verdict.log
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("name", CONFINED_VERDICTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("place", CONFINED, indirect=True)

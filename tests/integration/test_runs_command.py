@@ -73,8 +73,8 @@ async def test_runs_are_removed_by_name_and_by_date(root: Path) -> None:
     assert "removed _work/20260201-120000-bbbb" in ran.out
     ran = await run(root, "runs", "remove", "--before", "2026-01-02")
     assert ran.code == 0, ran.err
-    left = sorted(path.name for path in (root / "_work").iterdir())
-    assert left == ["20260301-120000-cccc", "notes"]
+    remaining = sorted(path.name for path in (root / "_work").iterdir())
+    assert remaining == ["20260301-120000-cccc", "notes"]
 
 
 async def test_a_run_that_is_being_written_is_not_removed(root: Path) -> None:
@@ -84,8 +84,8 @@ async def test_a_run_that_is_being_written_is_not_removed(root: Path) -> None:
         ran = await run(root, "runs", "remove", "--before", "2026-12-31")
     assert ran.code == 1
     assert "a process is writing this run" in ran.err
-    left = sorted(path.name for path in (root / "_work").iterdir())
-    assert left == ["20260101-120000-aaaa", "20260301-120000-cccc", "notes"]
+    remaining = sorted(path.name for path in (root / "_work").iterdir())
+    assert remaining == ["20260101-120000-aaaa", "20260301-120000-cccc", "notes"]
 
 
 @pytest.mark.parametrize(
