@@ -20,15 +20,12 @@ from pathlib import Path
 
 import bootstrap
 
-EXTRAS = "dask,dev,docs,mutation,report,toolchains"
-
-WORKERS = 1 + (os.cpu_count() or 1)
-"""One more than the cores: tests often wait for a clock, an engine or a process."""
-
-PARALLEL = ["-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder"]
 DURATIONS = "--durations=20"
+# One worker more than cores: tests often wait for a clock, an engine or a process.
+WORKERS = ["-n", str(1 + (os.cpu_count() or 1)), "--dist", "loadgroup", "--no-loadscope-reorder"]
 PASSES = (
-    [*PARALLEL, DURATIONS, "-m", "not slow and not alone"],
+    [*WORKERS, DURATIONS, "-m", "not slow and not short_times and not alone"],
+    [*WORKERS, DURATIONS, "-m", "short_times and not slow"],
     [DURATIONS, "-m", "alone and not slow"],
 )
 
@@ -54,7 +51,7 @@ def main() -> int:
 def run_all(times: dict[str, float], skipped: Path) -> int:
     """Run every step up to the first failure, noting its seconds; returns the exit code."""
     began = time.monotonic()
-    python = bootstrap.python(EXTRAS)
+    python = bootstrap.python(bootstrap.ALL_EXTRAS)
     times["environment"] = time.monotonic() - began
     began = time.monotonic()
     build_images(python)

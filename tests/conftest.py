@@ -32,7 +32,7 @@ KIND = re.compile(r"[\[-](docker-warm|docker-runsc|docker|bubblewrap|process)(?=
 PASSED = pytest.StashKey[bool]()
 """True for a test whose body has passed."""
 
-LONG = ("test_shipped_problems.py",)
+LONG = ("test_shipped_problems.py", "test_chaos.py")
 """Files whose tests take the longest; they come first, so that no worker waits for them alone."""
 
 REMEMBERED = "remembered: passed before with the same sources, packages, images and tools"

@@ -27,7 +27,7 @@ from llmbench.store import journal
 from llmbench.store.journal import Journal
 from llmbench.store.run_dir import RunDirectory
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 MAX_TRIES = 3
 CONCURRENCY = 64
@@ -128,15 +128,16 @@ async def test_every_attempt_at_a_failing_server_ends_in_the_right_row(
         check(await run(tmp_path, client, 100), server, 100)
 
 
-async def test_ten_thousand_requests_with_30_percent_failures_are_all_classified_right(
-    tmp_path: Path,
+@pytest.mark.parametrize("seed", range(5, 9))
+async def test_a_quarter_of_ten_thousand_requests_with_failures_is_classified_right(
+    tmp_path: Path, seed: int
 ) -> None:
-    runs = 8000
-    server = ChaoticServer([], seed=5)
+    runs = 2000
+    server = ChaoticServer([], seed=seed)
     async with serving(server, TIMEOUTS) as client:
         check(await run(tmp_path, client, runs), server, runs)
     plays = [play for plays in server.plays.values() for play in plays]
-    assert len(plays) >= 10_000
+    assert len(plays) >= 2500
     assert {play.name for play in server.bad} <= {play.name for play in plays}
 
 

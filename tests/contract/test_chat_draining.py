@@ -17,7 +17,7 @@ from llmbench.models.server import Server
 from llmbench.models.waiting import WaitingRequests
 from llmbench.records import Message, Sampling, Target
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 WHOLE = Script([events(chunk("Hello"), chunk(None, "stop"))])
 BUSY = Script([b"slow down"], 429, headers=["Retry-After: 60"])

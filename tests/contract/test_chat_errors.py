@@ -19,7 +19,7 @@ from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import connect
 from llmbench.plan import RequestTimeouts
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import Server
 from llmbench.records import Message, Sampling, Target
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 WHOLE = Script([events(chunk("Hello"), chunk(None, "stop"))])
 BUSY = Script([b'{"error": {"message": "slow down"}}'], 429, "application/json")

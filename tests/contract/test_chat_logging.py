@@ -9,7 +9,7 @@ from helpers.scripted_server import HELLO, Script, scripted
 
 from llmbench.errors import AttemptError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 BUSY = Script([json.dumps({"error": {"message": f"slow down, {KEY}"}}).encode()], 429, JSON)
 NO_SEED = Script([b'{"error": {"message": "unsupported parameter", "param": "seed"}}'], 400, JSON)

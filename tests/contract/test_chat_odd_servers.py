@@ -13,7 +13,7 @@ from helpers.scripted_server import EVENTS, HELLO, Script, chunk, event, events,
 from llmbench.completions import Usage
 from llmbench.errors import AttemptError, ModelError, TargetError, TransientError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 LONG = "Here is a text that is longer than forty characters, as most answers are.\n"
 PIECES = [LONG[at : at + 9] for at in range(0, len(LONG), 9)]

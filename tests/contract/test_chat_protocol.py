@@ -15,7 +15,7 @@ from llmbench.models.chat import ChatModel
 from llmbench.models.pricing import Price
 from llmbench.models.retry import RetryPolicy
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 FORMS: dict[str, Script] = {
     "plain": Script([HELLO]),

@@ -16,7 +16,7 @@ from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import Server
 from llmbench.records import Message, Sampling, Target
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 
 def refusal(text: str, status: int = 400) -> Script:

@@ -8,7 +8,7 @@ import pytest
 from helpers.chat import KEY, MESSAGES, ask, chat_model
 from helpers.scripted_server import HELLO, Script, chunk, event, scripted
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 
 async def test_only_requested_sampling_parameters_are_sent() -> None:

@@ -24,7 +24,7 @@ from llmbench.models.retry import RetryPolicy
 from llmbench.models.server import Server, connect
 from llmbench.records import Sampling, Target
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 
 def model_of(server: Server, name: str = "m", tries: int = 1, extra: str = "{}") -> Model:

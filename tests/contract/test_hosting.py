@@ -15,7 +15,7 @@ from llmbench.models.server import ModelInfo, Server
 from llmbench.records import Sampling, Target
 from llmbench.served import ServedModel
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 UNLOADED: dict[str, list[object]] = {"models": []}
 

@@ -22,7 +22,7 @@ from llmbench.models.inspection import Inspector, describe_models
 from llmbench.models.server_kinds import SERVER_KINDS
 from llmbench.served import ServedModel
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 QWEN_OF_LLAMA_CPP = ServedModel(
     server="llama.cpp",

@@ -11,7 +11,7 @@ from llmbench.errors import TargetError, UsageError
 from llmbench.models.pricing import Price
 from llmbench.models.server import ModelInfo, choose_model
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 
 async def models_in(body: Any, status: int = 200) -> list[str]:

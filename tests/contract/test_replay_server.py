@@ -18,7 +18,7 @@ from llmbench.models.providers import PROVIDERS
 from llmbench.models.server import Server, connect
 from llmbench.records import Message
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.anyio, pytest.mark.short_times]
 
 
 @pytest.fixture
