@@ -21,8 +21,9 @@ from pathlib import Path
 import bootstrap
 
 DURATIONS = "--durations=20"
+CORES = os.cpu_count() or 1
 # One worker more than cores: tests often wait for a clock, an engine or a process.
-WORKERS = ["-n", str(1 + (os.cpu_count() or 1)), "--dist", "loadgroup", "--no-loadscope-reorder"]
+WORKERS = ["-n", str(CORES + 1), "--dist", "loadgroup", "--no-loadscope-reorder"]
 PASSES = (
     [*WORKERS, DURATIONS, "-m", "not slow and not short_times and not alone"],
     [*WORKERS, DURATIONS, "-m", "short_times and not slow"],
@@ -74,7 +75,7 @@ def checks(python: Path) -> dict[str, list[str | Path]]:
     return {
         "style": [scripts / "ruff", "check", "."],
         "format": [scripts / "ruff", "format", "--check", "."],
-        "types": [scripts / "mypy"],
+        "types": [scripts / "mypy", "--num-workers", str(CORES)],
         "layers": [scripts / "lint-imports"],
         "JavaScript": [python, "scripts/lint_javascript.py"],
         **{

@@ -129,14 +129,14 @@ by_line() {
 # run_tests BINARY SCRATCH: run the tests. Their events go to descriptor 3, their output to stderr;
 # two pipes, so that neither waits for the reader of the other. Processes that the tests leave behind
 # may hold their output open, so it ends at a line of its own. Under the race detector goroutines run
-# at once, on however few cores.
+# at once, on however few cores. The log does not say which tests pass: a row keeps its first lines.
 run_tests() {
     ! race || export GOMAXPROCS=4
     mkfifo "$2/output"
     end=llmbench-end-of-output-$$
     controls=$(printf '\016\017\026')
     by_line sed -E "s/[$controls]//g
-        /TestLlmbenchCanary|^ +zz_llmbench_canary_test|^(=== NAME  |PASS|FAIL)\$/d" <"$2/output" 3>&- &
+        /TestLlmbenchCanary|^ +zz_llmbench_canary_test|^ *--- PASS: |^(=== NAME  |PASS|FAIL)\$/d" <"$2/output" 3>&- &
     report=$({
         "$1" -test.v=test2json -test.paniconexit0 2>&1 3>&- || true
         printf '%s\n' "$end" 3>&-

@@ -1,11 +1,22 @@
 #!/bin/sh
-# Exits with 1, and names the missing packages on stderr, if the tests would lack one.
-python -P - <<'END'
+# Exits with 1, and names the missing packages on stderr, if the tests would lack one. Packages that
+# were installed without compiling them, as uv does, are compiled here: no test can do it for others.
+python -P -W ignore - <<'END'
+import compileall
+import importlib
 import importlib.util
+import os
 import sys
 
 required = ["pytest", "pytest_asyncio", "fastapi", "httpx", "sqlalchemy", "pydantic"]
-missing = [name for name in required if importlib.util.find_spec(name) is None]
+parts = ["_pytest", "fastapi.testclient", "sqlalchemy.orm"]
+
+specs = {name: importlib.util.find_spec(name) for name in required}
+missing = [name for name, spec in specs.items() if spec is None]
 if missing:
     sys.exit(f"Python packages are missing: {', '.join(missing)}")
+if not all(spec.cached and os.path.exists(spec.cached) for spec in specs.values()):
+    sys.dont_write_bytecode = False
+    for name in required + parts:  # an import compiles what it imports in turn
+        compileall.compile_dir(os.path.dirname(importlib.import_module(name).__file__), quiet=2)
 END

@@ -18,8 +18,11 @@ class CanaryLast extends BaseSequencer {
   }
 }
 
-/** The report for people, without the canary. */
+/** The report for people, without the canary: failures begin in the first lines, which a row keeps. */
 class Log extends DefaultReporter {
+  printTestCase(moduleState, test) {
+    if (test.result().state !== "passed") super.printTestCase(moduleState, test);
+  }
   onTestModuleEnd(module) {
     if (!isCanary(module.moduleId)) super.onTestModuleEnd(module);
   }

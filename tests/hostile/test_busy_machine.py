@@ -19,7 +19,7 @@ from llmbench.sandboxes.time_limits import WALL_PER_CPU
 pytestmark = [pytest.mark.anyio, pytest.mark.alone, pytest.mark.fixed_verdict]
 
 RUNNERS = load_runners(bundled_dir("runners"))
-AT_ONCE = 4
+AT_ONCE = 8
 TESTS = """
 from solution import double
 

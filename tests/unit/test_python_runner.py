@@ -98,3 +98,41 @@ def test_only_functions_that_returned_have_passed(
     log = done.stderr.decode()
     execution = Execution(done.returncode, False, False, done.stdout, log, CANARY, 1.0)
     assert judge(execution, "junit").outcome == outcome, log
+
+
+def test_packages_that_were_installed_uncompiled_are_compiled_once(tmp_path: Path) -> None:
+    names = ["pytest", "pytest_asyncio", "fastapi", "httpx", "sqlalchemy", "pydantic", "_pytest"]
+    for name in [*names, "fastapi/testclient", "sqlalchemy/orm", "unused"]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("import used\n" if name == "httpx" else "")
+    (tmp_path / "used.py").write_text("")
+    (tmp_path / "pytest" / "seldom.py").write_text("")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def compiled() -> dict[str, int]:
+        done = subprocess.run(["sh", str(RUN.with_name("check.sh"))], env=env, capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        return {
+            f"{path.relative_to(tmp_path).parent.parent}/{path.name.partition('.')[0]}": (
+                path.stat().st_mtime_ns
+            )
+            for path in tmp_path.rglob("*.pyc")
+        }
+
+    first = compiled()
+    sources = {
+        f"{path.relative_to(tmp_path).parent}/{path.stem}" for path in tmp_path.rglob("*.py")
+    }
+    assert set(first) == sources - {"unused/__init__"}
+    assert compiled() == first
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    env = {"PATH": f"{tmp_path}:/bin:/usr/bin", "PYTHONHOME": sys.base_prefix}
+    check = ["sh", str(RUN.with_name("check.sh"))]
+    done = subprocess.run(check, env=env, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Python packages are missing: ")
+    assert "sqlalchemy" in done.stderr
