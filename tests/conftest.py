@@ -144,6 +144,10 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 
     Add to the file in LLMBENCH_TEST_SKIPPED the number of tests that each missing part skipped.
     """
+    if hasattr(
+        terminalreporter.config, "workerinput"
+    ):  # a worker, which would count its tests once more
+        return
     skipped = terminalreporter.stats.get("skipped", [])
     passed_before = [report for report in skipped if REMEMBERED in str(report.longrepr)]
     if passed_before:
