@@ -129,7 +129,8 @@ by_line() {
 # run_tests BINARY SCRATCH: run the tests. Their events go to descriptor 3, their output to stderr;
 # two pipes, so that neither waits for the reader of the other. Processes that the tests leave behind
 # may hold their output open, so it ends at a line of its own. Under the race detector goroutines run
-# at once, on however few cores. The log does not say which tests pass: a row keeps its first lines.
+# at once, on however few cores. A row keeps the first lines of the log, which therefore names each
+# test that begins, and says only of those that fail how they ended.
 run_tests() {
     ! race || export GOMAXPROCS=4
     mkfifo "$2/output"

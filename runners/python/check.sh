@@ -15,7 +15,8 @@ specs = {name: importlib.util.find_spec(name) for name in required}
 missing = [name for name, spec in specs.items() if spec is None]
 if missing:
     sys.exit(f"Python packages are missing: {', '.join(missing)}")
-if not all(spec.cached and os.path.exists(spec.cached) for spec in specs.values()):
+uncompiled = [spec for spec in specs.values() if not (spec.cached and os.path.exists(spec.cached))]
+if any(os.access(os.path.dirname(spec.origin), os.W_OK) for spec in uncompiled):
     sys.dont_write_bytecode = False
     for name in required + parts:  # an import compiles what it imports in turn
         compileall.compile_dir(os.path.dirname(importlib.import_module(name).__file__), quiet=2)

@@ -13,19 +13,21 @@ PASSING = 30
 REASON = "double of two is wrong"
 
 
-def names(text: Callable[[int], str]) -> str:
+def passing_tests(text: Callable[[int], str]) -> str:
     """Return the text of each test that passes, with long names as problems have them."""
     return "".join(map(text, range(PASSING)))
 
 
 PYTHON = (
     "from solution import double\n"
-    + names(lambda n: f"def test_that_a_number_is_doubled_{n}():\n    assert double(1) == 1\n")
+    + passing_tests(
+        lambda n: f"def test_that_a_number_is_doubled_{n}():\n    assert double(1) == 1\n"
+    )
     + f"def test_last():\n    assert double(2) == 4, {REASON!r}\n"
 )
 GO = (
     'package solution\nimport "testing"\n'
-    + names(
+    + passing_tests(
         lambda n: (
             f"func TestThatANumberIsDoubled{n}(t *testing.T) "
             "{ if Double(1) != 1 { t.Fatal() } }\n"
@@ -36,12 +38,16 @@ GO = (
 NODE = (
     'import test from "node:test";\nimport assert from "node:assert";\n'
     'import { double } from "./solution.js";\n'
-    + names(lambda n: f'test("a number is doubled {n}", () => assert.equal(double(1), 1));\n')
+    + passing_tests(
+        lambda n: f'test("a number is doubled {n}", () => assert.equal(double(1), 1));\n'
+    )
     + f'test("last", () => assert.equal(double(2), 4, "{REASON}"));\n'
 )
 VITEST = (
     'import { expect, test } from "vitest";\nimport { double } from "./solution.js";\n'
-    + names(lambda n: f'test("a number is doubled {n}", () => expect(double(1)).toBe(1));\n')
+    + passing_tests(
+        lambda n: f'test("a number is doubled {n}", () => expect(double(1)).toBe(1));\n'
+    )
     + f'test("last", () => expect(double(2), "{REASON}").toBe(4));\n'
 )
 

@@ -129,8 +129,10 @@ def test_packages_that_were_installed_uncompiled_are_compiled_once(tmp_path: Pat
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
-    (tmp_path / "python").symlink_to(sys.executable)
-    env = {"PATH": f"{tmp_path}:/bin:/usr/bin", "PYTHONHOME": sys.base_prefix}
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    bare.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/bin:/usr/bin"}
     check = ["sh", str(RUN.with_name("check.sh"))]
     done = subprocess.run(check, env=env, capture_output=True, text=True)
     assert done.returncode == 1
